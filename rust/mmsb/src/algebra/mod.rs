@@ -1,0 +1,1 @@
+//! Layer 2 (algebra): the operators that merge deltas use.

@@ -1,0 +1,1 @@
+//! Below layer 0 (base): ids, limits, codec, checksum, clock; plain data that every room may use.

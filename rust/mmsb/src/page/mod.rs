@@ -1,0 +1,1 @@
+//! Layer 1 (page): typed pages, versions, deltas, the log, checkpoints, replay.
