@@ -1,1 +1,6 @@
 //! Below layer 0 (base): ids, limits, codec, checksum, clock; plain data that every room may use.
+
+pub mod clock;
+pub mod codec;
+pub mod ids;
+pub mod limits;
