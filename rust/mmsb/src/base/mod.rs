@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod codec;
+pub mod crc;
 pub mod ids;
 pub mod limits;
