@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, MutexGuard};
 
 use crate::base::codec::Writer as Encoder;
-use crate::base::ids::{Epoch, PageId, Seq};
+use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -68,11 +68,21 @@ pub struct Committed {
     pub seq: Seq,
 }
 
-/// A commit that is in the log and not yet shown.
+/// What readers see once a frame is shown.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// A line has a new root.
+    Root(Arc<Line>, Addr),
+    /// A branch came to be.
+    Forked(Arc<Line>),
+    /// A branch went.
+    Dropped(Arc<Line>),
+}
+
+/// A frame that is in the log and not yet shown.
 #[derive(Debug)]
 struct Pending {
-    line: Arc<Line>,
-    root: Addr,
+    shown: Shown,
     seq: u64,
     /// Through which position the log must be synced first; 0 for none.
     needs: u64,
@@ -211,7 +221,40 @@ fn append(
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
-    writer.pending.push_back(Pending { line: Arc::clone(request.line), root, seq: writer.seq, needs, retired });
+    let shown = Shown::Root(Arc::clone(request.line), root);
+    writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
+    Ok(())
+}
+
+/// Appends a frame that makes no epoch, with the stage that goes with it.
+pub(crate) fn control(
+    core: &Core, writer: &mut Writer, branch: BranchId, epoch: Epoch, record: &Record<'_>, stage: Stage<'_>,
+    shown: impl FnOnce() -> Shown,
+) -> Result<(), Error> {
+    let seq = writer.seq + 1;
+    let frame = NewFrame {
+        seq: Seq(seq),
+        epoch,
+        branch,
+        durability: core.durability as u8,
+        kind: FrameKind::Control,
+        time: core.clock.now_ns(),
+    };
+    writer.body.clear();
+    record.encode(&mut writer.body);
+    let notes = FrameNotes { pages: &[], source: None, catalog: record.is_catalog() };
+    let head = match writer.log.append(frame, &[writer.body.as_slice()], notes) {
+        Ok(head) => head,
+        Err(error) => {
+            stage.abort();
+            return Err(error.into());
+        }
+    };
+    let mut retired = writer.spare.pop().unwrap_or_default();
+    stage.settle(&mut retired);
+    writer.seq = seq;
+    let needs = if core.durability == Durability::Disk { head.end() } else { 0 };
+    writer.pending.push_back(Pending { shown: shown(), seq, needs, retired });
     Ok(())
 }
 
@@ -238,7 +281,11 @@ pub(crate) fn show(core: &Core, mut writer: MutexGuard<'_, Writer>, seq: Seq) ->
 
 /// Shows a root to readers and gives back what nobody can see any more.
 fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
-    pending.line.publish(pending.root);
+    match &pending.shown {
+        Shown::Root(line, root) => line.publish(*root),
+        Shown::Forked(line) => core.add_line(line),
+        Shown::Dropped(line) => core.forget_name(line),
+    }
     core.set_published(pending.seq);
     fence(Ordering::SeqCst);
     writer.limbo.retire(pending.retired.drain(..));

@@ -149,6 +149,18 @@ impl Core {
         self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).map(Arc::clone)
     }
 
+    /// Lists a new branch.
+    pub fn add_line(&self, line: &Arc<Line>) {
+        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        lines.by_name.insert(line.name.clone(), Arc::clone(line));
+        lines.by_id.insert(line.id, Arc::clone(line));
+    }
+
+    /// Frees the name of a branch that was dropped.
+    pub fn forget_name(&self, line: &Line) {
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).by_name.remove(&line.name);
+    }
+
     /// The line of an id, living or not.
     pub fn line_of(&self, id: BranchId) -> Option<Arc<Line>> {
         self.lines.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)

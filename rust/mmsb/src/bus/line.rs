@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::base::ids::{BranchId, Epoch};
+use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::memory::addr::Addr;
 
 /// Where a branch comes from.
@@ -32,8 +32,8 @@ pub struct Line {
     /// The highest page counter given out.
     counter: AtomicU32,
     dropped: AtomicBool,
-    /// The epoch of each branch that was merged into this one last: the base of the next merge.
-    pub merged: Mutex<HashMap<BranchId, Epoch>>,
+    /// The epoch of each branch that was merged into this one last, and the frame that did it: the base of the next merge.
+    pub merged: Mutex<HashMap<BranchId, (Epoch, Seq)>>,
 }
 
 impl Line {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::line::Line;
+use crate::bus::line::{Line, Origin};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;
@@ -16,7 +16,7 @@ use crate::memory::pins::PinGuard;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
-use crate::page::log::{Frame, FrameKind};
+use crate::page::log::{Frame, FrameKind, LogReader};
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
@@ -30,18 +30,24 @@ pub(crate) struct Stretch {
 
 /// The stretches that lead to an epoch of a line, newest first.
 pub(crate) fn lineage(core: &Core, line: &Arc<Line>, epoch: Epoch) -> Vec<Stretch> {
+    stretches(line.id, epoch, |id| core.line_of(id).and_then(|line| line.origin))
+}
+
+/// The stretches that lead to an epoch of a branch, newest first; `origin` says where each branch comes from.
+pub(crate) fn stretches(
+    branch: BranchId, epoch: Epoch, origin: impl Fn(BranchId) -> Option<Origin>,
+) -> Vec<Stretch> {
     let mut stretches = Vec::new();
-    let (mut line, mut to) = (Arc::clone(line), epoch);
+    let (mut branch, mut to) = (branch, epoch);
     loop {
-        let origin = line.origin;
-        let from = origin.map_or(Epoch(0), |origin| origin.epoch);
+        let comes_from = origin(branch);
+        let from = comes_from.map_or(Epoch(0), |origin| origin.epoch);
         if to > from {
-            stretches.push(Stretch { branch: line.id, from, to });
+            stretches.push(Stretch { branch, from, to });
         }
-        let Some(origin) = origin else { return stretches };
+        let Some(origin) = comes_from else { return stretches };
         to = to.min(origin.epoch);
-        let Some(parent) = core.line_of(origin.parent) else { return stretches };
-        line = parent;
+        branch = origin.parent;
     }
 }
 
@@ -137,7 +143,7 @@ impl Past {
             return Ok(Some(at));
         }
         let core = Arc::clone(private.core());
-        let at = private.edit(|draft| rebuild(&core, &self.stretches, id, draft))?;
+        let at = private.edit(|draft| rebuild(&core.log, &self.stretches, id, draft))?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
 }
@@ -167,9 +173,9 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Err
 
 /// Makes a page in the draft what the frames of the stretches made it.
 pub(crate) fn rebuild(
-    core: &Core, stretches: &[Stretch], id: PageId, draft: &mut Draft<'_>,
+    log: &LogReader, stretches: &[Stretch], id: PageId, draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
-    for frame in core.log.frames_of_page(id) {
+    for frame in log.frames_of_page(id) {
         let frame = frame?;
         if !leads(stretches, &frame) {
             continue;
@@ -188,4 +194,18 @@ pub(crate) fn rebuild(
         }
     }
     Ok(draft.page(id).map(|page| page.at))
+}
+
+/// Makes the draft what the frames of the stretches made of an empty branch.
+pub(crate) fn rebuild_all(log: &LogReader, stretches: &[Stretch], draft: &mut Draft<'_>) -> Result<(), Error> {
+    for frame in log.frames(..) {
+        let frame = frame?;
+        if leads(stretches, &frame) {
+            draft.set_epoch(frame.head.epoch, frame.head.position);
+            for record in body::records(&frame.body) {
+                draft.apply(&record?)?;
+            }
+        }
+    }
+    Ok(())
 }

@@ -53,6 +53,11 @@ impl State {
     /// The published state of a line.
     pub(crate) fn live(core: &Arc<Core>, line: &Arc<Line>) -> Self {
         let (pin, root) = core.pin(line);
+        State::pinned(core, line, root, pin)
+    }
+
+    /// The state at a root that the pin keeps.
+    pub(crate) fn pinned(core: &Arc<Core>, line: &Arc<Line>, root: Addr, pin: PinGuard) -> Self {
         let epoch = RootRef::new(&core.arena, root).epoch();
         State { core: Arc::clone(core), line: Arc::clone(line), epoch, kind: Kind::Live { root, pin } }
     }

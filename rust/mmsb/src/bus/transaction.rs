@@ -12,7 +12,7 @@ use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::options::Note;
 use crate::bus::private::Private;
-use crate::bus::state::{PageInfo, read_column};
+use crate::bus::state::{PageInfo, State, read_column};
 use crate::bus::validate::{Base, Read};
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
@@ -73,6 +73,11 @@ impl Transaction {
     /// The epoch it started from.
     pub fn base_epoch(&self) -> crate::base::ids::Epoch {
         RootRef::new(&self.core.arena, self.root).epoch()
+    }
+
+    /// The state it started from.
+    pub(crate) fn base_state(&self) -> State {
+        State::pinned(&self.core, &self.line, self.root, self.pin.also(0))
     }
 
     /// Whether it changed nothing so far.

@@ -76,6 +76,14 @@ impl<'a> ColumnRef<'a> {
         }
     }
 
+    /// The chunk of a tree that holds a byte; null for zeros.
+    pub fn chunk(&self, byte: u64) -> Addr {
+        match self.place {
+            Place::Block(at, _) => at,
+            Place::Tree(root) => chunk_at(self.arena, root, height(chunks_of(self.bytes)), byte / CHUNK as u64),
+        }
+    }
+
     /// Calls `visit` with the column's extents, in order.
     pub fn extents(&self, mut visit: impl FnMut(Extent)) {
         match self.place {
