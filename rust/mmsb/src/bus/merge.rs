@@ -259,7 +259,7 @@ impl Merge<'_> {
             let operator = schema.operator().unwrap_or(OperatorId::ASSIGN);
             let mut result = ours.clone();
             let merged = !operator.is_assign()
-                && crate::algebra::merge_cells(operator, column.dtype(), &mut result, &theirs_bytes, &get(base)?).is_ok();
+                && crate::algebra::three_way::inverse_merge(operator, column.dtype(), &mut result, &theirs_bytes, &get(base)?).is_ok();
             if !merged {
                 match self.policy {
                     OnConflict::Ours => continue,
