@@ -1,12 +1,22 @@
 //! Layer 1 (page): typed pages, versions, deltas, the log, checkpoints, replay.
 
+pub mod block;
+pub mod body;
+pub mod catalog;
+pub mod column;
 pub mod compare;
 pub mod delta;
+pub mod diff;
+pub mod digest;
+pub mod draft;
 pub mod dtype;
 pub mod encode;
 pub mod error;
-mod indices;
 pub mod operator;
 pub mod overlap;
 pub mod schema;
 pub mod select;
+pub mod stage;
+pub mod state_error;
+pub mod trie;
+pub mod version;
