@@ -3,7 +3,6 @@
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::page::delta::Delta;
-use crate::page::encode;
 use crate::page::state_error::StateError;
 use crate::page::schema::Schema;
 
@@ -81,7 +80,7 @@ impl Record<'_> {
             }
             Record::Delta(delta) => {
                 to.u8(DELTA);
-                encode::encode(delta, to);
+                delta.encode(to);
             }
             Record::Create { page, name, schema, rows } => encode_create(to, *page, name, schema, *rows),
             Record::Drop(page) => {
@@ -137,7 +136,7 @@ pub fn encode_create(to: &mut Writer, page: PageId, name: &str, schema: &Schema,
 /// Appends a delta.
 pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>) {
     to.u8(DELTA);
-    encode::encode(delta, to);
+    delta.encode(to);
 }
 
 /// The records of a body, in order. Stops after the first error.
@@ -169,7 +168,7 @@ fn decode<'a>(from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
     Ok(match from.u8()? {
         SOURCE => Record::Source(from.str()?),
         INTENT => Record::Intent(from.str()?),
-        DELTA => Record::Delta(encode::decode(from)?),
+        DELTA => Record::Delta(Delta::decode(from)?),
         CREATE => Record::Create {
             page: PageId(from.varint()?),
             name: from.str()?,

@@ -200,7 +200,7 @@ impl Catalog {
     pub fn intern(&self, arena: &Arena, schema: &Schema) -> Result<Addr, StateError> {
         let mut encoded = Writer::new();
         schema.encode(&mut encoded);
-        let encoded = encoded.into_bytes();
+        let encoded = encoded.into_vec();
         let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(&at) = schemas.by_bytes.get(&encoded) {
             return Ok(at);

@@ -116,10 +116,11 @@ impl<'a> Draft<'a> {
             return Err(StateError::NameTaken { name: name.into(), page });
         }
         let (stage, slots) = (&mut self.stage, &mut self.slots);
+        let epoch = slots.epoch;
         let interned = self.tables.catalog.intern(stage.arena(), schema)?;
         let def = self.tables.catalog.define(stage, slots.names, id, name, interned)?;
         slots.names = trie::put(stage, slots.names, def)?;
-        let page = version::create(stage, id, def, schema, rows, self.slots.epoch)?;
+        let page = version::create(stage, id, def, schema, rows, epoch)?;
         slots.directory = trie::put(stage, slots.directory, page)?;
         slots.pages += 1;
         if id.0 >> 32 == head(stage.arena(), self.root).key {

@@ -12,6 +12,7 @@ pub mod draft;
 pub mod dtype;
 pub mod encode;
 pub mod error;
+mod indices;
 pub mod operator;
 pub mod overlap;
 pub mod schema;
