@@ -1,1 +1,5 @@
 //! Layer 2 (algebra): the operators that merge deltas use.
+
+pub mod kernel;
+pub mod operator;
+pub mod three_way;

@@ -52,3 +52,18 @@ pub const PIN_BLOCKS_MAX: usize = 1024;
 
 /// Scans of the pins that may be disturbed before a commit gives up reclaiming: the next one will do it.
 pub const PIN_SCANS_MAX: usize = 4;
+
+/// Most bytes of a page, and of one row of a column: 1 TiB. Keeps every byte offset in a page far inside 48 bits.
+pub const MAX_PAGE_BYTES: u64 = 1 << 40;
+
+/// Most columns of a page, so that a head block that names a place for each stays small.
+pub const MAX_COLUMNS: usize = 1024;
+
+/// Most inner axes of a column: numpy 1 had 32 axes in all, and a selection names each one.
+pub const MAX_INNER_AXES: usize = 32;
+
+/// Longest name of a page or column, in bytes of UTF-8.
+pub const MAX_NAME: usize = 255;
+
+/// Columns begin at multiples of this many bytes: a cache line, and what Arrow and AVX-512 like best.
+pub const COLUMN_ALIGN: u64 = 64;

@@ -17,3 +17,4 @@ pub mod prefault;
 pub mod runs;
 pub mod span;
 pub mod stack;
+pub mod disk;

@@ -1,0 +1,224 @@
+//! The arithmetic of cells: one loop per operation and type, simple enough for the compiler to vectorise, with the same
+//! bits on every machine.
+//!
+//! Integers wrap. `bool` is 0 or 1, and any other byte reads as 1: add and max are `or`, mul and min are `and`, as in
+//! numpy. A float result that is not a number is always the quiet NaN without sign or payload, because processors
+//! disagree on which operand's payload survives. `min` and `max` give NaN when either side is one, and order -0.0 below
+//! +0.0; with that they are associative and commutative bit for bit.
+
+use half::f16;
+
+/// A cell as its little-endian bytes and back.
+pub(crate) trait Cell<const N: usize>: Copy {
+    fn load(bytes: [u8; N]) -> Self;
+    fn store(self) -> [u8; N];
+}
+
+/// What numbers do. Also `bool`, in its way.
+pub(crate) trait Number: Copy {
+    fn add(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn min(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    /// `self + (theirs - base)`: the change that led from `base` to `theirs`, made to `self`.
+    fn add_change(self, theirs: Self, base: Self) -> Self;
+}
+
+/// What has bits of its own: integers and `bool`.
+pub(crate) trait Bits: Copy {
+    fn or(self, other: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+}
+
+/// `dst[i] = op(dst[i], src[i])`.
+#[inline]
+pub(crate) fn each<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
+    for (dst, src) in dst.as_chunks_mut::<N>().0.iter_mut().zip(src.as_chunks::<N>().0) {
+        *dst = op(T::load(*dst), T::load(*src)).store();
+    }
+}
+
+/// `dst[i] = op(dst[i], a[i], b[i])`.
+#[inline]
+pub(crate) fn each_three<const N: usize, T: Cell<N>>(
+    dst: &mut [u8],
+    a: &[u8],
+    b: &[u8],
+    op: impl Fn(T, T, T) -> T,
+) {
+    let (a, b) = (a.as_chunks::<N>().0, b.as_chunks::<N>().0);
+    for ((dst, a), b) in dst.as_chunks_mut::<N>().0.iter_mut().zip(a).zip(b) {
+        *dst = op(T::load(*dst), T::load(*a), T::load(*b)).store();
+    }
+}
+
+macro_rules! integer {
+    ($($type:ty),*) => {$(
+        impl Cell<{ size_of::<$type>() }> for $type {
+            #[inline]
+            fn load(bytes: [u8; size_of::<$type>()]) -> Self {
+                Self::from_le_bytes(bytes)
+            }
+            #[inline]
+            fn store(self) -> [u8; size_of::<$type>()] {
+                self.to_le_bytes()
+            }
+        }
+
+        impl Number for $type {
+            #[inline]
+            fn add(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            #[inline]
+            fn mul(self, other: Self) -> Self {
+                self.wrapping_mul(other)
+            }
+            #[inline]
+            fn min(self, other: Self) -> Self {
+                Ord::min(self, other)
+            }
+            #[inline]
+            fn max(self, other: Self) -> Self {
+                Ord::max(self, other)
+            }
+            #[inline]
+            fn add_change(self, theirs: Self, base: Self) -> Self {
+                self.wrapping_add(theirs.wrapping_sub(base))
+            }
+        }
+
+        impl Bits for $type {
+            #[inline]
+            fn or(self, other: Self) -> Self {
+                self | other
+            }
+            #[inline]
+            fn and(self, other: Self) -> Self {
+                self & other
+            }
+            #[inline]
+            fn xor(self, other: Self) -> Self {
+                self ^ other
+            }
+        }
+    )*};
+}
+
+integer!(i8, i16, i32, i64, u8, u16, u32, u64);
+
+impl Cell<1> for bool {
+    #[inline]
+    fn load(bytes: [u8; 1]) -> Self {
+        bytes[0] != 0
+    }
+    #[inline]
+    fn store(self) -> [u8; 1] {
+        [u8::from(self)]
+    }
+}
+
+impl Number for bool {
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline]
+    fn mul(self, other: Self) -> Self {
+        self & other
+    }
+    #[inline]
+    fn min(self, other: Self) -> Self {
+        self & other
+    }
+    #[inline]
+    fn max(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline]
+    fn add_change(self, theirs: Self, _: Self) -> Self {
+        self | theirs
+    }
+}
+
+impl Bits for bool {
+    #[inline]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline]
+    fn and(self, other: Self) -> Self {
+        self & other
+    }
+    #[inline]
+    fn xor(self, other: Self) -> Self {
+        self ^ other
+    }
+}
+
+macro_rules! canonical {
+    ($value:expr, $type:ty, $nan:literal) => {{
+        let value: $type = $value;
+        if value.is_nan() { <$type>::from_bits($nan) } else { value }
+    }};
+}
+
+macro_rules! float {
+    ($type:ty, $nan:literal) => {
+        impl Cell<{ size_of::<$type>() }> for $type {
+            #[inline]
+            fn load(bytes: [u8; size_of::<$type>()]) -> Self {
+                Self::from_le_bytes(bytes)
+            }
+            #[inline]
+            fn store(self) -> [u8; size_of::<$type>()] {
+                self.to_le_bytes()
+            }
+        }
+
+        impl Number for $type {
+            #[inline]
+            fn add(self, other: Self) -> Self {
+                canonical!(self + other, $type, $nan)
+            }
+            #[inline]
+            fn mul(self, other: Self) -> Self {
+                canonical!(self * other, $type, $nan)
+            }
+            #[inline]
+            fn min(self, other: Self) -> Self {
+                // Equal floats differ in nothing but the sign of a zero: or-ing keeps a minus, and-ing a plus.
+                if self < other {
+                    self
+                } else if other < self {
+                    other
+                } else if self == other {
+                    Self::from_bits(self.to_bits() | other.to_bits())
+                } else {
+                    Self::from_bits($nan)
+                }
+            }
+            #[inline]
+            fn max(self, other: Self) -> Self {
+                if self > other {
+                    self
+                } else if other > self {
+                    other
+                } else if self == other {
+                    Self::from_bits(self.to_bits() & other.to_bits())
+                } else {
+                    Self::from_bits($nan)
+                }
+            }
+            #[inline]
+            fn add_change(self, theirs: Self, base: Self) -> Self {
+                canonical!(self + (theirs - base), $type, $nan)
+            }
+        }
+    };
+}
+
+float!(f16, 0x7E00);
+float!(f32, 0x7FC0_0000);
+float!(f64, 0x7FF8_0000_0000_0000);

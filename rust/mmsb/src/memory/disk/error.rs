@@ -1,0 +1,79 @@
+//! What can go wrong with a file.
+
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why an operation on a bus directory failed. Paths are relative to it.
+#[derive(Clone, Debug, Error)]
+pub enum DiskError {
+    /// There is no such file.
+    #[error("{path}: no such file")]
+    NotFound {
+        /// The file.
+        path: String,
+    },
+    /// There is one already.
+    #[error("{path}: exists already")]
+    Exists {
+        /// The file.
+        path: String,
+    },
+    /// The file may not be read or changed by this user, or the directory was opened for reading only.
+    #[error("{path}: permission denied to {op}")]
+    Permission {
+        /// The file.
+        path: String,
+        /// What was tried.
+        op: &'static str,
+    },
+    /// No room left.
+    #[error("{path}: disk full, {wanted} bytes wanted")]
+    Full {
+        /// The file.
+        path: String,
+        /// Bytes it was to have, or to have written.
+        wanted: u64,
+    },
+    /// Somebody else holds the writer's lock.
+    #[error("the bus is open for writing elsewhere{}", holder(*.by))]
+    Locked {
+        /// Their process, if known.
+        by: Option<u32>,
+    },
+    /// Anything else that the system says.
+    #[error("{path}: {op}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What was tried.
+        op: &'static str,
+        /// The system's reason.
+        source: Arc<std::io::Error>,
+    },
+}
+
+fn holder(by: Option<u32>) -> String {
+    by.map_or_else(String::new, |pid| format!(" by process {pid}"))
+}
+
+impl DiskError {
+    /// The typed form of the system's error for `op` on `path`; `wanted` bytes were to be stored.
+    #[must_use]
+    pub fn of(source: std::io::Error, path: &str, op: &'static str, wanted: u64) -> Self {
+        use std::io::ErrorKind;
+        let path = path.to_owned();
+        match source.kind() {
+            ErrorKind::NotFound => Self::NotFound { path },
+            ErrorKind::AlreadyExists => Self::Exists { path },
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Permission { path, op },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path, wanted },
+            _ => Self::Io { path, op, source: Arc::new(source) },
+        }
+    }
+
+    /// Whether the reason is a lack of room.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+}

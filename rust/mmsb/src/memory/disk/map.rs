@@ -1,0 +1,53 @@
+//! A shared writable map of a file that is fully allocated: appends are stores, 15 to 60 times cheaper than `pwrite`.
+#![allow(unsafe_code)]
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use std::fs::File;
+use std::ptr::NonNull;
+
+/// The first `len` bytes of a file, mapped. One writer at a time; bytes not yet published are nobody else's.
+#[derive(Debug)]
+pub struct Map {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the map is a plain range of memory without an owner thread; `store` is called by one writer at a time (it takes
+// bytes that no reader knows of), and readers of the file go through `pread`.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Maps the first `len` bytes of `file`, which must be allocated that far: a store to a hole of a full disk is a
+    /// signal.
+    pub fn new(file: &File, len: usize) -> std::io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        let start = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, file, 0) }?;
+        let start = NonNull::new(start.cast()).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(Self { start, len })
+    }
+
+    /// Whether `count` bytes at `at` lie in the map.
+    pub fn covers(&self, at: u64, count: u64) -> bool {
+        at.checked_add(count).is_some_and(|end| end <= self.len as u64)
+    }
+
+    /// Copies `bytes` to `at`. Panics outside the map.
+    pub fn store(&self, bytes: &[u8], at: u64) {
+        assert!(self.covers(at, bytes.len() as u64), "store outside the map");
+        // SAFETY: the range lies in the map (just asserted), which lives as long as self, and cannot overlap `bytes`:
+        // no slice into the map is ever given out.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.as_ptr().add(at as usize), bytes.len());
+        }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: the range is ours and nothing points into it any more. An error would mean it was not mapped.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}

@@ -1,0 +1,262 @@
+//! The disk of this machine.
+
+use crate::memory::disk::error::DiskError;
+use crate::memory::disk::map::Map;
+use crate::memory::disk::{Disk, DiskFile, Lock, Open};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Only this user reads and writes a bus.
+const MODE: u32 = 0o600;
+
+/// A directory of a file system.
+#[derive(Debug)]
+pub struct Real {
+    root: PathBuf,
+    read_only: bool,
+}
+
+impl Real {
+    /// The bus directory at `root`, which need not exist yet ([`Disk::create_dir`] of `""` makes it).
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>, read_only: bool) -> Self {
+        Self { root: root.into(), read_only }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        if path.is_empty() { self.root.clone() } else { self.root.join(path) }
+    }
+
+    fn may_change(&self, path: &str, op: &'static str) -> Result<(), DiskError> {
+        if self.read_only { Err(DiskError::Permission { path: path.to_owned(), op }) } else { Ok(()) }
+    }
+}
+
+fn sync_directory(path: &Path) -> std::io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+impl Disk for Real {
+    fn create_dir(&self, path: &str) -> Result<(), DiskError> {
+        let full = self.path(path);
+        if full.is_dir() {
+            return Ok(());
+        }
+        self.may_change(path, "create")?;
+        let made = fs::create_dir_all(&full).and_then(|()| match full.parent() {
+            Some(above) if !above.as_os_str().is_empty() => sync_directory(above),
+            _ => Ok(()),
+        });
+        made.map_err(|source| DiskError::of(source, path, "create", 0))
+    }
+
+    fn list(&self, dir: &str) -> Result<Vec<String>, DiskError> {
+        let error = |source| DiskError::of(source, dir, "list", 0);
+        let entries = match fs::read_dir(self.path(dir)) {
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(error)?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(error)?;
+            if entry.file_type().map_err(error)?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&self, path: &str, how: Open) -> Result<Arc<dyn DiskFile>, DiskError> {
+        if how != Open::Read {
+            self.may_change(path, "open for writing")?;
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(how != Open::Read).create_new(how == Open::Create).mode(MODE);
+        let file = options.open(self.path(path)).map_err(|source| DiskError::of(source, path, "open", 0))?;
+        Ok(Arc::new(RealFile { path: path.to_owned(), file, map: RwLock::new(None) }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
+        self.may_change(from, "rename")?;
+        fs::rename(self.path(from), self.path(to)).map_err(|source| DiskError::of(source, from, "rename", 0))
+    }
+
+    fn remove(&self, path: &str) -> Result<(), DiskError> {
+        self.may_change(path, "remove")?;
+        fs::remove_file(self.path(path)).map_err(|source| DiskError::of(source, path, "remove", 0))
+    }
+
+    fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
+        sync_directory(&self.path(dir)).map_err(|source| DiskError::of(source, dir, "sync", 0))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.path(path).exists()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Lock>, DiskError> {
+        const NAME: &str = "LOCK";
+        self.may_change(NAME, "lock")?;
+        let error = |source| DiskError::of(source, NAME, "lock", 0);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(MODE);
+        let mut file = options.open(self.path(NAME)).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                let by = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                return Err(DiskError::Locked { by });
+            }
+            Err(TryLockError::Error(source)) => return Err(error(source)),
+        }
+        // The process id is for messages only: a disk too full to take it still locks.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+        Ok(Box::new(RealLock { _file: file }))
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let answer = rustix::fs::statvfs(&self.root)
+            .map_err(|errno| DiskError::of(errno.into(), "", "measure the room of", 0))?;
+        Ok(answer.f_bavail.saturating_mul(answer.f_frsize))
+    }
+
+    fn random(&self) -> u64 {
+        // Keyed by the system's entropy once per thread, then counted on: differs at each call.
+        RandomState::new().hash_one(std::process::id())
+    }
+}
+
+#[derive(Debug)]
+struct RealLock {
+    _file: File,
+}
+
+impl Lock for RealLock {}
+
+#[derive(Debug)]
+struct RealFile {
+    path: String,
+    file: File,
+    map: RwLock<Option<Map>>,
+}
+
+impl RealFile {
+    fn error(&self, source: std::io::Error, op: &'static str, wanted: u64) -> DiskError {
+        DiskError::of(source, &self.path, op, wanted)
+    }
+
+    /// Whether an allocated byte of this file can be stored to without ever being refused.
+    fn allocation_is_a_guarantee(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        {
+            const EXT4: i64 = 0xEF53;
+            const XFS: i64 = 0x5846_5342;
+            const TMPFS: i64 = 0x0102_1994;
+            rustix::fs::fstatfs(&self.file).is_ok_and(|answer| [EXT4, XFS, TMPFS].contains(&answer.f_type))
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            false
+        }
+    }
+
+    /// Reserves room. Whether the file system really did, and did not just note the length.
+    fn reserve(&self, len: u64) -> Result<bool, DiskError> {
+        #[cfg(target_os = "linux")]
+        loop {
+            use rustix::io::Errno;
+            match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, len) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => break,
+                Err(errno) => return Err(self.error(errno.into(), "allocate", len)),
+            }
+        }
+        if self.len()? < len {
+            self.file.set_len(len).map_err(|source| self.error(source, "allocate", len))?;
+        }
+        Ok(false)
+    }
+}
+
+impl DiskFile for RealFile {
+    fn len(&self) -> Result<u64, DiskError> {
+        self.file.metadata().map(|data| data.len()).map_err(|source| self.error(source, "measure", 0))
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> Result<usize, DiskError> {
+        loop {
+            match self.file.read_at(into, at) {
+                Err(source) if source.kind() == std::io::ErrorKind::Interrupted => {}
+                answer => return answer.map_err(|source| self.error(source, "read", 0)),
+            }
+        }
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), DiskError> {
+        self.file.write_all_at(bytes, at).map_err(|source| self.error(source, "write", bytes.len() as u64))
+    }
+
+    fn allocate(&self, len: u64) -> Result<(), DiskError> {
+        let mut map = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let guaranteed = self.reserve(len)? && self.allocation_is_a_guarantee();
+        *map = match usize::try_from(len) {
+            // Without a map (address space spent, say) appends go by pwrite.
+            Ok(len) if guaranteed && len > 0 => Map::new(&self.file, len).ok(),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    fn append(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
+        let length: u64 = parts.iter().map(|part| part.len() as u64).sum();
+        let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+        let mut at = at;
+        match &*map {
+            Some(map) if map.covers(at, length) => {
+                for part in parts {
+                    map.store(part, at);
+                    at += part.len() as u64;
+                }
+            }
+            _ => {
+                for part in parts {
+                    self.write_at(part, at)?;
+                    at += part.len() as u64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn trim(&self, len: u64) -> Result<(), DiskError> {
+        self.seal();
+        self.file.set_len(len).map_err(|source| self.error(source, "trim", 0))
+    }
+
+    fn sync_data(&self) -> Result<(), DiskError> {
+        self.file.sync_data().map_err(|source| self.error(source, "sync", 0))
+    }
+
+    fn seal(&self) {
+        *self.map.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
