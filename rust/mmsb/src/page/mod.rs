@@ -1,5 +1,6 @@
 //! Layer 1 (page): typed pages, versions, deltas, the log, checkpoints, replay.
 
+mod apply;
 pub mod block;
 pub mod body;
 pub mod catalog;
