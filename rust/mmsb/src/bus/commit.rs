@@ -11,7 +11,7 @@ use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::options::Durability;
+use crate::page::log::Durability;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
@@ -19,7 +19,7 @@ use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
-use crate::page::log::{FrameKind, FrameNotes, Log, NewFrame};
+use crate::page::log::{Kind, FrameNotes, Log, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage};
 
@@ -202,8 +202,8 @@ fn append(
         seq: committed.seq,
         epoch: committed.epoch,
         branch: request.line.id,
-        durability: request.durability as u8,
-        kind: FrameKind::Commit,
+        durability: request.durability,
+        kind: Kind::Commit,
         time: core.clock.now_ns(),
     };
     let catalog = request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
@@ -236,8 +236,8 @@ pub(crate) fn control(
         seq: Seq(seq),
         epoch,
         branch,
-        durability: core.durability as u8,
-        kind: FrameKind::Control,
+        durability: core.durability,
+        kind: Kind::Control,
         time: core.clock.now_ns(),
     };
     writer.body.clear();

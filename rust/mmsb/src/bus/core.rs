@@ -11,11 +11,13 @@ use crate::base::ids::BranchId;
 use crate::bus::commit::Writer;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::options::{Durability, place_name};
+use crate::bus::options::place_name;
+use crate::page::log::Durability;
 use crate::bus::watch::Watch;
+use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::disk::Disk;
-use crate::memory::pins::PinGuard;
+use crate::memory::guard::PinGuard;
 use crate::page::catalog::{Catalog, RootRef};
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
@@ -125,13 +127,13 @@ impl Core {
     }
 
     /// The published root of a line, pinned.
-    pub fn pin(self: &Arc<Self>, line: &Line) -> (PinGuard, crate::memory::addr::Addr) {
-        let mut root = crate::memory::addr::Addr::default();
+    pub fn pin(&self, line: &Line) -> Result<(PinGuard, Addr), Error> {
+        let mut root = Addr::default();
         let pin = PinGuard::new(&self.arena, || {
             root = line.head();
             RootRef::new(&self.arena, root).seq()
-        });
-        (pin, root)
+        })?;
+        Ok((pin, root))
     }
 
     /// Notes which frame is the newest that readers see.

@@ -13,10 +13,10 @@ use crate::bus::error::Error;
 use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
-use crate::bus::options::{Durability, Note};
+use crate::bus::options::Note;
+use crate::page::log::Durability;
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
-use crate::memory::pins::PinInfo;
 use crate::page::delta::Delta;
 use crate::page::operator::Operators;
 use crate::page::schema::{self, Schema};
@@ -42,12 +42,27 @@ pub struct BranchInfo {
     pub origin: Option<(String, Epoch)>,
 }
 
+/// A version that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinInfo {
+    /// The frame whose state is held; `u64::MAX` for the moment in which a pin is being taken.
+    pub seq: Seq,
+    /// The page held; 0 for all pages.
+    pub page: PageId,
+    /// The process that holds it.
+    pub process: u64,
+}
+
 impl Bus {
     pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Self {
         Bus { core, line, read_only, closed: Arc::new(AtomicBool::new(false)) }
     }
 
-    fn open(&self) -> Result<(), Error> {
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn usable(&self) -> Result<(), Error> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed(self.core.place()));
         }
@@ -58,7 +73,7 @@ impl Bus {
     }
 
     fn writable(&self) -> Result<(), Error> {
-        self.open()?;
+        self.usable()?;
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
 
@@ -99,8 +114,8 @@ impl Bus {
 
     /// The published state.
     pub fn state(&self) -> Result<State, Error> {
-        self.open()?;
-        Ok(State::live(&self.core, &self.line))
+        self.usable()?;
+        State::live(&self.core, &self.line)
     }
 
     /// The epoch of the published state.
@@ -176,7 +191,7 @@ impl Bus {
     /// Begins a transaction.
     pub fn begin(&self, isolation: Isolation, note: Note) -> Result<Transaction, Error> {
         self.writable()?;
-        Ok(Transaction::begin(&self.core, &self.line, isolation, note))
+        Transaction::begin(&self.core, &self.line, isolation, note)
     }
 
     /// Forks a branch off this one, by default at its head.
@@ -188,14 +203,14 @@ impl Bus {
 
     /// A handle on another branch of the same bus; closing one closes both.
     pub fn checkout(&self, name: &str) -> Result<Bus, Error> {
-        self.open()?;
+        self.usable()?;
         let line = self.core.line(name).ok_or_else(|| Error::NoBranch(name.into()))?;
         Ok(Bus { line, ..self.clone() })
     }
 
     /// The branches there are, by name.
     pub fn branches(&self) -> Result<Vec<BranchInfo>, Error> {
-        self.open()?;
+        self.usable()?;
         let lines: Vec<Arc<Line>> = {
             let lines = self.core.lines.read().unwrap_or_else(PoisonError::into_inner);
             lines.by_name.values().cloned().collect()
@@ -204,14 +219,11 @@ impl Bus {
             let parent = self.core.line_of(origin.parent);
             (parent.map_or_else(|| origin.parent.to_string(), |line| line.name.clone()), origin.epoch)
         };
-        let mut infos: Vec<BranchInfo> = lines
-            .iter()
-            .map(|line| BranchInfo {
-                name: line.name.clone(),
-                epoch: State::live(&self.core, line).epoch(),
-                origin: line.origin.map(name_of),
-            })
-            .collect();
+        let mut infos = Vec::new();
+        for line in lines {
+            let epoch = State::live(&self.core, &line)?.epoch();
+            infos.push(BranchInfo { name: line.name.clone(), epoch, origin: line.origin.map(name_of) });
+        }
         infos.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(infos)
     }
@@ -225,7 +237,7 @@ impl Bus {
     /// Merges what another branch changed into this one; `None` where there was nothing to take.
     pub fn merge(&self, other: &Bus, policy: OnConflict, note: &Note) -> Result<Option<Committed>, Error> {
         self.writable()?;
-        other.open()?;
+        other.usable()?;
         if !Arc::ptr_eq(&self.core, &other.core) {
             let (ours, theirs) = (self.place(), other.place());
             return Err(Error::Invalid(format!("cannot merge a branch of the bus {theirs} into the bus {ours}")));
@@ -242,7 +254,7 @@ impl Bus {
 
     /// What differs between two states of this bus.
     pub fn diff(&self, before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
-        self.open()?;
+        self.usable()?;
         diff(before, after)
     }
 
@@ -259,7 +271,7 @@ impl Bus {
 
     /// Waits until something behind `seen` is committed anywhere in the bus, or for as long as given; the newest frame.
     pub fn wait(&self, seen: Seq, timeout: Duration) -> Result<Seq, Error> {
-        self.open()?;
+        self.usable()?;
         Ok(Seq(self.core.watch.wait(seen.0, timeout)))
     }
 
@@ -277,7 +289,8 @@ impl Bus {
 
     /// Who holds which versions.
     pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
-        self.open()?;
-        Ok(self.core.arena.pins())
+        self.usable()?;
+        let pins = self.core.arena.list_pins();
+        Ok(pins.into_iter().map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process }).collect())
     }
 }

@@ -7,7 +7,7 @@ use crate::base::ids::{Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::options::Durability;
+use crate::page::log::Durability;
 use crate::bus::past::{Stretch, lineage, leads};
 use crate::page::body::{self, Record};
 use crate::page::log::Frame;
@@ -111,11 +111,7 @@ pub(crate) fn read(core: &Core, frame: &Frame) -> Result<Commit, Error> {
         epoch: head.epoch,
         branch: core.line_of(head.branch).map_or_else(|| head.branch.to_string(), |line| line.name.clone()),
         time: head.time,
-        durability: match head.durability {
-            0 => Durability::Memory,
-            1 => Durability::Process,
-            _ => Durability::Disk,
-        },
+        durability: head.durability,
         source: None,
         intent: None,
         touches: Vec::new(),

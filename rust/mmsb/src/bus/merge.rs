@@ -54,9 +54,9 @@ pub(crate) fn merge(
 fn merge_once(
     core: &Arc<Core>, ours: &Arc<Line>, theirs: &Arc<Line>, policy: OnConflict, note: &Note,
 ) -> Result<Option<Committed>, Error> {
-    let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone());
-    let mine = tx.base_state();
-    let other = State::live(core, theirs);
+    let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone())?;
+    let mine = tx.base_state()?;
+    let other = State::live(core, theirs)?;
     let base = base_state(core, ours, &mine, theirs, &other)?;
     let mut merge = Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, policy, clashes: Vec::new() };
     for page in diff(&base, &other)? {
@@ -110,7 +110,7 @@ fn fork_point(
 
 /// The state of a line at an epoch it has.
 pub(crate) fn state_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<State, Error> {
-    let live = State::live(core, line);
+    let live = State::live(core, line)?;
     if live.epoch() == epoch && !line.is_dropped() {
         return Ok(live);
     }
@@ -343,8 +343,8 @@ pub(crate) fn revert(
     core: &Arc<Core>, line: &Arc<Line>, to: Epoch, note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let past = state_at(core, line, to)?;
-    let mut tx = Transaction::begin(core, line, Isolation::Snapshot, note.clone());
-    let now = tx.base_state();
+    let mut tx = Transaction::begin(core, line, Isolation::Snapshot, note.clone())?;
+    let now = tx.base_state()?;
     let changes = diff(&now, &past)?;
     // Names are free only when every page that is to go has gone.
     for page in changes.iter().filter(|page| page.fate == Fate::Dropped) {

@@ -99,14 +99,11 @@ fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
 
 fn assemble(
     disk: Arc<dyn Disk>, place: Place, path: Option<PathBuf>, options: &Options, clock: Arc<dyn Clock>,
-    mut held: Vec<Box<dyn Send + Sync>>,
+    held: Vec<Box<dyn Send + Sync>>,
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
-    if !read_only {
-        held.push(Box::new(disk.lock()?));
-    }
     let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
-    let (log, _recovered) = open_log(&disk, read_only, &clock)?;
+    let (log, _recovered) = open_log(&disk, read_only)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
     let mut replay = Replay::new(&arena, tables, log.reader())?;
@@ -134,13 +131,13 @@ fn assemble(
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, read_only: bool, clock: &Arc<dyn Clock>) -> Result<(Log, Recovered), Error> {
+fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<(Log, Recovered), Error> {
     let config = LogConfig::default();
     if !read_only && disk.list("")?.iter().all(|name| name == "LOCK") && disk.list("log")?.is_empty() {
-        let log = Log::create(Arc::clone(disk), config, Arc::clone(clock))?;
+        let log = Log::create(Arc::clone(disk), config)?;
         return Ok((log, Recovered::default()));
     }
-    Ok(Log::open(Arc::clone(disk), config, Arc::clone(clock), Arc::new(describe), read_only)?)
+    Ok(Log::open(Arc::clone(disk), config, &describe, read_only)?)
 }
 
 /// What the log's footers note of a frame.

@@ -3,34 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a commit survives once it is acknowledged.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-#[repr(u8)]
-pub enum Durability {
-    /// Nothing is promised.
-    Memory = 0,
-    /// The death of the process, by `kill -9` too.
-    #[default]
-    Process = 1,
-    /// The loss of power: one `fdatasync` before the commit is visible.
-    Disk = 2,
-}
-
-impl Durability {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Durability::Memory => "memory",
-            Durability::Process => "process",
-            Durability::Disk => "disk",
-        }
-    }
-
-    /// The durability of a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Durability::Memory, Durability::Process, Durability::Disk].into_iter().find(|d| d.as_str() == name)
-    }
-}
+use crate::page::log::Durability;
 
 /// How a path is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

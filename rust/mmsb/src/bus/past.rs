@@ -12,11 +12,11 @@ use crate::bus::line::{Line, Origin};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;
-use crate::memory::pins::PinGuard;
+use crate::memory::guard::PinGuard;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
-use crate::page::log::{Frame, FrameKind, LogReader};
+use crate::page::log::{Frame, Kind, LogReader};
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
@@ -54,7 +54,7 @@ pub(crate) fn stretches(
 /// Whether a frame made an epoch of these stretches.
 pub(crate) fn leads(stretches: &[Stretch], frame: &Frame) -> bool {
     let head = &frame.head;
-    head.kind == FrameKind::Commit
+    head.kind == Kind::Commit
         && stretches.iter().any(|s| s.branch == head.branch && s.from < head.epoch && head.epoch <= s.to)
 }
 
@@ -82,7 +82,7 @@ pub(crate) struct Past {
 impl Past {
     /// The state that the line had at `epoch`.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
-        let (pin, root) = core.pin(line);
+        let (pin, root) = core.pin(line)?;
         let stretches = lineage(core, line, epoch);
         let mut pages = BTreeMap::new();
         for frame in core.log.catalog_frames() {

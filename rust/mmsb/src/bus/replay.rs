@@ -14,7 +14,7 @@ use crate::memory::limbo::{Limbo, Retired};
 use crate::page::body::{self, Record};
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::{Draft, Tables};
-use crate::page::log::{Frame, FrameKind, LogReader};
+use crate::page::log::{Frame, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage};
 use crate::page::state_error::StateError;
 
@@ -70,7 +70,7 @@ impl<'a> Replay<'a> {
     /// Applies a frame.
     pub fn frame(&mut self, frame: &Frame) -> Result<(), Error> {
         self.seq = frame.head.seq.0;
-        if frame.head.kind != FrameKind::Commit {
+        if frame.head.kind != Kind::Commit {
             return self.control(frame);
         }
         let branch = frame.head.branch;

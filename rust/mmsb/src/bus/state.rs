@@ -9,7 +9,7 @@ use crate::bus::line::Line;
 use crate::bus::past::Past;
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
-use crate::memory::pins::PinGuard;
+use crate::memory::guard::PinGuard;
 use crate::page::catalog::RootRef;
 use crate::page::delta;
 use crate::page::digest::Digest;
@@ -51,9 +51,9 @@ enum Kind {
 
 impl State {
     /// The published state of a line.
-    pub(crate) fn live(core: &Arc<Core>, line: &Arc<Line>) -> Self {
-        let (pin, root) = core.pin(line);
-        State::pinned(core, line, root, pin)
+    pub(crate) fn live(core: &Arc<Core>, line: &Arc<Line>) -> Result<Self, Error> {
+        let (pin, root) = core.pin(line)?;
+        Ok(State::pinned(core, line, root, pin))
     }
 
     /// The state at a root that the pin keeps.
@@ -159,7 +159,7 @@ impl State {
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.kind {
-            Kind::Live { pin, .. } => View::live(&self.core, part, pin.also(id.0), reuse),
+            Kind::Live { pin, .. } => View::live(&self.core, part, pin.again(id.0)?, reuse),
             Kind::Past(past) => View::past(part, Arc::clone(past)),
         }
     }

@@ -16,7 +16,7 @@ use crate::bus::state::{PageInfo, State, read_column};
 use crate::bus::validate::{Base, Read};
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
-use crate::memory::pins::PinGuard;
+use crate::memory::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
@@ -53,9 +53,9 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(crate) fn begin(core: &Arc<Core>, line: &Arc<Line>, isolation: Isolation, note: Note) -> Self {
-        let (pin, root) = core.pin(line);
-        Transaction {
+    pub(crate) fn begin(core: &Arc<Core>, line: &Arc<Line>, isolation: Isolation, note: Note) -> Result<Self, Error> {
+        let (pin, root) = core.pin(line)?;
+        Ok(Transaction {
             core: Arc::clone(core),
             line: Arc::clone(line),
             root,
@@ -67,7 +67,7 @@ impl Transaction {
             applied: 0,
             reads: Mutex::default(),
             listed: Mutex::new(false),
-        }
+        })
     }
 
     /// The epoch it started from.
@@ -76,8 +76,8 @@ impl Transaction {
     }
 
     /// The state it started from.
-    pub(crate) fn base_state(&self) -> State {
-        State::pinned(&self.core, &self.line, self.root, self.pin.also(0))
+    pub(crate) fn base_state(&self) -> Result<State, Error> {
+        Ok(State::pinned(&self.core, &self.line, self.root, self.pin.again(0)?))
     }
 
     /// Whether it changed nothing so far.
@@ -224,7 +224,7 @@ impl Transaction {
         match &self.private {
             // What the transaction writes next would show through, so its own pages are copied.
             Some(private) if private.is_own(page) => View::copied(part),
-            _ => View::live(&self.core, part, self.pin.also(id.0), None),
+            _ => View::live(&self.core, part, self.pin.again(id.0)?, None),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::bus::error::Error;
 use crate::bus::past::Past;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::pins::PinGuard;
+use crate::memory::guard::PinGuard;
 use crate::memory::view::{OwnedBuffer, ViewRange};
 use crate::page::block::is_null;
 use crate::page::column::{ColumnRef, Extent, Place, ZEROS};
