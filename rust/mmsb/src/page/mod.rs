@@ -1,5 +1,6 @@
 //! Layer 1 (page): typed pages, versions, deltas, the log, checkpoints, replay.
 
+mod apply;
 pub mod compare;
 pub mod delta;
 pub mod dtype;
