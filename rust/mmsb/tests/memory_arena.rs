@@ -62,7 +62,7 @@ proptest! {
             match step {
                 Step::Alloc(bytes) => {
                     let addr = arena.alloc(bytes).unwrap();
-                    prop_assert!(addr.0 % 64 == 0 && !addr.is_null());
+                    prop_assert!(addr.0.is_multiple_of(64) && !addr.is_null());
                     mark(&arena, addr, bytes);
                     prop_assert!(live.insert(addr, (bytes, false)).is_none());
                 }

@@ -43,7 +43,7 @@ pub const AHEAD_MIN: u64 = 1 << 20;
 pub const AHEAD_MAX: u64 = 32 << 20;
 
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= 4096 && CHUNK <= 16384);
-const _: () = assert!(CONTROL_BYTES % CHUNK == 0 && SLAB % CHUNK == 0);
+const _: () = assert!(CONTROL_BYTES.is_multiple_of(CHUNK) && SLAB.is_multiple_of(CHUNK));
 const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTES as u64));
 const _: () = assert!(AHEAD_MIN >= GROW_STEP && AHEAD_MAX >= AHEAD_MIN);
 

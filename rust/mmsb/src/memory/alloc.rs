@@ -57,12 +57,14 @@ pub struct Small {
     cutters: [Mutex<Cutter>; CLASSES],
 }
 
-impl Small {
+impl Default for Small {
     /// No slab yet.
-    pub fn new() -> Small {
+    fn default() -> Small {
         Small { cutters: std::array::from_fn(|_| Mutex::default()) }
     }
+}
 
+impl Small {
     fn cutter(&self, class: usize) -> MutexGuard<'_, Cutter> {
         self.cutters[class].lock().unwrap_or_else(PoisonError::into_inner)
     }

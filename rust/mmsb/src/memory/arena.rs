@@ -110,7 +110,7 @@ impl Arena {
             writes: std::array::from_fn(|_| AtomicPtr::default()),
             counts: std::array::from_fn(|_| AtomicPtr::default()),
             lengths: std::array::from_fn(|_| AtomicU64::new(0)),
-            small: Small::new(),
+            small: Small::default(),
             pins: ArenaPins::over_control(&first),
             prefault: Prefault::new(Arc::clone(&chunks), options.prefault),
             chunks,

@@ -145,7 +145,7 @@ impl Chunks {
         let first = addr.offset() as usize / CHUNK;
         let chunks = &mut state.spans[addr.span() as usize];
         assert!(
-            addr.offset() as usize % CHUNK == 0
+            addr.offset().is_multiple_of(CHUNK as u64)
                 && first >= chunks.span.shape().first
                 && first + n <= chunks.fresh,
             "{addr:?} is no chunk that was handed out"

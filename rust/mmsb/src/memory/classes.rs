@@ -35,7 +35,7 @@ mod tests {
         for bytes in 0..=CHUNK {
             let class = class_of(bytes);
             let size = size_of_class(class);
-            assert!(size >= bytes && size % 64 == 0, "{bytes} in {size}");
+            assert!(size >= bytes && size.is_multiple_of(64), "{bytes} in {size}");
             assert!(class == 0 || size_of_class(class - 1) < bytes, "{bytes} in {size}");
             assert!(bytes <= 512 || (size - bytes) * 8 <= size, "{bytes} in {size}");
         }

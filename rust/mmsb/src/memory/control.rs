@@ -11,7 +11,7 @@
 //! The area is memory of this boot only: a successor whose boot differs throws it away, and recovery reads the log,
 //! never these words.
 
-use crate::base::limits::{CLASSES_MAX, CONTROL_BYTES};
+use crate::base::limits::CLASSES_MAX;
 use crate::base::sync::AtomicU64;
 use crate::memory::pins::PinBlock;
 use crate::memory::stack::FreeStack;
@@ -64,6 +64,7 @@ pub struct Control {
 
 #[cfg(not(loom))]
 const _: () = {
+    use crate::base::limits::CONTROL_BYTES;
     use std::mem::{offset_of, size_of};
     assert!(size_of::<Control>() == CONTROL_BYTES && size_of::<ClassHead>() == 64);
     assert!(offset_of!(Control, boot) == 16 && offset_of!(Control, published) == 64);

@@ -64,6 +64,7 @@ pub fn boot_id() -> u128 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
