@@ -3,6 +3,7 @@
 pub mod delta;
 pub mod dtype;
 pub mod error;
+pub mod log;
 pub mod operator;
 pub mod overlap;
 pub mod schema;
