@@ -4,6 +4,55 @@
 /// it keeps a frame's length far below the 48 bits of its header, and a reader's buffer boundable.
 pub const MAX_FRAME: u64 = 4 << 30;
 
+/// Bytes of a chunk, the unit in which columns are copied on write. A power of two and whole memory pages, so that a
+/// chunk can be remapped into a view.
+pub const CHUNK: usize = 8192;
+
+/// Bytes of the first span of an arena: address space only, small enough for a process with little of it.
+pub const SPAN_FIRST: u64 = 64 << 20;
+
+/// Bytes at which spans stop doubling. Small blocks live in the first [`SMALL_REACH`] bytes of a span, so this also
+/// keeps ordinary spans wholly usable for them.
+pub const SPAN_MAX: u64 = 64 << 30;
+
+/// Spans of one arena: about 15 TiB by the doubling schedule, and 8 bits in the head word of a free list.
+pub const SPANS_MAX: usize = 256;
+
+/// Bytes of the largest extent, which is also the largest page: an extent lies in one span.
+pub const EXTENT_MAX: u64 = 1 << 40;
+
+/// Bytes of a span in which small blocks may lie: 30 bits of 64-byte units, which leaves 26 bits of the free list's
+/// head word for the tag against reuse.
+pub const SMALL_REACH: u64 = 1 << 36;
+
+/// Bytes of the control area at the head of span 0.
+pub const CONTROL_BYTES: usize = 64 << 10;
+
+/// Size classes for which the control area has room: enough for a `CHUNK` of 16 KiB.
+pub const CLASSES_MAX: usize = 48;
+
+/// Bytes cut at once into small blocks of one size: large enough to waste little at its tail for any class.
+pub const SLAB: usize = 64 << 10;
+
+/// Bytes allocated to a span's file at once when a writer finds nothing ready: about 100 us of kernel time.
+pub const GROW_STEP: u64 = 1 << 20;
+
+/// Least and most fresh bytes that the background thread keeps ready ahead of the writer.
+pub const AHEAD_MIN: u64 = 1 << 20;
+/// See [`AHEAD_MIN`].
+pub const AHEAD_MAX: u64 = 32 << 20;
+
+const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= 4096 && CHUNK <= 16384);
+const _: () = assert!(CONTROL_BYTES.is_multiple_of(CHUNK) && SLAB.is_multiple_of(CHUNK));
+const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTES as u64));
+const _: () = assert!(AHEAD_MIN >= GROW_STEP && AHEAD_MAX >= AHEAD_MIN);
+
+/// Blocks of pin entries in one arena: 3.9 million pins. A view or a snapshot takes one each.
+pub const PIN_BLOCKS_MAX: usize = 1024;
+
+/// Scans of the pins that may be disturbed before a commit gives up reclaiming: the next one will do it.
+pub const PIN_SCANS_MAX: usize = 4;
+
 /// Most bytes of a page, and of one row of a column: 1 TiB. Keeps every byte offset in a page far inside 48 bits.
 pub const MAX_PAGE_BYTES: u64 = 1 << 40;
 

@@ -5,3 +5,4 @@ pub mod codec;
 pub mod crc;
 pub mod ids;
 pub mod limits;
+pub mod sync;

@@ -211,6 +211,15 @@ impl Select {
         out.flush();
     }
 
+    /// The cells, where they are listed one by one.
+    pub(crate) fn single_cells(&self, column: &Column) -> Option<&[u64]> {
+        match self {
+            Self::Cells(list) => Some(list),
+            Self::Rows { rows: Rows::Index(list), inner: None } if column.cells_per_row() == 1 => Some(list),
+            Self::Rows { .. } => None,
+        }
+    }
+
     /// The first and the last row selected, in the page's order; `None` when no cell is.
     #[must_use]
     pub fn bounds(&self, column: &Column) -> Option<(u64, u64)> {

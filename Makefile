@@ -1,0 +1,79 @@
+# Everything a person does here, from nothing: Python 3.11 or newer, Rust and a C compiler are enough.
+# Set-up (a virtual environment in .venv, the build) happens by itself and is repeated only when its inputs change.
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+TOOLS  := $(VENV)/.tools
+BUILD  := $(VENV)/.build
+CARGO  ?= cargo
+# The newest Python on the path that is new enough.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+export PYO3_PYTHON := $(CURDIR)/$(PY)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build test test-rust test-python lint lint-rust lint-python docs wheel clean
+
+help: ## Show what can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+build: $(BUILD) ## Build the compiled core, optimised, into the virtual environment.
+
+test: test-rust test-python lint ## Run every test and every check.
+
+test-rust: $(TOOLS) ## Run the Rust tests, doc tests too.
+	$(CARGO) test --workspace --locked
+
+test-python: $(BUILD) ## Run the Python tests.
+	$(PY) -m pytest
+
+lint: lint-rust lint-python ## Run every check that is not a test.
+
+lint-rust: $(TOOLS) ## rustfmt, clippy, rustdoc: no warning allowed.
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then echo "cargo fmt --check" && $(CARGO) fmt --all --check; \
+	else echo "rustfmt is not installed: formatting not checked"; fi
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then echo "cargo clippy" \
+	&& $(CARGO) clippy --workspace --all-targets --locked -- -D warnings; \
+	else echo "clippy is not installed: lints not checked"; fi
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-linter.
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) -m mypy.stubtest mmsb._core
+	$(VENV)/bin/lint-imports
+
+docs: $(BUILD) ## Write the API reference of both languages under site/.
+	$(PY) -m pdoc --docformat google --output-directory site/python mmsb
+	$(CARGO) doc --workspace --no-deps --locked
+	rm -rf site/rust && cp -r $${CARGO_TARGET_DIR:-target}/doc site/rust
+	@echo "site/python/index.html  site/rust/mmsb/index.html"
+
+wheel: $(TOOLS) ## Build the wheel into dist/.
+	rm -rf dist
+	$(VENV)/bin/maturin build --release --locked --out dist
+
+clean: ## Remove everything that was built.
+	rm -rf $(VENV) target dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find python tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/mmsb/_core.*.so
+
+# Where Debian's python3-venv is missing, `venv` cannot put pip in by itself.
+$(PY):
+	@test -n "$(PYTHON)" || { echo "mmsb needs Python 3.11 or newer on the path" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) \
+	&& $(PYTHON) -m pip --python $(PY) install pip; }
+
+$(TOOLS): requirements-dev.txt | $(PY)
+	$(PY) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(BUILD): $(TOOLS) pyproject.toml $(RUST_SOURCES)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/maturin develop --release --locked
+	@touch $@

@@ -1,0 +1,293 @@
+//! The arena: all memory of a bus, in spans, addressed by [`Addr`] and handed out as small blocks and as chunks.
+#![allow(unsafe_code)]
+
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+
+use crate::base::limits::{CHUNK, SPANS_MAX};
+use crate::base::sync::Ordering;
+use crate::memory::addr::Addr;
+use crate::memory::alloc::{self, SLAB_CHUNKS, Slab, Small};
+use crate::memory::chunks::{Chunks, Taken};
+use crate::memory::classes::{CLASSES, class_of};
+use crate::memory::control::{Control, LAYOUT, MAGIC};
+use crate::memory::error::MemoryError;
+use crate::memory::host;
+use crate::memory::pin_blocks::ArenaPins;
+use crate::memory::place::{Home, Place};
+use crate::memory::prefault::Prefault;
+use crate::memory::span::Span;
+use crate::memory::stack::Cells;
+
+/// Bytes of the largest small block.
+pub const SMALL_MAX: usize = CHUNK;
+
+/// How an arena is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The most bytes that may be allocated to its spans.
+    pub budget: u64,
+    /// Whether a background thread keeps fresh memory ready.
+    pub prefault: bool,
+}
+
+impl Default for Options {
+    /// 80 % of the memory that this process may have; with the background thread.
+    fn default() -> Options {
+        Options { budget: host::default_budget(), prefault: true }
+    }
+}
+
+/// What an arena holds, in bytes where nothing else is said.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct ArenaStats {
+    /// The most that may be allocated to the spans.
+    pub budget: u64,
+    /// Address space of the spans.
+    pub reserved: u64,
+    /// Allocated to the spans, which is what counts against the budget.
+    pub committed: u64,
+    /// Small blocks in use, each by its size class.
+    pub used_small: u64,
+    /// Chunks in use, those that small blocks are cut from included.
+    pub used_chunks: u64,
+    /// Chunks free for use again.
+    pub free: u64,
+    /// Chunks handed out a second time or more often, over the arena's life.
+    pub recycled: u64,
+    /// Number of spans.
+    pub spans: usize,
+}
+
+/// All memory of a bus. Shared as an `Arc`: mappings and files go with the last one.
+#[derive(Debug)]
+pub struct Arena {
+    reads: [AtomicPtr<u8>; SPANS_MAX],
+    writes: [AtomicPtr<u8>; SPANS_MAX],
+    counts: [AtomicPtr<AtomicU32>; SPANS_MAX],
+    lengths: [AtomicU64; SPANS_MAX],
+    small: Small,
+    pins: ArenaPins,
+    prefault: Prefault,
+    // Last, so that the spans go when everything that lies in them has gone.
+    chunks: Arc<Chunks>,
+}
+
+struct Links<'a>(&'a Arena);
+
+impl Cells for Links<'_> {
+    #[inline]
+    fn link(&self, cell: u64) -> &crate::base::sync::AtomicU64 {
+        let at = self.0.write_ptr(alloc::addr_of(cell));
+        // SAFETY: only numbers of cells cut from this arena's slabs come to its free lists; they are 64-byte aligned,
+        // and their memory stays mapped while the arena lives. A late pop may race with the new owner's plain writes:
+        // it reads one aligned word and throws it away, because its compare-and-swap then fails.
+        unsafe { &*at.cast() }
+    }
+}
+
+impl Arena {
+    /// An arena at `place` with at most `budget` bytes and the background thread.
+    pub fn new(place: Place, budget: u64) -> Result<Arc<Arena>, MemoryError> {
+        Arena::with(place, Options { budget, ..Options::default() })
+    }
+
+    /// An arena at `place`.
+    pub fn with(place: Place, options: Options) -> Result<Arc<Arena>, MemoryError> {
+        let chunks = Arc::new(Chunks::new(Home::open(&place)?, options.budget));
+        let first = chunks.first_span()?;
+        let control: *mut Control = first.write().base().cast();
+        // SAFETY: the control area is the span's first 64 KiB, allocated, zero, page-aligned, and nobody else's yet.
+        unsafe {
+            ptr::addr_of_mut!((*control).magic).write(MAGIC);
+            ptr::addr_of_mut!((*control).layout).write(LAYOUT);
+            ptr::addr_of_mut!((*control).chunk).write(CHUNK as u32);
+            ptr::addr_of_mut!((*control).boot).write(host::boot_id());
+        }
+        let arena = Arena {
+            reads: std::array::from_fn(|_| AtomicPtr::default()),
+            writes: std::array::from_fn(|_| AtomicPtr::default()),
+            counts: std::array::from_fn(|_| AtomicPtr::default()),
+            lengths: std::array::from_fn(|_| AtomicU64::new(0)),
+            small: Small::default(),
+            pins: ArenaPins::over_control(&first),
+            prefault: Prefault::new(Arc::clone(&chunks), options.prefault),
+            chunks,
+        };
+        arena.learn(&first);
+        Ok(Arc::new(arena))
+    }
+
+    /// A block of at least `bytes` bytes (at most [`SMALL_MAX`]), 64-byte aligned; its contents are arbitrary.
+    #[inline]
+    pub fn alloc(&self, bytes: usize) -> Result<Addr, MemoryError> {
+        if bytes > SMALL_MAX {
+            return Err(MemoryError::TooLarge { asked: bytes as u64, limit: SMALL_MAX as u64 });
+        }
+        let class = class_of(bytes);
+        if class == CLASSES - 1 {
+            return self.alloc_chunks(1);
+        }
+        let head = &self.control().classes[class];
+        let cell = match head.free.pop(&Links(self)) {
+            Some(cell) => cell,
+            None => self.refill(class)?,
+        };
+        head.used.fetch_add(1, Ordering::Relaxed);
+        Ok(alloc::addr_of(cell))
+    }
+
+    /// Gives a small block back.
+    ///
+    /// # Safety
+    /// `addr` came from [`Arena::alloc`] with the same `bytes`, is given back once, and nobody reads or writes it any more.
+    #[inline]
+    pub unsafe fn free(&self, addr: Addr, bytes: usize) {
+        let class = class_of(bytes);
+        if class == CLASSES - 1 {
+            // SAFETY: a block of the last class is a chunk; the caller vouches for the rest.
+            return unsafe { self.free_chunk(addr) };
+        }
+        let head = &self.control().classes[class];
+        head.used.fetch_sub(1, Ordering::Relaxed);
+        head.free.push(&Links(self), alloc::cell_of(addr));
+    }
+
+    /// `n` chunks in a row, of arbitrary contents and with counts of zero. Each is given back on its own.
+    #[inline]
+    pub fn alloc_chunks(&self, n: usize) -> Result<Addr, MemoryError> {
+        self.take(n, false)
+    }
+
+    /// Gives one chunk back.
+    ///
+    /// # Safety
+    /// `addr` is a chunk that [`Arena::alloc_chunks`] gave, is given back once, and nobody reads or writes it any more.
+    #[inline]
+    pub unsafe fn free_chunk(&self, addr: Addr) {
+        self.chunk_rc(addr).store(0, Ordering::Relaxed);
+        self.chunks.give(addr, 1);
+    }
+
+    /// The reference count of the chunk in which `addr` lies. The arena only sets it to zero, when the chunk is free.
+    ///
+    /// # Panics
+    /// If `addr` lies in no span.
+    #[inline]
+    pub fn chunk_rc(&self, addr: Addr) -> &AtomicU32 {
+        let span = addr.span() as usize;
+        assert!(addr.offset() < self.lengths[span].load(Ordering::Relaxed), "{addr:?} lies in no span");
+        let counts = self.counts[span].load(Ordering::Relaxed);
+        // SAFETY: the table has a count for every chunk of the span's length, all allocated and zero at first.
+        unsafe { &*counts.add(addr.offset() as usize / CHUNK) }
+    }
+
+    /// Where `addr` may be written: for the writer, in blocks it has not published.
+    #[inline]
+    pub fn write_ptr(&self, addr: Addr) -> *mut u8 {
+        let base = self.writes[addr.span() as usize].load(Ordering::Relaxed);
+        debug_assert!(!base.is_null(), "{addr:?} lies in no span");
+        base.wrapping_add(addr.offset() as usize)
+    }
+
+    /// Where `addr` can be read, and not written: a stray write there is a crash, never corruption.
+    #[inline]
+    pub fn read_ptr(&self, addr: Addr) -> *const u8 {
+        let base = self.reads[addr.span() as usize].load(Ordering::Relaxed);
+        debug_assert!(!base.is_null(), "{addr:?} lies in no span");
+        base.wrapping_add(addr.offset() as usize)
+    }
+
+    /// The control area.
+    #[inline]
+    pub fn control(&self) -> &Control {
+        // SAFETY: written by `with`, mapped while the arena lives; what changes in it is atomic.
+        unsafe { &*self.writes[0].load(Ordering::Relaxed).cast() }
+    }
+
+    /// The pins of this arena's readers.
+    #[inline]
+    pub fn pins(&self) -> &ArenaPins {
+        &self.pins
+    }
+
+    /// The span in which `addr` lies.
+    pub fn span(&self, addr: Addr) -> Option<Arc<Span>> {
+        self.chunks.span(addr)
+    }
+
+    /// The place in words, for messages.
+    pub fn place(&self) -> String {
+        self.chunks.home().describe()
+    }
+
+    /// The most bytes that may be allocated to the spans.
+    pub fn budget(&self) -> u64 {
+        self.chunks.budget()
+    }
+
+    /// What the arena holds now.
+    pub fn stats(&self) -> ArenaStats {
+        let chunks = self.chunks.stats();
+        ArenaStats {
+            budget: self.budget(),
+            reserved: chunks.reserved,
+            committed: chunks.committed,
+            used_small: alloc::used(&self.control().classes),
+            used_chunks: chunks.used,
+            free: chunks.free,
+            recycled: chunks.recycled,
+            spans: chunks.spans,
+        }
+    }
+
+    /// Whether the background thread has nothing to do.
+    pub fn is_idle(&self) -> bool {
+        self.prefault.idle()
+    }
+
+    /// Makes a span's bases known to the translation of addresses.
+    fn learn(&self, span: &Span) {
+        let at = span.number() as usize;
+        let write = span.write().base();
+        self.reads[at].store(span.read().base(), Ordering::Relaxed);
+        self.counts[at].store(write.wrapping_add(span.shape().counts as usize).cast(), Ordering::Relaxed);
+        self.lengths[at].store(span.shape().capacity, Ordering::Relaxed);
+        self.writes[at].store(write, Ordering::Release);
+    }
+
+    fn take(&self, n: usize, small: bool) -> Result<Addr, MemoryError> {
+        let Taken { addr, span, behind } = match self.chunks.take(n, small) {
+            Err(MemoryError::Budget { .. } | MemoryError::OutOfSpace { .. }) if self.trim() > 0 => {
+                self.chunks.take(n, small)?
+            }
+            taken => taken?,
+        };
+        if self.writes[addr.span() as usize].load(Ordering::Acquire).is_null() {
+            self.learn(&span);
+        }
+        if behind {
+            self.prefault.wake();
+        }
+        Ok(addr)
+    }
+
+    fn trim(&self) -> usize {
+        self.small.trim(&self.control().classes, &Links(self), &self.chunks)
+    }
+
+    #[cold]
+    fn refill(&self, class: usize) -> Result<u64, MemoryError> {
+        loop {
+            if let Some(cell) = self.small.cut(class, &self.control().classes[class], &Links(self)) {
+                return Ok(cell);
+            }
+            let several = self.take(SLAB_CHUNKS, true).map(|addr| Slab { addr, chunks: SLAB_CHUNKS });
+            let slab = several.or_else(|_| self.take(1, true).map(|addr| Slab { addr, chunks: 1 }))?;
+            if !self.small.add(class, slab) {
+                self.chunks.give(slab.addr, slab.chunks);
+            }
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Chunks of all spans: handed out recycled first, then fresh; spans grow and are added as they are needed.
+//!
+//! A span's chunks in order: ever used `first..fresh` (in use, or free in its bitmap), then allocated to the file but
+//! never used, then not allocated. The budget counts what is allocated to files.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::limits::{
+    AHEAD_MAX, AHEAD_MIN, CHUNK, EXTENT_MAX, GROW_STEP, SMALL_REACH, SPAN_FIRST, SPAN_MAX, SPANS_MAX,
+};
+use crate::memory::addr::Addr;
+use crate::memory::error::MemoryError;
+use crate::memory::place::Home;
+use crate::memory::runs::{Runs, SEARCH_WORDS};
+use crate::memory::span::{Shape, Span};
+
+/// The chunks of an arena.
+#[derive(Debug)]
+pub struct Chunks {
+    home: Home,
+    budget: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    spans: Vec<SpanChunks>,
+    /// Bytes allocated to files, and those that are about to be.
+    committed: u64,
+    used: u64,
+    recycled: u64,
+    /// Bytes of the next span of the doubling schedule.
+    next: u64,
+}
+
+#[derive(Debug)]
+struct SpanChunks {
+    span: Arc<Span>,
+    runs: Runs,
+    /// The first chunk never used.
+    fresh: usize,
+    /// The first chunk not allocated to the file.
+    allocated: usize,
+    /// The first chunk not accounted for: the background thread may be allocating up to here.
+    promised: usize,
+    /// The first fresh chunk that was not populated.
+    populated: usize,
+}
+
+/// Chunks that were handed out.
+#[derive(Debug)]
+pub struct Taken {
+    /// The first of them.
+    pub addr: Addr,
+    /// Their span, for whoever has not seen it yet.
+    pub span: Arc<Span>,
+    /// Whether the background thread has work.
+    pub behind: bool,
+}
+
+/// A piece of the work of keeping fresh chunks ready.
+#[derive(Debug)]
+pub struct Ahead {
+    span: Arc<Span>,
+    allocate: Range<usize>,
+    populate: Range<usize>,
+}
+
+/// What the chunks of an arena come to, in bytes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct ChunkStats {
+    /// Address space of all spans.
+    pub reserved: u64,
+    /// Allocated to the spans' files.
+    pub committed: u64,
+    /// In use, slabs of small blocks included.
+    pub used: u64,
+    /// Free for use again.
+    pub free: u64,
+    /// Handed out a second time or more often, over the arena's life.
+    pub recycled: u64,
+    /// Number of spans.
+    pub spans: usize,
+}
+
+const fn bytes(chunks: usize) -> u64 {
+    (chunks * CHUNK) as u64
+}
+
+impl Chunks {
+    /// No chunks yet.
+    pub fn new(home: Home, budget: u64) -> Chunks {
+        Chunks { home, budget, state: Mutex::new(State { next: SPAN_FIRST, ..State::default() }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The most bytes that may be allocated to files.
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    /// The arena's place.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Makes span 0, if there is none.
+    pub fn first_span(&self) -> Result<Arc<Span>, MemoryError> {
+        let mut state = self.state();
+        if state.spans.is_empty() {
+            state.add_span(self, 1)?;
+        }
+        Ok(Arc::clone(&state.spans[0].span))
+    }
+
+    /// The span in which `addr` lies.
+    pub fn span(&self, addr: Addr) -> Option<Arc<Span>> {
+        self.state().spans.get(addr.span() as usize).map(|chunks| Arc::clone(&chunks.span))
+    }
+
+    /// Takes `n` chunks in a row. With `small` they lie where small blocks may.
+    pub fn take(&self, n: usize, small: bool) -> Result<Taken, MemoryError> {
+        if n == 0 || n as u64 > EXTENT_MAX / CHUNK as u64 {
+            let asked = (n as u64).saturating_mul(CHUNK as u64);
+            return Err(MemoryError::TooLarge { asked, limit: EXTENT_MAX });
+        }
+        let mut state = self.state();
+        if let Some(taken) = state.recycled(n, small, SEARCH_WORDS) {
+            return Ok(taken);
+        }
+        match state.fresh(self, n, small) {
+            Ok(taken) => Ok(taken),
+            // Before the answer is no, every last bit is looked at.
+            Err(error) => state.recycled(n, small, usize::MAX / 2).ok_or(error),
+        }
+    }
+
+    /// Gives `n` chunks in a row back.
+    pub fn give(&self, addr: Addr, n: usize) {
+        let mut state = self.state();
+        let first = addr.offset() as usize / CHUNK;
+        let chunks = &mut state.spans[addr.span() as usize];
+        assert!(
+            addr.offset().is_multiple_of(CHUNK as u64)
+                && first >= chunks.span.shape().first
+                && first + n <= chunks.fresh,
+            "{addr:?} is no chunk that was handed out"
+        );
+        for index in first..first + n {
+            chunks.runs.insert(index);
+        }
+        state.used -= bytes(n);
+    }
+
+    /// What all chunks come to.
+    pub fn stats(&self) -> ChunkStats {
+        let state = self.state();
+        ChunkStats {
+            reserved: state.spans.iter().map(|s| s.span.shape().capacity).sum(),
+            committed: state.committed,
+            used: state.used,
+            free: state.spans.iter().map(|s| bytes(s.runs.free())).sum(),
+            recycled: state.recycled,
+            spans: state.spans.len(),
+        }
+    }
+
+    /// The next piece of work for the background thread, if there is any.
+    pub fn ahead(&self) -> Option<Ahead> {
+        let mut state = self.state();
+        let room = self.budget.saturating_sub(state.committed);
+        let chunks = state.spans.last_mut()?;
+        let want = chunks.wanted();
+        let step = GROW_STEP as usize / CHUNK;
+        let from = chunks.populated.max(chunks.fresh);
+        if from >= want {
+            return None;
+        }
+        let to = want.min(from + step);
+        let mut allocate = chunks.promised..chunks.promised;
+        if to > chunks.promised {
+            allocate.end = to.min(chunks.promised + (room / CHUNK as u64) as usize);
+            chunks.promised = allocate.end;
+        }
+        let populate = from..to.min(allocate.end.max(chunks.allocated));
+        let span = Arc::clone(&chunks.span);
+        state.committed += bytes(allocate.len());
+        (!populate.is_empty()).then_some(Ahead { span, allocate, populate })
+    }
+
+    /// Does a piece of work, without holding anyone up. False when there is no use in going on.
+    pub fn work(&self, ahead: &Ahead) -> bool {
+        let number = ahead.span.number() as usize;
+        if !ahead.allocate.is_empty() {
+            let done = ahead.span.allocate(&self.home, ahead.allocate.clone());
+            let mut state = self.state();
+            let chunks = &mut state.spans[number];
+            if done.is_err() {
+                // The writer reports what it meets itself; only the promise is taken back, as far as it still holds.
+                if chunks.promised == ahead.allocate.end {
+                    chunks.promised = chunks.allocated;
+                    let given_up = ahead.allocate.end - chunks.allocated;
+                    state.committed -= bytes(given_up);
+                }
+                return false;
+            }
+            chunks.allocated = chunks.allocated.max(ahead.allocate.end);
+        }
+        let done = ahead.span.populate(ahead.populate.clone());
+        let mut state = self.state();
+        let chunks = &mut state.spans[number];
+        chunks.populated = chunks.populated.max(ahead.populate.end);
+        done
+    }
+}
+
+impl SpanChunks {
+    /// Up to where fresh chunks should be ready: an eighth of what is used, within bounds.
+    fn wanted(&self) -> usize {
+        let shape = self.span.shape();
+        let ahead = bytes(self.fresh - shape.first) / 8;
+        (self.fresh + ahead.clamp(AHEAD_MIN, AHEAD_MAX) as usize / CHUNK).min(shape.chunks().end)
+    }
+
+    /// Whether less than half of the fresh chunks that should be ready are.
+    fn behind(&self) -> bool {
+        let wanted = self.wanted();
+        self.populated.max(self.fresh) < wanted - (wanted - self.fresh) / 2
+    }
+
+    fn fits(&self, small: bool) -> bool {
+        !small || self.span.shape().capacity <= SMALL_REACH
+    }
+
+    fn taken(&self, index: usize, behind: bool) -> Taken {
+        Taken { addr: Addr::new(self.span.number(), bytes(index)), span: Arc::clone(&self.span), behind }
+    }
+}
+
+impl State {
+    fn recycled(&mut self, n: usize, small: bool, search: usize) -> Option<Taken> {
+        for chunks in self.spans.iter_mut().rev().filter(|chunks| chunks.fits(small)) {
+            if let Some(index) = chunks.runs.take_run(n, search) {
+                self.used += bytes(n);
+                self.recycled += bytes(n);
+                return Some(chunks.taken(index, false));
+            }
+        }
+        None
+    }
+
+    fn fresh(&mut self, of: &Chunks, n: usize, small: bool) -> Result<Taken, MemoryError> {
+        let room = |s: &SpanChunks| s.fits(small) && s.span.shape().chunks().end - s.fresh >= n;
+        let ready = |s: &SpanChunks| room(s) && s.fresh + n <= s.allocated;
+        let at = match self.spans.iter().rposition(ready).or_else(|| self.spans.iter().rposition(room)) {
+            Some(at) => at,
+            None => self.add_span(of, n)?,
+        };
+        if self.spans[at].fresh + n > self.spans[at].allocated {
+            self.grow(of, at, n)?;
+        }
+        let last = at + 1 == self.spans.len();
+        let chunks = &mut self.spans[at];
+        let index = chunks.fresh;
+        chunks.fresh += n;
+        self.used += bytes(n);
+        Ok(chunks.taken(index, last && chunks.behind()))
+    }
+
+    /// Allocates memory to span `at` for `n` more fresh chunks: a whole step, or what is asked where that is too much.
+    fn grow(&mut self, of: &Chunks, at: usize, n: usize) -> Result<(), MemoryError> {
+        let chunks = &self.spans[at];
+        let need = chunks.fresh + n;
+        let step = (chunks.allocated + GROW_STEP as usize / CHUNK).min(chunks.span.shape().chunks().end);
+        let (promised, allocated) = (chunks.promised, chunks.allocated);
+        let mut result = Ok(());
+        for end in [need.max(step), need] {
+            let more = bytes(end.saturating_sub(promised));
+            if self.committed + more > of.budget {
+                result =
+                    Err(MemoryError::Budget { asked: bytes(n), used: self.committed, budget: of.budget });
+                continue;
+            }
+            result = self.spans[at].span.allocate(&of.home, allocated..end);
+            if result.is_ok() {
+                self.spans[at].allocated = end;
+                self.spans[at].promised = end.max(promised);
+                self.committed += more;
+                break;
+            }
+        }
+        result
+    }
+
+    /// Adds a span of the doubling schedule, or one made to measure when `n` chunks do not fit in that.
+    fn add_span(&mut self, of: &Chunks, n: usize) -> Result<usize, MemoryError> {
+        let number = self.spans.len();
+        if number >= SPANS_MAX {
+            return Err(MemoryError::TooManySpans { limit: SPANS_MAX });
+        }
+        let mut shape = Shape::new(number as u16, self.next);
+        let ordinary = shape.chunks().len() >= n;
+        if !ordinary {
+            shape = Shape::for_chunks(number as u16, n);
+        }
+        let head = bytes(shape.first);
+        // Asked before a span is made that could not be used.
+        if self.committed + head + bytes(n) > of.budget {
+            let asked = head + bytes(n);
+            return Err(MemoryError::Budget { asked, used: self.committed, budget: of.budget });
+        }
+        let span = Arc::new(Span::new(&of.home, number as u16, shape)?);
+        if ordinary {
+            self.next = (self.next * 2).min(SPAN_MAX);
+        }
+        self.committed += head;
+        let runs = Runs::default();
+        let first = shape.first;
+        self.spans.push(SpanChunks {
+            span,
+            runs,
+            fresh: first,
+            allocated: first,
+            promised: first,
+            populated: first,
+        });
+        Ok(number)
+    }
+}

@@ -1,0 +1,224 @@
+//! Where an arena's spans lie: nameless memory, a folder in tmpfs, or a folder beside the bus; and the sweeping of
+//! folders whose owner has died.
+//!
+//! A folder belongs to a living arena for as long as somebody holds the lock on the file `lock` in it; the kernel lets
+//! that lock go with the process. Whoever gets it may remove the folder.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::memory::error::MemoryError;
+use crate::memory::mapping;
+
+/// Where the spans of an arena lie.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In nameless files in memory, which only this process and its children can reach.
+    Memory,
+    /// In a folder of its own, made in `dir`, which is in tmpfs (memory with names). See [`Place::tmpfs`].
+    Tmpfs {
+        /// The folder in which the arena's own is made.
+        dir: PathBuf,
+    },
+    /// In `dir` itself, a folder on a disk that no other arena uses. The kernel writes it back as it likes.
+    Directory {
+        /// The arena's folder, made if it is not there.
+        dir: PathBuf,
+    },
+}
+
+impl Place {
+    /// The machine's tmpfs for shared memory: `/dev/shm`, or `$XDG_RUNTIME_DIR` where that is not to be had.
+    pub fn tmpfs() -> Option<Place> {
+        let shm = PathBuf::from("/dev/shm");
+        if rustix::fs::access(&shm, rustix::fs::Access::WRITE_OK).is_ok() {
+            return Some(Place::Tmpfs { dir: shm });
+        }
+        std::env::var_os("XDG_RUNTIME_DIR").map(|dir| Place::Tmpfs { dir: dir.into() })
+    }
+}
+
+/// The name of the file whose lock says that the folder is in use.
+const LOCK: &str = "lock";
+/// How the names of span files begin; a number follows.
+const SPAN: &str = "span-";
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
+    let path = path.display().to_string();
+    move |source| MemoryError::Io { action, path, source }
+}
+
+/// How this user's folders in a tmpfs begin; a random number follows.
+fn prefix() -> String {
+    format!("mmsb-{}-", rustix::process::geteuid().as_raw())
+}
+
+/// The arena's hold on its place: makes span files, and removes them when dropped.
+#[derive(Debug)]
+pub struct Home {
+    folder: Option<Folder>,
+}
+
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    /// Whether the folder itself was made for this arena and goes with it.
+    own: bool,
+    _lock: File,
+    /// A forked child that drops its copy must not remove what the parent still uses.
+    process: u32,
+}
+
+impl Home {
+    /// Takes the place, after sweeping what dead arenas of this user have left there.
+    pub fn open(place: &Place) -> Result<Home, MemoryError> {
+        let folder = match place {
+            Place::Memory => None,
+            Place::Tmpfs { dir } => {
+                sweep(dir);
+                Some(Folder::fresh(dir)?)
+            }
+            Place::Directory { dir } => Some(Folder::given(dir)?),
+        };
+        Ok(Home { folder })
+    }
+
+    /// Makes the empty file of span `number`.
+    pub fn new_file(&self, number: u16) -> Result<File, MemoryError> {
+        let Some(folder) = &self.folder else {
+            return mapping_file().map_err(io_error("make", Path::new("a file in memory")));
+        };
+        let path = folder.path.join(format!("{SPAN}{number}"));
+        new_file(&path).map_err(io_error("make", &path))
+    }
+
+    /// The arena's folder, if its place has one.
+    pub fn path(&self) -> Option<&Path> {
+        self.folder.as_ref().map(|folder| folder.path.as_path())
+    }
+
+    /// The place in words, for messages.
+    pub fn describe(&self) -> String {
+        self.path().map_or_else(|| "memory".into(), |path| path.display().to_string())
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mapping_file() -> io::Result<File> {
+    mapping::memory_file("mmsb")
+}
+
+#[cfg(not(target_os = "linux"))]
+fn mapping_file() -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("{}{:016x}", prefix(), random()));
+    let file = new_file(&path)?;
+    fs::remove_file(&path)?;
+    Ok(file)
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+impl Folder {
+    /// A new folder in `dir`.
+    fn fresh(dir: &Path) -> Result<Folder, MemoryError> {
+        loop {
+            let path = dir.join(format!("{}{:016x}", prefix(), random()));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+                done => done.map_err(io_error("make", &path))?,
+            }
+            // Somebody who sweeps just now may have taken the folder for a dead one: then try another.
+            match lock(&path.join(LOCK)) {
+                Ok(Some(lock)) => {
+                    return Ok(Folder { path, own: true, _lock: lock, process: std::process::id() });
+                }
+                Ok(None) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(io_error("lock", &path)(e)),
+            }
+        }
+    }
+
+    /// The folder `path`, cleared of a dead arena's spans.
+    fn given(path: &Path) -> Result<Folder, MemoryError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))?;
+        let Some(lock) = lock(&path.join(LOCK)).map_err(io_error("lock", path))? else {
+            return Err(MemoryError::InUse { folder: path.display().to_string() });
+        };
+        remove_spans(path).map_err(io_error("clear", path))?;
+        Ok(Folder { path: path.to_path_buf(), own: false, _lock: lock, process: std::process::id() })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _ = remove_spans(&self.path);
+            let _ = fs::remove_file(self.path.join(LOCK));
+            if self.own {
+                let _ = fs::remove_dir(&self.path);
+            }
+        }
+    }
+}
+
+/// Takes the lock in a folder, or `None` when somebody else has it.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs::TryLockError::Error(e)) => return Err(e),
+        }
+        // The last owner may have removed the file between the opening and the locking: then it says nothing.
+        if file.metadata()?.nlink() > 0 {
+            return Ok(Some(file));
+        }
+    }
+}
+
+fn remove_spans(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(SPAN) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes this user's arena folders in `dir` that no living process holds. What cannot be removed is left: the arena
+/// being opened does not depend on it. Returns how many went.
+pub fn sweep(dir: &Path) -> usize {
+    let (prefix, user) = (prefix(), rustix::process::geteuid().as_raw());
+    let Ok(entries) = fs::read_dir(dir) else { return 0 };
+    let ours = entries.flatten().filter(|entry| {
+        // `DirEntry::metadata` does not follow links, so a planted one leads nowhere.
+        entry.file_name().to_string_lossy().starts_with(&prefix)
+            && entry.metadata().is_ok_and(|m| m.is_dir() && m.uid() == user)
+    });
+    ours.filter(|entry| sweep_folder(&entry.path())).count()
+}
+
+fn sweep_folder(folder: &Path) -> bool {
+    let path = folder.join(LOCK);
+    // Without a lock file the folder is empty: a birth (which then tries again) or the end of another sweep.
+    if path.symlink_metadata().is_ok() {
+        let Ok(Some(_lock)) = lock(&path) else { return false };
+        if remove_spans(folder).and_then(|()| fs::remove_file(&path)).is_err() {
+            return false;
+        }
+    }
+    fs::remove_dir(folder).is_ok()
+}

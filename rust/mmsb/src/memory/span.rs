@@ -1,0 +1,150 @@
+//! A span: one file, mapped whole twice, for writing and for reading; a count for each of its chunks; its chunks.
+//!
+//! ```text
+//! [ control area, span 0 only | reference counts, u32 a chunk | chunks ... to the capacity ]
+//! ```
+//! Chunks are numbered from the start of the span, so that a chunk's number is its offset over `CHUNK`.
+
+use std::fs::File;
+use std::ops::Range;
+
+use crate::base::limits::{CHUNK, CONTROL_BYTES};
+use crate::memory::error::MemoryError;
+use crate::memory::mapping::{Access, Mapping, allocate};
+use crate::memory::place::Home;
+
+/// Spans as large as this are asked to be backed by huge pages. Smaller ones belong to small buses, which would pay
+/// with memory they do not use.
+const HUGE: u64 = 256 << 20;
+
+/// The measures of a span.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Bytes of the whole span, a multiple of `CHUNK`.
+    pub capacity: u64,
+    /// Where the counts start, in bytes.
+    pub counts: u64,
+    /// The number of the first chunk.
+    pub first: usize,
+}
+
+impl Shape {
+    /// The shape of span `number` with `capacity` bytes.
+    pub fn new(number: u16, capacity: u64) -> Shape {
+        let capacity = capacity.next_multiple_of(CHUNK as u64);
+        let counts = if number == 0 { CONTROL_BYTES as u64 } else { 0 };
+        let head = counts + capacity / CHUNK as u64 * 4;
+        Shape { capacity, counts, first: head.div_ceil(CHUNK as u64) as usize }
+    }
+
+    /// The shape of span `number` with room for at least `chunks` chunks.
+    pub fn for_chunks(number: u16, chunks: usize) -> Shape {
+        let mut shape = Shape::new(number, (chunks * CHUNK) as u64);
+        while shape.chunks().len() < chunks {
+            let missing = chunks - shape.chunks().len();
+            shape = Shape::new(number, shape.capacity + (missing * CHUNK) as u64);
+        }
+        shape
+    }
+
+    /// The numbers of the chunks.
+    pub fn chunks(&self) -> Range<usize> {
+        self.first..(self.capacity / CHUNK as u64) as usize
+    }
+}
+
+/// A span, mapped. Its file is kept open, to map pieces of it into views.
+#[derive(Debug)]
+pub struct Span {
+    number: u16,
+    shape: Shape,
+    file: File,
+    write: Mapping,
+    read: Mapping,
+}
+
+impl Span {
+    /// Makes the file and the mappings; allocates the control area and the counts, but no chunk.
+    pub fn new(home: &Home, number: u16, shape: Shape) -> Result<Span, MemoryError> {
+        let file = home.new_file(number)?;
+        let io = |action| {
+            let path = home.describe();
+            move |source| MemoryError::Io { action, path, source }
+        };
+        file.set_len(shape.capacity).map_err(io("size a span in"))?;
+        let len = usize::try_from(shape.capacity)
+            .map_err(|_| MemoryError::TooLarge { asked: shape.capacity, limit: usize::MAX as u64 })?;
+        let write = Mapping::of_file(&file, len, Access::Write)?;
+        let read = Mapping::of_file(&file, len, Access::Read)?;
+        if shape.capacity >= HUGE {
+            write.advise_huge();
+            read.advise_huge();
+        }
+        let span = Span { number, shape, file, write, read };
+        span.allocate(home, 0..shape.first)?;
+        Ok(span)
+    }
+
+    /// Allocates chunks to the file. Only then may they be touched: a full tmpfs is an error here, a killing signal there.
+    pub fn allocate(&self, home: &Home, chunks: Range<usize>) -> Result<(), MemoryError> {
+        let (from, len) = ((chunks.start * CHUNK) as u64, (chunks.len() * CHUNK) as u64);
+        allocate(&self.file, from, len).map_err(|source| match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                MemoryError::OutOfSpace { place: home.describe(), asked: len }
+            }
+            _ => MemoryError::Io { action: "allocate to a span in", path: home.describe(), source },
+        })
+    }
+
+    /// Makes allocated chunks present in both mappings. False where the kernel cannot.
+    pub fn populate(&self, chunks: Range<usize>) -> bool {
+        let (from, len) = (chunks.start * CHUNK, chunks.len() * CHUNK);
+        self.write.populate(from, len, Access::Write) && self.read.populate(from, len, Access::Read)
+    }
+
+    /// The span's number.
+    pub fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// The span's measures.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The span's file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// The mapping for writing.
+    pub fn write(&self) -> &Mapping {
+        &self.write
+    }
+
+    /// The mapping for reading.
+    pub fn read(&self) -> &Mapping {
+        &self.read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::limits::{EXTENT_MAX, SPAN_FIRST};
+
+    #[test]
+    fn shapes_hold_their_counts() {
+        for number in [0, 1] {
+            for bytes in [1, CHUNK as u64, SPAN_FIRST, SPAN_FIRST + 5, EXTENT_MAX] {
+                let shape = Shape::new(number, bytes);
+                let counts = shape.capacity / CHUNK as u64 * 4;
+                assert!(shape.counts + counts <= (shape.first * CHUNK) as u64);
+            }
+            for chunks in [1, 2, 100, 8192, 1 << 20, (EXTENT_MAX / CHUNK as u64) as usize] {
+                let shape = Shape::for_chunks(number, chunks);
+                assert!(shape.chunks().len() >= chunks && shape.chunks().len() < chunks + 16);
+            }
+        }
+    }
+}

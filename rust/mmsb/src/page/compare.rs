@@ -1,0 +1,331 @@
+//! Which cells of two versions of a column differ, bit by bit: -0.0 is not 0.0 and a NaN equals itself.
+#![allow(unsafe_code)]
+
+/// Bytes compared at a time.
+const BLOCK: usize = 64;
+
+/// Whether two slices hold the same bytes.
+#[must_use]
+pub fn equal(old: &[u8], new: &[u8]) -> bool {
+    old == new
+}
+
+/// The unchanged cells between two runs that are cheaper to write again than to begin another run.
+#[must_use]
+pub const fn cheap_gap(cell: usize) -> usize {
+    // A run costs about four bytes in a frame: its gap and its length.
+    4 / cell
+}
+
+/// Hands out the runs of cells of `cell` bytes that differ, first cell and number of cells, in order. Runs with at most
+/// `gap` equal cells between them are handed out as one; `gap` 0 gives exactly the cells that differ.
+///
+/// # Panics
+/// When the slices differ in length or `cell` is 0.
+pub fn changed_runs(old: &[u8], new: &[u8], cell: usize, gap: usize, sink: impl FnMut(u64, u64)) {
+    assert!(
+        old.len() == new.len() && cell > 0,
+        "{} bytes against {} in cells of {cell}",
+        old.len(),
+        new.len()
+    );
+    let next = fastest();
+    // SAFETY: `fastest` gives a function only where its instructions were detected.
+    scan(old, new, cell, gap, |old, new, at| unsafe { next(old, new, at) }, sink);
+}
+
+/// The first block from `at` on that differs, and a bit for each byte of it that does; the end of the last whole block
+/// and no bits when there is none. `at` is a multiple of [`BLOCK`], and the slices are equally long.
+type Next = unsafe fn(&[u8], &[u8], usize) -> (usize, u64);
+
+fn fastest() -> Next {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if std::arch::is_x86_feature_detected!("avx512bw") {
+            return x86::next_avx512;
+        }
+        if std::arch::is_x86_feature_detected!("avx2") {
+            return x86::next_avx2;
+        }
+    }
+    next_plain
+}
+
+fn next_plain(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+    let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
+    for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
+        if old != new {
+            return (at + place * BLOCK, mask_plain(old, new));
+        }
+    }
+    (at + blocks.len() * BLOCK, 0)
+}
+
+/// A bit for each byte that differs, of at most 64.
+fn mask_plain(old: &[u8], new: &[u8]) -> u64 {
+    old.iter().zip(new).enumerate().fold(0, |mask, (place, (old, new))| mask | u64::from(old != new) << place)
+}
+
+/// Every byte of a cell differs when one does; only for cells that divide a block's words.
+const fn whole_cells(mask: u64, cell: usize) -> u64 {
+    match cell {
+        2 => ((mask | mask >> 1) & 0x5555_5555_5555_5555) * 0b11,
+        4 => {
+            let mask = mask | mask >> 1;
+            ((mask | mask >> 2) & 0x1111_1111_1111_1111) * 0b1111
+        }
+        8 => {
+            let mask = mask | mask >> 1;
+            let mask = mask | mask >> 2;
+            ((mask | mask >> 4) & 0x0101_0101_0101_0101) * 0xFF
+        }
+        _ => mask,
+    }
+}
+
+fn scan(
+    old: &[u8],
+    new: &[u8],
+    cell: usize,
+    gap: usize,
+    next: impl Fn(&[u8], &[u8], usize) -> (usize, u64),
+    sink: impl FnMut(u64, u64),
+) {
+    let mut runs = Runs { cell, gap, start: 0, end: 0, sink };
+    let mut at = 0;
+    while at + BLOCK <= old.len() {
+        let (block, mask) = next(old, new, at);
+        runs.take(block, whole_cells(mask, cell));
+        at = if mask == 0 { block } else { block + BLOCK };
+    }
+    runs.take(at, mask_plain(&old[at..], &new[at..]));
+    runs.flush();
+}
+
+/// Joins bytes that differ to runs of cells.
+struct Runs<F> {
+    cell: usize,
+    gap: usize,
+    start: usize,
+    /// One past the last cell of the run; equal to `start` when there is none yet.
+    end: usize,
+    sink: F,
+}
+
+impl<F: FnMut(u64, u64)> Runs<F> {
+    #[inline]
+    fn take(&mut self, at: usize, mut mask: u64) {
+        let mut at = at;
+        while mask != 0 {
+            let equal = mask.trailing_zeros();
+            mask >>= equal;
+            let changed = mask.trailing_ones();
+            at += equal as usize;
+            self.bytes(at, at + changed as usize);
+            at += changed as usize;
+            mask = mask.checked_shr(changed).unwrap_or(0);
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self, from: usize, to: usize) {
+        let (start, end) = match self.cell {
+            1 => (from, to),
+            2 => (from / 2, to.div_ceil(2)),
+            4 => (from / 4, to.div_ceil(4)),
+            8 => (from / 8, to.div_ceil(8)),
+            cell => (from / cell, to.div_ceil(cell)),
+        };
+        if self.start == self.end || start > self.end.saturating_add(self.gap) {
+            self.flush();
+            self.start = start;
+        }
+        self.end = end;
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        if self.start != self.end {
+            (self.sink)(self.start as u64, (self.end - self.start) as u64);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::BLOCK;
+    use std::arch::x86_64::{
+        __m256i, __m512i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
+        _mm512_cmpneq_epi8_mask, _mm512_loadu_si512,
+    };
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn same32(old: &[u8; 32], new: &[u8; 32]) -> __m256i {
+        // SAFETY: both arrays have the 32 bytes that an unaligned load reads.
+        let (old, new) =
+            unsafe { (_mm256_loadu_si256(old.as_ptr().cast()), _mm256_loadu_si256(new.as_ptr().cast())) };
+        _mm256_cmpeq_epi8(old, new)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn mask_avx2(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
+        let (old, new) = (old.as_chunks::<32>().0, new.as_chunks::<32>().0);
+        let low = _mm256_movemask_epi8(same32(&old[0], &new[0])) as u32;
+        let high = _mm256_movemask_epi8(same32(&old[1], &new[1])) as u32;
+        !(u64::from(high) << 32 | u64::from(low))
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn next_avx2(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+        const STRIDE: usize = 2 * BLOCK;
+        let (strides, others) = (old[at..].as_chunks::<STRIDE>().0, new[at..].as_chunks::<STRIDE>().0);
+        let differs = |(old, new): (&[u8; STRIDE], &[u8; STRIDE])| {
+            let (old, new) = (old.as_chunks::<32>().0, new.as_chunks::<32>().0);
+            let low = _mm256_and_si256(same32(&old[0], &new[0]), same32(&old[1], &new[1]));
+            let high = _mm256_and_si256(same32(&old[2], &new[2]), same32(&old[3], &new[3]));
+            _mm256_movemask_epi8(_mm256_and_si256(low, high)) != -1
+        };
+        let equal = strides.iter().zip(others).position(differs).unwrap_or(strides.len()) * STRIDE;
+        let at = at + equal;
+        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
+        // At most the two blocks of the stride that differs, or the one after the last stride.
+        for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
+            let mask = mask_avx2(old, new);
+            if mask != 0 {
+                return (at + place * BLOCK, mask);
+            }
+        }
+        (at + blocks.len() * BLOCK, 0)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn load512(bytes: &[u8; BLOCK]) -> __m512i {
+        // SAFETY: the array has the 64 bytes that an unaligned load reads.
+        unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn next_avx512(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
+        for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
+            let mask = _mm512_cmpneq_epi8_mask(load512(old), load512(new));
+            if mask != 0 {
+                return (at + place * BLOCK, mask);
+            }
+        }
+        (at + blocks.len() * BLOCK, 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    type Found = Vec<(u64, u64)>;
+
+    /// Cell by cell.
+    fn model(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Found {
+        let mut runs: Found = Vec::new();
+        for (place, (old, new)) in old.chunks(cell).zip(new.chunks(cell)).enumerate() {
+            let place = place as u64;
+            if old == new {
+                continue;
+            }
+            match runs.last_mut() {
+                Some((start, cells)) if place - (*start + *cells) <= gap as u64 => {
+                    *cells = place - *start + 1
+                }
+                _ => runs.push((place, 1)),
+            }
+        }
+        runs
+    }
+
+    fn every_way(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Vec<(&'static str, Found)> {
+        #[allow(unused_mut)]
+        let mut ways: Vec<(&str, Next)> = vec![("plain", next_plain)];
+        #[cfg(target_arch = "x86_64")]
+        {
+            if std::arch::is_x86_feature_detected!("avx2") {
+                ways.push(("avx2", x86::next_avx2));
+            }
+            if std::arch::is_x86_feature_detected!("avx512bw") {
+                ways.push(("avx512", x86::next_avx512));
+            }
+        }
+        let mut found: Vec<_> = ways
+            .into_iter()
+            .map(|(name, next)| {
+                let mut runs = Vec::new();
+                // SAFETY: each was added only where its instructions were detected.
+                scan(
+                    old,
+                    new,
+                    cell,
+                    gap,
+                    |old, new, at| unsafe { next(old, new, at) },
+                    |s, n| runs.push((s, n)),
+                );
+                (name, runs)
+            })
+            .collect();
+        let mut runs = Vec::new();
+        changed_runs(old, new, cell, gap, |start, cells| runs.push((start, cells)));
+        found.push(("dispatch", runs));
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+
+        #[test]
+        fn every_way_finds_what_the_model_finds(
+            cell in prop_oneof![Just(1usize), Just(2), Just(4), Just(8), 3..200usize],
+            cells in 0..200usize,
+            gap in 0..5usize,
+            offset in 0..4usize,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 1..300usize), 0..12),
+            density in 0..4u8,
+        ) {
+            let length = cell * cells;
+            let old: Vec<u8> = (0..length + offset).map(|place| (place * 31 % 251) as u8).collect();
+            let mut new = old.clone();
+            if !new.is_empty() {
+                for (place, many) in changes {
+                    let from = place.index(new.len());
+                    let to = (from + many).min(new.len());
+                    new[from..to].iter_mut().step_by(usize::from(density) * 2 + 1).for_each(|byte| *byte ^= 0x80);
+                }
+            }
+            let (old, new) = (&old[offset..], &new[offset..]);
+            let wanted = model(old, new, cell, gap);
+            for (name, found) in every_way(old, new, cell, gap) {
+                prop_assert_eq!(found, wanted.clone(), "{}", name);
+            }
+            prop_assert_eq!(equal(old, new), wanted.is_empty());
+        }
+    }
+
+    #[test]
+    fn floats_are_bits() {
+        let old = [0.0f64, f64::NAN, 1.0].map(f64::to_le_bytes).concat();
+        let new = [-0.0f64, f64::NAN, 1.0].map(f64::to_le_bytes).concat();
+        let mut runs = Vec::new();
+        changed_runs(&old, &new, 8, 0, |start, cells| runs.push((start, cells)));
+        assert_eq!(runs, [(0, 1)]);
+    }
+
+    #[test]
+    fn everything_changed_is_one_run() {
+        let (old, new) = (vec![0u8; 4096], vec![1u8; 4096]);
+        for cell in [1, 2, 4, 8, 16, 64, 4096] {
+            for (name, found) in every_way(&old, &new, cell, 0) {
+                assert_eq!(found, [(0, 4096 / cell as u64)], "{name}");
+            }
+        }
+    }
+}
