@@ -39,7 +39,13 @@ impl ViewRange {
     }
 
     /// Shows `len` bytes of the arena from `addr` on at `offset`. All are whole chunks, inside one span.
-    pub fn map_piece(&mut self, offset: usize, arena: &Arena, addr: Addr, len: usize) -> Result<(), MemoryError> {
+    pub fn map_piece(
+        &mut self,
+        offset: usize,
+        arena: &Arena,
+        addr: Addr,
+        len: usize,
+    ) -> Result<(), MemoryError> {
         self.count(2)?;
         let span = arena.span(addr).expect("a column's chunks lie in spans of its arena");
         self.mapping.place_file(offset, len, span.file(), addr.offset())
