@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -92,8 +91,6 @@ class _Run:
         figures["seconds"] = time.perf_counter() - began
         figures["memory"] = max(peak_memory(), figures["memory"])
         self.console.print(noon_table(self.report), closing_table(self.report))
-        if self.options.keep is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
         return self.report
 
     def _write_killed_and_go_on(self) -> None:
