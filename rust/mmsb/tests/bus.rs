@@ -1,4 +1,5 @@
 //! The bus from outside: open, write, read, go back, branch, merge, reopen.
+#![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
 

@@ -1,5 +1,6 @@
 //! Page versions on several branches against plain byte vectors: every root shows its own state for as long as it
 //! lives, and the reference counts of all blocks are exactly the number of their parents.
+#![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

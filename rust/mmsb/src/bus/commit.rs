@@ -183,9 +183,10 @@ fn encode(writer: &mut Writer, request: Request<'_, '_>) {
             Change::Remark(record) => record.encode(to),
         }
         if let Some(page) = page_of(change)
-            && !pages.contains(&page) {
-                pages.push(page);
-            }
+            && !pages.contains(&page)
+        {
+            pages.push(page);
+        }
     }
 }
 

@@ -57,9 +57,10 @@ impl Bus {
         open.retain(|_, core| core.strong_count() > 0);
         let key = identity(&path);
         if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
-            && (read_only || !core.read_only) {
-                return main(core, read_only);
-            }
+            && (read_only || !core.read_only)
+        {
+            return main(core, read_only);
+        }
         let place = match options.arena {
             ArenaPlace::Shared if !read_only => Place::tmpfs().unwrap_or(Place::Memory),
             ArenaPlace::Directory if !read_only => Place::Directory { dir: path.join(ARENA_FOLDER) },

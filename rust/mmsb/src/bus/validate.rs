@@ -132,12 +132,13 @@ fn check(
             Some((column, select)) => {
                 for part in theirs.parts.iter().filter(|part| part.column == *column) {
                     if let Ok(column) = schema.column(part.column)
-                        && part.select.overlaps(select, column) {
-                            clash(
-                                common_rows(select, &part.select, column),
-                                "it was read, and written meanwhile",
-                            );
-                        }
+                        && part.select.overlaps(select, column)
+                    {
+                        clash(
+                            common_rows(select, &part.select, column),
+                            "it was read, and written meanwhile",
+                        );
+                    }
                 }
             }
         }

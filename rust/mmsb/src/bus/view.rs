@@ -78,13 +78,14 @@ impl View {
         reuse: Option<View>,
     ) -> Result<Self, Error> {
         if let Some(View { backing: Backing::Rewired(range, old), bytes, _keep: kept, .. }) = reuse
-            && bytes as u64 == column.bytes {
-                let before = ColumnRef { place: Place::Tree(old), ..column };
-                if let Some(range) = remap(&core.arena, range, before, column)? {
-                    drop(kept);
-                    return Ok(Self::rewired(range, column, Keep::Pin(pin)));
-                }
+            && bytes as u64 == column.bytes
+        {
+            let before = ColumnRef { place: Place::Tree(old), ..column };
+            if let Some(range) = remap(&core.arena, range, before, column)? {
+                drop(kept);
+                return Ok(Self::rewired(range, column, Keep::Pin(pin)));
             }
+        }
         Self::new(&core.arena, column, Keep::Pin(pin))
     }
 
@@ -95,8 +96,7 @@ impl View {
 
     /// A copy of a column.
     pub(crate) fn copied(column: ColumnRef<'_>) -> Result<Self, Error> {
-        let mut buffer = OwnedBuffer::new(column.bytes as usize)?;
-        column.copy_to(buffer.as_mut_slice());
+        let buffer = OwnedBuffer::build(column.bytes as usize, |to| column.copy_to(to))?;
         let at = buffer.as_ptr();
         Ok(View {
             at,

@@ -130,10 +130,9 @@ impl DigestCache {
     /// that its hash may be remembered by where it lies.
     pub fn page(&self, page: PageRef<'_>, schema: &Schema, stable: bool) -> [u8; 32] {
         let key = (page.at, page.born());
-        if stable
-            && let Some(&known) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-                return known;
-            }
+        if stable && let Some(&known) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known;
+        }
         let mut about = Writer::new();
         about.u64(page.id().0);
         about.str(page.def().name());
