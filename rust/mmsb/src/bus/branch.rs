@@ -85,7 +85,9 @@ fn rebuild<'a>(
     };
     let mut draft = Draft::new(stage, core.tables(), root, epoch, position)?;
     let stretches = past::lineage(core, parent, epoch);
-    if let Err(error) = past::rebuild_all(&core.log, &stretches, &mut draft) {
+    let rebuilt = past::begin_of(core, parent, epoch, &stretches)
+        .and_then(|begin| past::rebuild_all(&core.log, &begin, &stretches, &mut draft));
+    if let Err(error) = rebuilt {
         draft.abort();
         return Err(error);
     }

@@ -79,6 +79,11 @@ impl Line {
             .map(|n| n + 1)
     }
 
+    /// The highest page counter given out.
+    pub fn counter(&self) -> u32 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
     /// Whether the branch was dropped.
     pub fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Acquire)

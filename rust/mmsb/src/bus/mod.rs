@@ -1,7 +1,10 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
+mod background;
+mod begin;
 mod branch;
 mod cells;
+pub mod checkpoint;
 pub mod commit;
 mod core;
 pub mod diff;
@@ -15,6 +18,7 @@ pub mod options;
 mod past;
 mod private;
 mod replay;
+pub mod retain;
 pub mod state;
 pub mod transaction;
 mod validate;

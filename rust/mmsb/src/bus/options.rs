@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET};
+use crate::memory::host;
 use crate::page::log::Durability;
 
 /// How a path is opened.
@@ -55,6 +57,10 @@ pub struct Options {
     pub arena: ArenaPlace,
     /// How long a caller waits for others.
     pub busy_timeout: Duration,
+    /// Bytes of log after which a bus with a path makes a checkpoint in the background; `None` for never.
+    pub checkpoint_after: Option<u64>,
+    /// Bytes of history that a bus without a path keeps; `None` for all.
+    pub history_budget: Option<u64>,
 }
 
 impl Default for Options {
@@ -65,6 +71,8 @@ impl Default for Options {
             budget: None,
             arena: ArenaPlace::default(),
             busy_timeout: Duration::from_secs(30),
+            checkpoint_after: Some(CHECKPOINT_AFTER),
+            history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::bus::begin::{self, Begin};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Origin};
@@ -75,6 +76,7 @@ pub(crate) struct Past {
     pages: BTreeMap<PageId, PastPage>,
     names: HashMap<String, PageId>,
     stretches: Vec<Stretch>,
+    begin: Begin,
     private: Mutex<Private>,
     /// Keeps what is shared with the present.
     _pin: PinGuard,
@@ -83,10 +85,20 @@ pub(crate) struct Past {
 impl Past {
     /// The state that the line had at `epoch`.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
-        let (pin, root) = core.pin(line)?;
+        let (mut pin, mut root) = core.pin(line)?;
+        let main = core.line_of(BranchId::MAIN).filter(|_| line.is_dropped());
+        if let Some(main) = main {
+            // What a dropped branch had at last is being given back; the main branch always lives.
+            (pin, root) = core.pin(&main)?;
+        }
         let stretches = lineage(core, line, epoch);
+        let begin = begin_of(core, line, epoch, &stretches)?;
         let mut pages = BTreeMap::new();
-        for position in core.log.catalog_frames(0, u64::MAX)? {
+        begin.pages(|page, name, schema, rows, version| {
+            let built = OnceLock::new();
+            pages.insert(page, PastPage { name: name.into(), schema: schema.clone(), rows, version, built });
+        });
+        for position in core.log.catalog_frames(begin.position, u64::MAX)? {
             let frame = core.log.frame(position)?;
             if leads(&stretches, &frame.head) {
                 list(&mut pages, &frame)?;
@@ -104,7 +116,7 @@ impl Past {
         }
         let names = pages.iter().map(|(&id, page)| (page.name.clone(), id)).collect();
         let private = Mutex::new(Private::empty(core, line.id, epoch)?);
-        Ok(Arc::new(Past { pages, names, stretches, private, _pin: pin }))
+        Ok(Arc::new(Past { pages, names, stretches, begin, private, _pin: pin }))
     }
 
     /// The ids of its pages, ascending.
@@ -144,7 +156,7 @@ impl Past {
             return Ok(Some(at));
         }
         let core = Arc::clone(private.core());
-        let at = private.edit(|draft| rebuild(&core.log, &self.stretches, id, draft))?;
+        let at = private.edit(|draft| rebuild(&core.log, &self.begin, &self.stretches, id, draft))?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
 }
@@ -172,14 +184,31 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Err
     Ok(())
 }
 
+/// Where to begin for a state of a line.
+pub(crate) fn begin_of(
+    core: &Core,
+    line: &Line,
+    epoch: Epoch,
+    stretches: &[Stretch],
+) -> Result<Begin, Error> {
+    let begin = begin::begin(&core.checkpoints, &core.log, stretches)?;
+    begin.ok_or_else(|| {
+        let origin = |id| core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent);
+        let first = begin::first_epoch(&core.checkpoints, line.id, origin);
+        Error::Pruned { branch: line.name.clone(), epoch, first }
+    })
+}
+
 /// Makes a page in the draft what the frames of the stretches made it.
-pub(crate) fn rebuild(
+fn rebuild(
     log: &LogReader,
+    begin: &Begin,
     stretches: &[Stretch],
     id: PageId,
     draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
-    for position in log.frames_of_page(id, 0, u64::MAX)? {
+    begin.page(draft, id)?;
+    for position in log.frames_of_page(id, begin.position, u64::MAX)? {
         let frame = log.frame(position)?;
         if !leads(stretches, &frame.head) {
             continue;
@@ -200,13 +229,15 @@ pub(crate) fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes the draft what the frames of the stretches made of an empty branch.
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with.
 pub(crate) fn rebuild_all(
     log: &LogReader,
+    begin: &Begin,
     stretches: &[Stretch],
     draft: &mut Draft<'_>,
 ) -> Result<(), Error> {
-    let mut frames = log.frames(log.start(), u64::MAX);
+    begin.all(draft)?;
+    let mut frames = log.frames(begin.position, u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);
