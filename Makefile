@@ -10,14 +10,14 @@ CARGO  ?= cargo
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust benches -name '*.rs' -o -name Cargo.toml)
 
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build test test-rust test-python lint lint-rust lint-python docs wheel clean
+.PHONY: bench help build test test-rust test-python lint lint-rust lint-python docs wheel clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ build: $(BUILD) ## Build the compiled core, optimised, into the virtual environm
 test: test-rust test-python lint ## Run every test and every check.
 
 test-rust: $(TOOLS) ## Run the Rust tests, doc tests too.
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked
 
 test-python: $(BUILD) ## Run the Python tests.
 	$(PY) -m pytest
@@ -54,6 +54,9 @@ docs: $(BUILD) ## Write the API reference of both languages under site/.
 	$(CARGO) doc --workspace --no-deps --locked
 	rm -rf site/rust && cp -r $${CARGO_TARGET_DIR:-target}/doc site/rust
 	@echo "site/python/index.html  site/rust/mmsb/index.html"
+
+bench: ## Measure the core's operations; figures go to target/criterion/.
+	$(CARGO) bench -p mmsb-benches --locked
 
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist
