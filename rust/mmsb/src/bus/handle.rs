@@ -1,0 +1,301 @@
+//! A handle on one branch of a bus: what users of the crate hold.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::base::ids::{Epoch, PageId, Seq};
+use crate::bus::branch;
+use crate::bus::commit::{Change, Committed, Request, commit};
+use crate::bus::core::Core;
+use crate::bus::diff::{PageDiff, diff};
+use crate::bus::error::Error;
+use crate::bus::history::{self, Commit, Filter};
+use crate::bus::line::{Line, Origin};
+use crate::bus::merge::{self, OnConflict};
+use crate::bus::options::Note;
+use crate::bus::state::State;
+use crate::bus::transaction::{Isolation, Transaction};
+use crate::page::delta::Delta;
+use crate::page::log::Durability;
+use crate::page::operator::Operators;
+use crate::page::schema::{self, Schema};
+use crate::page::state_error::StateError;
+
+/// A handle on one branch of a bus. Closing it leaves views, snapshots and other handles as they are.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    core: Arc<Core>,
+    line: Arc<Line>,
+    read_only: bool,
+    closed: Arc<AtomicBool>,
+}
+
+/// What `branches` says of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchInfo {
+    /// Its name.
+    pub name: String,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The name of the branch it comes from and the epoch it started at.
+    pub origin: Option<(String, Epoch)>,
+}
+
+/// A version that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinInfo {
+    /// The frame whose state is held; `u64::MAX` for the moment in which a pin is being taken.
+    pub seq: Seq,
+    /// The page held; 0 for all pages.
+    pub page: PageId,
+    /// The process that holds it.
+    pub process: u64,
+}
+
+impl Bus {
+    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Self {
+        Bus { core, line, read_only, closed: Arc::new(AtomicBool::new(false)) }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn usable(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed(self.core.place()));
+        }
+        if self.line.is_dropped() {
+            return Err(Error::NoBranch(self.line.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        self.usable()?;
+        if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
+    }
+
+    /// Closes the handle, and every handle cloned from it.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the handle was closed.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the handle only reads.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The name of its branch.
+    pub fn branch_name(&self) -> &str {
+        &self.line.name
+    }
+
+    /// Where the bus is: its path in quotes, or `in memory`.
+    pub fn place(&self) -> String {
+        self.core.place()
+    }
+
+    /// What a commit survives unless it asks for something else.
+    pub fn durability(&self) -> Durability {
+        self.core.durability
+    }
+
+    /// The operators of merge deltas.
+    pub fn operators(&self) -> &Operators {
+        &self.core.operators
+    }
+
+    /// The published state.
+    pub fn state(&self) -> Result<State, Error> {
+        self.usable()?;
+        State::live(&self.core, &self.line)
+    }
+
+    /// The epoch of the published state.
+    pub fn epoch(&self) -> Result<Epoch, Error> {
+        Ok(self.state()?.epoch())
+    }
+
+    /// The state the branch had at an epoch.
+    pub fn at(&self, epoch: Epoch) -> Result<State, Error> {
+        let now = self.state()?;
+        if epoch == now.epoch() {
+            return Ok(now);
+        }
+        if epoch > now.epoch() {
+            let branch = self.line.name.clone();
+            return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: now.epoch() });
+        }
+        merge::state_at(&self.core, &self.line, epoch)
+    }
+
+    /// The state the branch had at a time, in UTC nanoseconds since 1970.
+    pub fn at_time(&self, time: u64) -> Result<State, Error> {
+        let now = self.epoch()?;
+        let epoch = history::epoch_at(&self.core, &self.line, now, time)?.unwrap_or(Epoch(0));
+        self.at(epoch)
+    }
+
+    fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
+        Request {
+            line: &self.line,
+            changes,
+            source: note.source.as_deref(),
+            intent: note.intent.as_deref(),
+            durability: note.durability.unwrap_or(self.core.durability),
+            base: None,
+        }
+    }
+
+    /// Writes cells as an epoch of their own.
+    pub fn write(&self, delta: Delta<'_>, note: &Note) -> Result<Committed, Error> {
+        self.writable()?;
+        commit(&self.core, self.request(&[Change::Write(delta)], note))
+    }
+
+    /// Commits changes of several pages as one epoch.
+    pub fn commit(&self, changes: &[Change<'_>], note: &Note) -> Result<Committed, Error> {
+        self.writable()?;
+        commit(&self.core, self.request(changes, note))
+    }
+
+    /// Makes a page of zeros.
+    pub fn create_page(&self, name: &str, schema: Schema, rows: u64, note: &Note) -> Result<PageId, Error> {
+        self.writable()?;
+        schema::check_name(name)?;
+        schema.page_bytes(rows)?;
+        let counter = self.line.next_counter().ok_or(StateError::IdsExhausted(self.line.id))?;
+        let page = PageId(u64::from(self.line.id.0) << 32 | u64::from(counter));
+        let change = Change::Create { page, name: name.into(), schema, rows };
+        commit(&self.core, self.request(&[change], note))?;
+        Ok(page)
+    }
+
+    /// Drops a page.
+    pub fn drop_page(&self, page: PageId, note: &Note) -> Result<Committed, Error> {
+        self.commit(&[Change::Drop(page)], note)
+    }
+
+    /// Gives a page another number of rows; new ones are zeros.
+    pub fn resize(&self, page: PageId, rows: u64, note: &Note) -> Result<Committed, Error> {
+        self.commit(&[Change::Resize(page, rows)], note)
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self, isolation: Isolation, note: Note) -> Result<Transaction, Error> {
+        self.writable()?;
+        Transaction::begin(&self.core, &self.line, isolation, note)
+    }
+
+    /// Forks a branch off this one, by default at its head.
+    pub fn branch(&self, name: &str, at: Option<Epoch>) -> Result<Bus, Error> {
+        self.writable()?;
+        let line = branch::fork(&self.core, &self.line, name, at)?;
+        Ok(Bus { line, ..self.clone() })
+    }
+
+    /// A handle on another branch of the same bus; closing one closes both.
+    pub fn checkout(&self, name: &str) -> Result<Bus, Error> {
+        self.usable()?;
+        let line = self.core.line(name).ok_or_else(|| Error::NoBranch(name.into()))?;
+        Ok(Bus { line, ..self.clone() })
+    }
+
+    /// The branches there are, by name.
+    pub fn branches(&self) -> Result<Vec<BranchInfo>, Error> {
+        self.usable()?;
+        let lines: Vec<Arc<Line>> = {
+            let lines = self.core.lines.read().unwrap_or_else(PoisonError::into_inner);
+            lines.by_name.values().cloned().collect()
+        };
+        let name_of = |origin: Origin| {
+            let parent = self.core.line_of(origin.parent);
+            (parent.map_or_else(|| origin.parent.to_string(), |line| line.name.clone()), origin.epoch)
+        };
+        let mut infos = Vec::new();
+        for line in lines {
+            let epoch = State::live(&self.core, &line)?.epoch();
+            infos.push(BranchInfo { name: line.name.clone(), epoch, origin: line.origin.map(name_of) });
+        }
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(infos)
+    }
+
+    /// Lets this branch go.
+    pub fn drop_branch(&self) -> Result<(), Error> {
+        self.writable()?;
+        branch::drop_branch(&self.core, &self.line)
+    }
+
+    /// Merges what another branch changed into this one; `None` where there was nothing to take.
+    pub fn merge(&self, other: &Bus, policy: OnConflict, note: &Note) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        other.usable()?;
+        if !Arc::ptr_eq(&self.core, &other.core) {
+            let (ours, theirs) = (self.place(), other.place());
+            return Err(Error::Invalid(format!(
+                "cannot merge a branch of the bus {theirs} into the bus {ours}"
+            )));
+        }
+        merge::merge(&self.core, &self.line, &other.line, policy, note)
+    }
+
+    /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
+    pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        self.at(to)?;
+        merge::revert(&self.core, &self.line, to, note)
+    }
+
+    /// What differs between two states of this bus.
+    pub fn diff(&self, before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
+        self.usable()?;
+        diff(before, after)
+    }
+
+    /// Calls `visit` with the commits that lead to the present and pass the filter, oldest first, until it says false.
+    pub fn log(&self, filter: &Filter, mut visit: impl FnMut(Commit) -> bool) -> Result<(), Error> {
+        let epoch = self.epoch()?;
+        for commit in history::commits(&self.core, &self.line, epoch, filter) {
+            if !visit(commit?) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something behind `seen` is committed anywhere in the bus, or for as long as given; the newest frame.
+    pub fn wait(&self, seen: Seq, timeout: Duration) -> Result<Seq, Error> {
+        self.usable()?;
+        Ok(Seq(self.core.watch.wait(seen.0, timeout)))
+    }
+
+    /// The newest frame that readers see.
+    pub fn newest(&self) -> Seq {
+        Seq(self.core.watch.newest())
+    }
+
+    /// Waits until everything committed so far survives a loss of power.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.writable()?;
+        let through = self.core.writer()?.log.head();
+        Ok(self.core.syncer.sync_through(through)?)
+    }
+
+    /// Who holds which versions.
+    pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
+        self.usable()?;
+        let pins = self.core.arena.list_pins();
+        Ok(pins
+            .into_iter()
+            .map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process })
+            .collect())
+    }
+}

@@ -1,0 +1,206 @@
+//! Replay: the frames of the log, applied in order to an empty bus or to a checkpoint. User code never runs here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::bus::core::Lines;
+use crate::bus::error::Error;
+use crate::bus::line::{Line, Origin};
+use crate::bus::past::{self, Stretch};
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::limbo::{Limbo, Retired};
+use crate::page::body::{self, Record};
+use crate::page::catalog::{self, RootRef};
+use crate::page::draft::{Draft, Tables};
+use crate::page::log::{FrameHead, Kind, LogReader};
+use crate::page::stage::{Scratch, Stage, recycle};
+use crate::page::state_error::StateError;
+
+/// The name of the branch every bus starts with.
+pub(crate) const MAIN: &str = "main";
+
+/// A branch while the log is replayed.
+#[derive(Debug)]
+struct Replayed {
+    name: String,
+    origin: Option<Origin>,
+    root: Addr,
+    /// The highest page counter that any frame of it gave out.
+    counter: u32,
+    dropped: bool,
+    merged: HashMap<BranchId, (Epoch, Seq)>,
+}
+
+/// Builds the branches of a bus from its log.
+pub(crate) struct Replay<'a> {
+    arena: &'a Arena,
+    tables: Tables<'a>,
+    log: LogReader,
+    lines: HashMap<BranchId, Replayed>,
+    /// The draft that the frames of one branch in a row go to.
+    open: Option<(BranchId, Draft<'a>)>,
+    scratch: Scratch,
+    limbo: Limbo,
+    retired: Vec<Retired>,
+    /// The last frame seen.
+    pub seq: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// A bus with an empty main branch.
+    pub fn new(arena: &'a Arena, tables: Tables<'a>, log: LogReader) -> Result<Self, Error> {
+        let mut stage = Stage::new(arena, 0, Scratch::default());
+        let root = catalog::empty_root(&mut stage, BranchId(0), Epoch(0))?;
+        let mut retired = Vec::new();
+        let scratch = stage.settle(&mut retired);
+        let main = Replayed {
+            name: MAIN.into(),
+            origin: None,
+            root,
+            counter: 0,
+            dropped: false,
+            merged: HashMap::new(),
+        };
+        let lines = HashMap::from([(BranchId(0), main)]);
+        Ok(Replay {
+            arena,
+            tables,
+            log,
+            lines,
+            open: None,
+            scratch,
+            limbo: Limbo::default(),
+            retired,
+            seq: 0,
+        })
+    }
+
+    /// Applies a frame.
+    pub fn frame(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
+        self.seq = frame.seq.0;
+        if frame.kind != Kind::Commit {
+            return self.control(frame, body);
+        }
+        let branch = frame.branch;
+        if self.open.as_ref().is_none_or(|(open, _)| *open != branch) {
+            self.close()?;
+            let line = self.lines.get(&branch).ok_or_else(|| unknown(frame))?;
+            let stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+            let draft = Draft::new(stage, self.tables, line.root, frame.epoch, frame.position)?;
+            self.open = Some((branch, draft));
+        }
+        let Some((_, draft)) = &mut self.open else { return Err(unknown(frame)) };
+        draft.set_epoch(frame.epoch, frame.position);
+        for record in body::records(body) {
+            let record = record?;
+            match &record {
+                Record::Merged { branch: from, epoch } => {
+                    if let Some(line) = self.lines.get_mut(&branch) {
+                        line.merged.insert(*from, (*epoch, frame.seq));
+                    }
+                }
+                Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
+                    if let Some(line) = self.lines.get_mut(&branch) {
+                        line.counter = line.counter.max(page.0 as u32);
+                    }
+                    draft.apply(&record)?;
+                }
+                _ => draft.apply(&record)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles the draft: its frames are the state now.
+    fn close(&mut self) -> Result<(), Error> {
+        let Some((branch, draft)) = self.open.take() else { return Ok(()) };
+        let (root, stage) = draft.finish();
+        self.scratch = stage.settle(&mut self.retired);
+        if let Some(line) = self.lines.get_mut(&branch) {
+            line.root = root;
+        }
+        self.recycle();
+        Ok(())
+    }
+
+    fn recycle(&mut self) {
+        recycle(&mut self.limbo, self.arena, &mut self.retired);
+    }
+
+    fn control(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
+        self.close()?;
+        for record in body::records(body) {
+            match record? {
+                Record::Fork { name, parent, at } => self.fork(frame, name, parent, at)?,
+                Record::DropBranch => self.drop_branch(frame.branch),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
+        let from = self.lines.get(&parent).ok_or_else(|| unknown(frame))?.root;
+        let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+        let branch = frame.branch;
+        let root = if RootRef::new(self.arena, from).epoch() == at {
+            catalog::fork_root(&mut stage, from, branch)?
+        } else {
+            let stretches = self.lineage(parent, at);
+            let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
+            let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
+            past::rebuild_all(&self.log, &stretches, &mut draft)?;
+            draft.set_epoch(at, frame.position);
+            let (root, finished) = draft.finish();
+            stage = finished;
+            root
+        };
+        self.scratch = stage.settle(&mut self.retired);
+        self.recycle();
+        let origin = Some(Origin { parent, epoch: at });
+        let line =
+            Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged: HashMap::new() };
+        self.lines.insert(branch, line);
+        Ok(())
+    }
+
+    fn lineage(&self, line: BranchId, epoch: Epoch) -> Vec<Stretch> {
+        past::stretches(line, epoch, |id| self.lines.get(&id).and_then(|line| line.origin))
+    }
+
+    fn drop_branch(&mut self, branch: BranchId) {
+        let Some(line) = self.lines.get_mut(&branch) else { return };
+        let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+        stage.release(line.root);
+        line.root = Addr::default();
+        line.dropped = true;
+        self.scratch = stage.settle(&mut self.retired);
+        self.recycle();
+    }
+
+    /// The branches, as the log leaves them.
+    pub fn finish(mut self) -> Result<(Lines, u64, Limbo), Error> {
+        self.close()?;
+        let mut lines = Lines::default();
+        for (id, replayed) in self.lines {
+            lines.last = lines.last.max(id.0);
+            let line = Line::new(id, replayed.name.clone(), replayed.origin, replayed.root, replayed.counter);
+            *line.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = replayed.merged;
+            if replayed.dropped {
+                line.set_dropped();
+            } else {
+                lines.by_name.insert(replayed.name, Arc::clone(&line));
+            }
+            lines.by_id.insert(id, line);
+        }
+        Ok((lines, self.seq, self.limbo))
+    }
+}
+
+fn unknown(frame: &FrameHead) -> Error {
+    let why =
+        format!("the frame at {} speaks of {}, which no frame before it made", frame.position, frame.branch);
+    StateError::BadRecord(why).into()
+}
