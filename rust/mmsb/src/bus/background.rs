@@ -111,9 +111,8 @@ fn run(core: &Weak<Core>) {
     let Some(core) = core.upgrade() else { return };
     while core.background.wait() {
         let mut position = core.log.head();
-        let done = checkpoint::make(&core, &mut |_| {}).and_then(|_| {
-            if core.background.prunes { retain::prune(&core, 1).map(|_| ()) } else { Ok(()) }
-        });
+        let done = checkpoint::make(&core, &mut |_| {})
+            .and_then(|_| if core.background.prunes { retain::prune(&core, 1).map(|_| ()) } else { Ok(()) });
         if done.is_err() {
             // Nothing is lost but time at the next opening; it is tried again when the log has grown as much again.
             position = core.log.head();

@@ -66,15 +66,11 @@ pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<Checkpo
     let stage = Stage::new(&core.arena, writer.seq + 1, Scratch::default());
     let record = Record::Checkpoint(written.seq.0);
     let main = BranchId::MAIN;
-    let epoch = core.line_of(main).map_or(Epoch(0), |line| RootRef::new(&core.arena, line.appended()).epoch());
+    let epoch =
+        core.line_of(main).map_or(Epoch(0), |line| RootRef::new(&core.arena, line.appended()).epoch());
     commit::control(core, &mut writer, main, epoch, &record, stage, || Shown::Nothing)?;
     let seq = Seq(writer.seq);
     commit::show(core, writer, seq)?;
     core.background.checkpointed(cut.position);
-    Ok(CheckpointInfo {
-        seq: written.seq,
-        path: written.name,
-        bytes: written.bytes,
-        reused: written.reused,
-    })
+    Ok(CheckpointInfo { seq: written.seq, path: written.name, bytes: written.bytes, reused: written.reused })
 }

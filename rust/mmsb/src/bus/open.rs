@@ -187,7 +187,11 @@ pub(crate) fn start<'a>(
 /// Opens the log, making it where there is none.
 fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<Log, Error> {
     let config = LogConfig::default();
-    if !read_only && disk.list("")?.iter().all(|name| name == "LOCK") && disk.list("log")?.is_empty() && disk.list(DIR)?.is_empty() {
+    if !read_only
+        && disk.list("")?.iter().all(|name| name == "LOCK")
+        && disk.list("log")?.is_empty()
+        && disk.list(DIR)?.is_empty()
+    {
         return Ok(Log::create(Arc::clone(disk), config)?);
     }
     let (log, _recovered) = Log::open(Arc::clone(disk), config, &describe)?;

@@ -27,6 +27,9 @@ use crate::page::state_error::StateError;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
 
+/// The seq of the state before the first frame: pins know no seq 0.
+const GENESIS: u64 = 1;
+
 /// A branch while the log is replayed.
 #[derive(Debug)]
 struct Replayed {
@@ -64,7 +67,7 @@ impl<'a> Replay<'a> {
         log: LogReader,
         store: Option<Arc<Store>>,
     ) -> Result<Self, Error> {
-        let mut stage = Stage::new(arena, 0, Scratch::default());
+        let mut stage = Stage::new(arena, GENESIS, Scratch::default());
         let root = catalog::empty_root(&mut stage, BranchId(0), Epoch(0))?;
         let mut retired = Vec::new();
         let scratch = stage.settle(&mut retired);
@@ -87,7 +90,7 @@ impl<'a> Replay<'a> {
             scratch,
             limbo: Limbo::default(),
             retired,
-            seq: 0,
+            seq: GENESIS,
         })
     }
 

@@ -38,7 +38,8 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
         writer.log.prune_before(oldest.position)?;
     }
     let start = core.log.start();
-    let gone: Vec<_> = before.iter().filter(|segment| segment.end <= start && segment.start < start).collect();
+    let gone: Vec<_> =
+        before.iter().filter(|segment| segment.end <= start && segment.start < start).collect();
     let pruned = store.prune(Seq(oldest.seq.0))?;
     let main = core.line(MAIN);
     let first = if start == 0 {

@@ -165,7 +165,9 @@ impl ChunkReader {
             let (file_ahead, first) = self.place;
             let held = file_ahead == number
                 && at >= first
-                && at.checked_add(into.len() as u64).is_some_and(|end| end <= first + self.ahead.len() as u64);
+                && at
+                    .checked_add(into.len() as u64)
+                    .is_some_and(|end| end <= first + self.ahead.len() as u64);
             if !held {
                 self.ahead.resize(SLICE, 0);
                 let read = file.read_full_at(&mut self.ahead, at)?;

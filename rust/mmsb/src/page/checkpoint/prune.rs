@@ -59,9 +59,9 @@ impl Store {
         let before = self.chunk_bytes()?;
         let known = self.known();
         let moves = self.compact(&kept)?;
-        let known = known.iter().map(|(&key, image)| {
-            (key, moves.get(&(image.file, image.at)).copied().unwrap_or(*image))
-        });
+        let known = known
+            .iter()
+            .map(|(&key, image)| (key, moves.get(&(image.file, image.at)).copied().unwrap_or(*image)));
         self.set_heads(kept.iter().map(|record| record.head).collect(), known.collect());
         self.sweep()?;
         disk.sync_dir(DIR)?;

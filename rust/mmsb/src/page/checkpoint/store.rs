@@ -74,7 +74,11 @@ pub fn read(disk: &dyn Disk, seq: Seq) -> Result<Record, CheckpointError> {
     let read = file.read_full_at(&mut bytes, 0)?;
     bytes.truncate(read);
     let record = Record::decode(&path, &bytes)?;
-    if record.head.seq == seq { Ok(record) } else { Err(CheckpointError::damaged(&path, "it has another's name")) }
+    if record.head.seq == seq {
+        Ok(record)
+    } else {
+        Err(CheckpointError::damaged(&path, "it has another's name"))
+    }
 }
 
 /// Writes a root record so that it is there whole or, after a crash, not at all or as it was. What it refers to must be

@@ -22,7 +22,11 @@ fn strange(what: &str) -> CheckpointError {
 /// A count of entries that take at least a byte each, so that no list is longer than what is left.
 fn count(from: &mut Reader<'_>) -> Result<usize, CheckpointError> {
     let count = from.varint()?;
-    if count > from.left() as u64 { Err(strange("a list is longer than the record")) } else { Ok(count as usize) }
+    if count > from.left() as u64 {
+        Err(strange("a list is longer than the record"))
+    } else {
+        Ok(count as usize)
+    }
 }
 
 /// The number of an entry of a table with `entries` entries.
@@ -237,11 +241,8 @@ impl Branch {
         let id = branch_id(from)?;
         let name = from.str()?.to_owned();
         let flags = from.u8()?;
-        let origin = if flags & HAS_ORIGIN != 0 {
-            Some((branch_id(from)?, Epoch(from.varint()?)))
-        } else {
-            None
-        };
+        let origin =
+            if flags & HAS_ORIGIN != 0 { Some((branch_id(from)?, Epoch(from.varint()?))) } else { None };
         if origin.is_some_and(|(parent, _)| parent >= id) {
             return Err(strange("a branch comes from a later one"));
         }
@@ -266,7 +267,11 @@ impl Root {
         let gone = (0..count(from)?).map(|_| from.varint().map(PageId)).collect::<Result<_, _>>()?;
         let mut pages = Vec::new();
         for _ in 0..count(from)? {
-            pages.push(entry(from.varint()?, record.versions.len(), "a branch has a version that is not there")?);
+            pages.push(entry(
+                from.varint()?,
+                record.versions.len(),
+                "a branch has a version that is not there",
+            )?);
         }
         Ok(Root { epoch, position, counter, base, gone, pages })
     }

@@ -158,8 +158,9 @@ impl Teller<'_, '_, '_> {
             None => {
                 let mut columns = Vec::new();
                 for i in 0..schema.columns().len() {
-                    columns
-                        .push(self.column(page.column(&schema, i), base.map(|base| base.column(&schema, i)))?);
+                    columns.push(
+                        self.column(page.column(&schema, i), base.map(|base| base.column(&schema, i)))?,
+                    );
                 }
                 Cells::Split(columns)
             }
@@ -185,7 +186,11 @@ impl Teller<'_, '_, '_> {
         })
     }
 
-    fn column(&mut self, column: ColumnRef<'_>, base: Option<ColumnRef<'_>>) -> Result<Column, CheckpointError> {
+    fn column(
+        &mut self,
+        column: ColumnRef<'_>,
+        base: Option<ColumnRef<'_>>,
+    ) -> Result<Column, CheckpointError> {
         match column.place {
             Place::Block(at, _) | Place::Tree(at) if is_null(at) && base.is_none() => Ok(Column::Zeros),
             Place::Block(at, _) if is_null(at) => Ok(Column::Zeros),
