@@ -67,3 +67,16 @@ pub const MAX_NAME: usize = 255;
 
 /// Columns begin at multiples of this many bytes: a cache line, and what Arrow and AVX-512 like best.
 pub const COLUMN_ALIGN: u64 = 64;
+
+/// Bytes of the first segment of a log: a small bus stays small.
+pub const LOG_SEGMENT_FIRST: u64 = 1 << 20;
+
+/// Bytes up to which segments grow: large enough that one sync and one footer per segment cost nothing, small enough
+/// to verify one at open in some ten milliseconds.
+pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
+
+/// Bytes of a segment's frames that are compressed as one: what reading one frame of it costs at most.
+pub const LOG_BLOCK: u64 = 256 << 10;
+
+const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
+const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");

@@ -10,6 +10,7 @@ pub mod disk;
 pub mod error;
 pub mod guard;
 pub mod host;
+pub mod limbo;
 pub mod mapping;
 pub mod pin_blocks;
 pub mod pins;

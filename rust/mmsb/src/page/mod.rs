@@ -14,6 +14,7 @@ pub mod dtype;
 pub mod encode;
 pub mod error;
 mod indices;
+pub mod log;
 pub mod operator;
 pub mod overlap;
 pub mod schema;

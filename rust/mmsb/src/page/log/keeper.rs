@@ -1,0 +1,173 @@
+//! The work behind the writer's back: the next segment made ahead, sealed segments made durable.
+
+use crate::memory::disk::DiskError;
+use crate::page::log::error::LogError;
+use crate::page::log::roll::{LogConfig, Spare, make_segment};
+use crate::page::log::segment::{DIR, path};
+use crate::page::log::shared::{Shared, lock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Keeps one segment in reserve and the sealed ones synced, on a thread of its own if the configuration says so.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    room: Arc<Room>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Room {
+    shared: Arc<Shared>,
+    config: LogConfig,
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Work {
+    /// Number of the segment to make next.
+    next: u64,
+    spare: Option<Spare>,
+    making: bool,
+    want_spare: bool,
+    want_tidy: bool,
+    stop: bool,
+}
+
+impl Keeper {
+    pub fn new(shared: Arc<Shared>, config: LogConfig, next: u64) -> Self {
+        let work =
+            Work { next, spare: None, making: false, want_spare: false, want_tidy: false, stop: false };
+        let room = Arc::new(Room { shared, config, work: Mutex::new(work), changed: Condvar::new() });
+        let thread = config.background.then(|| {
+            let room = Arc::clone(&room);
+            // Without a thread the writer does the work itself.
+            std::thread::Builder::new().name("mmsb-log".to_owned()).spawn(move || room.run()).ok()
+        });
+        Self { room, thread: thread.flatten() }
+    }
+
+    /// A segment to go on in: the one made ahead, or one made now.
+    pub fn take_spare(&self) -> Result<Spare, DiskError> {
+        let mut work = lock(&self.room.work);
+        work.want_spare = false;
+        while work.making {
+            work = self.room.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+        match work.spare.take() {
+            Some(spare) => Ok(spare),
+            None => {
+                let spare = self.room.make(work.next)?;
+                work.next += 1;
+                Ok(spare)
+            }
+        }
+    }
+
+    /// Keeps a spare that could not be used.
+    pub fn give_back(&self, spare: Spare) {
+        lock(&self.room.work).spare = Some(spare);
+    }
+
+    /// The next segment will be needed soon.
+    pub fn want_spare(&self) {
+        if self.thread.is_some() {
+            lock(&self.room.work).want_spare = true;
+            self.room.changed.notify_all();
+        }
+    }
+
+    /// A segment was sealed.
+    pub fn rolled(&self) -> Result<(), LogError> {
+        if self.thread.is_none() {
+            return self.room.shared.tidy();
+        }
+        lock(&self.room.work).want_tidy = true;
+        self.room.changed.notify_all();
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        lock(&self.room.work).stop = true;
+        self.room.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It panics only where the process is lost anyway.
+            let _ = thread.join();
+        }
+    }
+
+    /// Finishes the work and removes the spare.
+    pub fn close(mut self) -> Result<(), LogError> {
+        self.stop();
+        let room = &self.room;
+        if let Some(spare) = lock(&room.work).spare.take() {
+            room.shared.disk.remove(&path(spare.number, false))?;
+            room.shared.disk.sync_dir(DIR)?;
+        }
+        room.shared.tidy()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Room {
+    fn make(&self, number: u64) -> Result<Spare, DiskError> {
+        let capacity = self.config.capacity_of(number);
+        let file = make_segment(&*self.shared.disk, number, capacity)?;
+        Ok(Spare { number, file, capacity })
+    }
+
+    fn run(&self) {
+        let mut work = lock(&self.work);
+        while !work.stop {
+            if std::mem::take(&mut work.want_spare) && work.spare.is_none() {
+                work.making = true;
+                let number = work.next;
+                drop(work);
+                let spare = self.make(number);
+                work = lock(&self.work);
+                work.making = false;
+                // A failure is the writer's to report, when it tries itself.
+                if let Ok(spare) = spare {
+                    work.next += 1;
+                    work.spare = Some(spare);
+                }
+                self.changed.notify_all();
+            } else if std::mem::take(&mut work.want_tidy) {
+                drop(work);
+                // A failure poisons the log, which is how the writer learns of it.
+                let _ = self.shared.tidy();
+                work = lock(&self.work);
+            } else {
+                work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Makes sealed segments durable, and the superblock say so: from then on their footers are believed.
+    pub(crate) fn tidy(&self) -> Result<(), LogError> {
+        let mut covered = 0;
+        for segment in self.segments().iter() {
+            let Some(end) = segment.end() else { continue };
+            if segment.file().is_some() {
+                self.sync_through(end, Some(end))?;
+                // Once more for a footer written after the frames were synced.
+                self.sync_segment(segment).map_err(|cause| {
+                    self.poison_with(&cause, true);
+                    LogError::Disk(cause)
+                })?;
+            }
+            covered = end;
+        }
+        if self.superblock().now().synced < covered {
+            self.write_superblock(|file| file.write(|now| now.synced = now.synced.max(covered)))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! Layer 1 (page), the log: one frame per commit, appended, synced in groups, recovered exactly.
+//!
+//! The bytes are in `docs/bytes.md`. [`Log`] writes, [`Syncer`] makes durable, [`LogReader`] reads; the body of a frame is
+//! opaque here. Opening finds the last frame such that everything before it is whole, and refuses a log from which
+//! something durable is missing.
+
+pub mod error;
+mod footer;
+pub mod frame;
+mod index;
+mod keeper;
+mod packed;
+pub mod prune;
+pub mod reader;
+mod recover;
+pub mod repair;
+pub mod roll;
+mod scan;
+mod segment;
+mod shared;
+pub mod superblock;
+mod survey;
+pub mod sync;
+mod tail;
+pub mod writer;
+
+pub use error::LogError;
+pub use frame::{Describe, Durability, FrameHead, FrameNotes, Kind, NewFrame, Notes};
+pub use prune::Compressor;
+pub use reader::{Frame, Frames, LogReader, SegmentInfo};
+pub use repair::{Cut, Recovered};
+pub use roll::LogConfig;
+pub use superblock::{CheckpointNote, Superblock};
+pub use sync::Syncer;
+pub use writer::Log;

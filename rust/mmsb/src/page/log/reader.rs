@@ -1,0 +1,294 @@
+//! Reading the log, by position and by its indexes, while the writer goes on.
+
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::page::log::error::LogError;
+use crate::page::log::frame::{FrameHead, HEADER};
+use crate::page::log::index::Index;
+use crate::page::log::scan::{READ_AHEAD, Window};
+use crate::page::log::segment::{Opened, Segment};
+use crate::page::log::shared::{Segments, Shared};
+use std::sync::Arc;
+
+/// Bytes read at once where one frame is wanted: most frames are shorter.
+const ONE_FRAME: usize = 4096;
+
+/// A reader of the log. Cheap to clone; each thread may have its own.
+#[derive(Clone, Debug)]
+pub struct LogReader {
+    shared: Arc<Shared>,
+}
+
+/// A frame with its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Its header.
+    pub head: FrameHead,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// One segment, as [`LogReader::segments`] lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its number.
+    pub number: u64,
+    /// Position of its first frame.
+    pub start: u64,
+    /// Position behind its last frame.
+    pub end: u64,
+    /// Whether no more frames will come.
+    pub sealed: bool,
+    /// Whether it is compressed.
+    pub compressed: bool,
+    /// Bytes of its file.
+    pub file_bytes: u64,
+}
+
+impl LogReader {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Where the next frame will start.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.shared.head()
+    }
+
+    /// Position of the oldest frame kept.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.shared.segments().first().map_or(0, |segment| segment.header.start)
+    }
+
+    /// Position up to which everything is durable.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.shared.synced()
+    }
+
+    /// The segments, oldest first.
+    pub fn segments(&self) -> Result<Vec<SegmentInfo>, LogError> {
+        let segments = self.shared.segments();
+        let info = |segment: &Arc<Segment>| {
+            Ok(SegmentInfo {
+                number: segment.header.number,
+                start: segment.header.start,
+                end: self.shared.end_of(segment),
+                sealed: segment.end().is_some(),
+                compressed: segment.packed,
+                file_bytes: self.shared.opened(segment)?.file.len()?,
+            })
+        };
+        segments.iter().map(info).collect()
+    }
+
+    /// The frames from the one at position `from` up to position `to`, or to where the log ends now, in order and
+    /// verified. `from` is the start of a frame.
+    #[must_use]
+    pub fn frames(&self, from: u64, to: u64) -> Frames {
+        let to = to.min(self.head());
+        Frames {
+            reader: self.clone(),
+            at: from,
+            to,
+            before: None,
+            place: None,
+            window: Window::new(READ_AHEAD),
+        }
+    }
+
+    /// The frame at `position`, verified.
+    pub fn frame(&self, position: u64) -> Result<Frame, LogError> {
+        let (segment, opened) = self.place(position)?;
+        let mut window = Window::new(ONE_FRAME);
+        let frame = window.frame(&opened, position, self.shared.end_of(&segment))?;
+        let (head, body) = frame.ok_or_else(|| segment.corrupt(position, "the frame is damaged"))?;
+        Ok(Frame { head, body: body.to_vec() })
+    }
+
+    /// The header of the frame at `position`; its body is not read.
+    pub fn frame_head(&self, position: u64) -> Result<FrameHead, LogError> {
+        let (segment, opened) = self.place(position)?;
+        let head = Window::new(HEADER).head(&opened, position, self.shared.end_of(&segment))?;
+        head.ok_or_else(|| segment.corrupt(position, "the frame's header is damaged"))
+    }
+
+    fn place(&self, position: u64) -> Result<(Arc<Segment>, Arc<Opened>), LogError> {
+        // A segment may be replaced by its compressed form between the look-up and the opening.
+        for attempt in 0.. {
+            let segments = self.shared.segments();
+            let start = segments.first().map_or(0, |segment| segment.header.start);
+            if position < start {
+                return Err(LogError::HistoryPruned { position, start });
+            }
+            let head = self.head();
+            if position >= head {
+                return Err(LogError::NoSuchFrame { position, head });
+            }
+            let Some(segment) = self.shared.segment_of(&segments, position) else { break };
+            match self.shared.opened(&segment) {
+                Err(LogError::Disk(_)) if attempt == 0 => {}
+                opened => return Ok((segment, opened?)),
+            }
+        }
+        Err(LogError::NoSuchFrame { position, head: self.head() })
+    }
+
+    /// Positions between `from` and `to` that the index of each segment gives, in order.
+    fn collect(
+        &self,
+        from: u64,
+        to: u64,
+        question: impl Fn(&dyn Index) -> Vec<u64>,
+    ) -> Result<Vec<u64>, LogError> {
+        let mut positions = Vec::new();
+        for segment in self.shared.segments().iter() {
+            if segment.header.start < to && self.shared.end_of(segment) > from {
+                let found = self.ask(segment, &question)?.unwrap_or_default();
+                positions.extend(found.into_iter().filter(|at| (from..to).contains(at)));
+            }
+        }
+        Ok(positions)
+    }
+
+    fn ask<T>(&self, segment: &Segment, question: &impl Fn(&dyn Index) -> T) -> Result<Option<T>, LogError> {
+        match self.shared.ask(segment, question) {
+            Err(LogError::Disk(_)) => match self
+                .shared
+                .segment_of(&self.shared.segments(), segment.header.start)
+            {
+                // Compressed meanwhile.
+                Some(now) if now.header.number == segment.header.number => self.shared.ask(&now, question),
+                _ => {
+                    let (position, start) = (segment.header.start, self.start());
+                    Err(LogError::HistoryPruned { position, start })
+                }
+            },
+            answer => answer,
+        }
+    }
+
+    /// Positions of the frames that change a page, from `from` up to `to`.
+    pub fn frames_of_page(&self, page: PageId, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
+        self.collect(from, to, |index| index.page(page))
+    }
+
+    /// Positions of the frames that a source wrote, from `from` up to `to`.
+    pub fn frames_of_source(&self, source: &str, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
+        self.collect(from, to, |index| index.source(source))
+    }
+
+    /// Positions of the frames that change the catalog, from `from` up to `to`.
+    pub fn catalog_frames(&self, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
+        self.collect(from, to, |index| index.catalog())
+    }
+
+    /// Positions of a branch's commits, from `from` up to `to`.
+    pub fn frames_of_branch(&self, branch: BranchId, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
+        self.collect(from, to, |index| {
+            let count = index.commits(branch).map_or(0, |commits| commits.count);
+            (0..count).filter_map(|nth| index.commit(branch, nth)).collect()
+        })
+    }
+
+    /// Position of the commit that made this epoch of the branch, if it is kept.
+    pub fn commit_of(&self, branch: BranchId, epoch: Epoch) -> Result<Option<u64>, LogError> {
+        let segments = self.shared.segments();
+        for segment in segments.iter().rev() {
+            let Some(commits) = self.ask(segment, &|index| index.commits(branch))?.flatten() else {
+                continue;
+            };
+            if epoch > commits.last {
+                return Ok(None);
+            }
+            if epoch < commits.first {
+                continue;
+            }
+            // A branch's epochs follow one another, so the nth commit is the one.
+            let nth = (epoch.0 - commits.first.0) as usize;
+            let Some(position) = self.ask(segment, &|index| index.commit(branch, nth))?.flatten() else {
+                return Ok(None);
+            };
+            let head = self.frame_head(position)?;
+            return Ok((head.epoch == epoch && head.branch == branch).then_some(position));
+        }
+        Ok(None)
+    }
+
+    /// Position of the first frame whose time is `time` (UTC nanoseconds) or later, if there is one.
+    pub fn first_at(&self, time: u64) -> Result<Option<u64>, LogError> {
+        let segments = self.shared.segments();
+        let head = self.head();
+        let later = |position: u64| Ok::<_, LogError>(self.frame_head(position)?.time >= time);
+        // The last segment whose first frame is earlier, then the first later frame in it.
+        let (mut low, mut high) = (0, segments.partition_point(|segment| segment.header.start < head));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if later(segments[middle].header.start)? { high = middle } else { low = middle + 1 }
+        }
+        let Some(before) = low.checked_sub(1) else { return Ok((head > self.start()).then(|| self.start())) };
+        let segment = &segments[before];
+        let frames = self.ask(segment, &|index| index.frames())?.unwrap_or(0);
+        let nth = |number: usize| -> Result<u64, LogError> {
+            let position = self.ask(segment, &|index| index.frame(number))?.flatten();
+            position.ok_or_else(|| segment.corrupt(segment.header.start, "the segment's footer is damaged"))
+        };
+        let (mut low, mut high) = (0, frames);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if later(nth(middle)?)? { high = middle } else { low = middle + 1 }
+        }
+        if low < frames {
+            return nth(low).map(Some);
+        }
+        Ok(self.next_start(&segments, before).filter(|&position| position < head))
+    }
+
+    fn next_start(&self, segments: &Segments, before: usize) -> Option<u64> {
+        segments.get(before + 1).map(|segment| segment.header.start)
+    }
+}
+
+/// Frames in order. Not an [`Iterator`]: each frame is lent from the reader's own memory.
+#[derive(Debug)]
+pub struct Frames {
+    reader: LogReader,
+    at: u64,
+    to: u64,
+    /// Header CRC of the frame read last.
+    before: Option<u32>,
+    place: Option<(Arc<Segment>, Arc<Opened>, u64)>,
+    window: Window,
+}
+
+impl Frames {
+    /// Position of the next frame.
+    #[must_use]
+    pub const fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// The next frame's header and body; `None` at the end. After an error it says the same again.
+    pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
+        if self.at >= self.to {
+            return Ok(None);
+        }
+        if self.place.as_ref().is_none_or(|(_, _, end)| self.at >= *end) {
+            let (segment, opened) = self.reader.place(self.at)?;
+            let end = self.reader.shared.end_of(&segment);
+            self.place = Some((segment, opened, end));
+            self.window.clear();
+        }
+        let Some((segment, opened, end)) = &self.place else { return Ok(None) };
+        let (at, before) = (self.at, self.before);
+        match self.window.frame(opened, at, *end)? {
+            Some((head, body)) if before.is_none_or(|before| before == head.before) => {
+                self.at = head.end();
+                self.before = Some(head.crc);
+                Ok(Some((head, body)))
+            }
+            _ => Err(segment.corrupt(at, "the frame is damaged")),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Opening a log: what the walk found becomes a log again, and on disk what lies behind its end is put out of reach.
+
+use crate::memory::disk::{Disk, DiskError, Lock, Open};
+use crate::page::log::error::LogError;
+use crate::page::log::footer::Footer;
+use crate::page::log::frame::{Describe, FrameHead};
+use crate::page::log::recover::{Chain, Link, walk};
+use crate::page::log::roll::{LogConfig, make_segment};
+use crate::page::log::segment::{DIR, Segment, SegmentHeader, path};
+use crate::page::log::shared::Shared;
+use crate::page::log::superblock::SuperblockFile;
+use crate::page::log::survey::Survey;
+use crate::page::log::tail::Tail;
+use crate::page::log::writer::{Active, Log, Start};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// A reader that races with a writer looks again this often before it believes in damage.
+const LOOKS: usize = 3;
+
+/// What was cut off the end of the log: it was never durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Where the log ends now.
+    pub position: u64,
+    /// Bytes behind it.
+    pub bytes: u64,
+}
+
+/// What opening a log found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The last frame.
+    pub last: Option<FrameHead>,
+    /// What was cut, if anything was.
+    pub cut: Option<Cut>,
+    /// Frames that were read and verified; those of segments known good are not.
+    pub scanned: u64,
+    /// Files removed, relative to the bus directory.
+    pub removed: Vec<String>,
+}
+
+impl Log {
+    /// Opens the log of a bus. `describe` reads the bodies of frames whose segment has no believable footer: those of
+    /// the newest segment, as a rule. On a disk for reading only, nothing is changed.
+    ///
+    /// Fails with [`LogError::NotABus`], [`LogError::UnsupportedFormat`], [`LogError::CorruptSuperblock`], or with
+    /// [`LogError::CorruptLog`] if bytes that were durable are damaged.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        config: LogConfig,
+        describe: Describe<'_>,
+    ) -> Result<(Self, Recovered), LogError> {
+        if disk.read_only() {
+            let mut looks = 1;
+            loop {
+                match open_for_reading(&disk, config, describe) {
+                    Err(LogError::CorruptLog { .. } | LogError::Disk(DiskError::NotFound { .. }))
+                        if looks < LOOKS =>
+                    {
+                        looks += 1;
+                    }
+                    answer => return answer,
+                }
+            }
+        }
+        if !SuperblockFile::exists(&*disk) {
+            return Err(LogError::NotABus { reason: "no file named bus" });
+        }
+        let lock = disk.lock()?;
+        let superblock = SuperblockFile::open(&*disk, false)?;
+        let survey = Survey::new(&*disk)?;
+        let chain = walk(&*disk, &survey, superblock.now(), describe)?;
+        Repair { disk, config, survey, chain, superblock }.run(lock)
+    }
+}
+
+fn recovered(chain: &Chain, removed: Vec<String>) -> Recovered {
+    let cut = (chain.lost > 0).then_some(Cut { position: chain.end, bytes: chain.lost });
+    Recovered { last: chain.last, cut, scanned: chain.scanned, removed }
+}
+
+fn open_for_reading(
+    disk: &Arc<dyn Disk>,
+    config: LogConfig,
+    describe: Describe<'_>,
+) -> Result<(Log, Recovered), LogError> {
+    let superblock = SuperblockFile::open(&**disk, true)?;
+    let survey = Survey::new(&**disk)?;
+    let mut chain = walk(&**disk, &survey, superblock.now(), describe)?;
+    let recovered = recovered(&chain, Vec::new());
+    let mut tail = Tail::default();
+    if let Some(last) = chain.links.last_mut() {
+        tail = last.tail.take().unwrap_or_default();
+    }
+    let (mut segments, count) = (Vec::new(), chain.links.len());
+    for (index, link) in chain.links.iter().enumerate() {
+        let header = link.found.header;
+        if index + 1 == count && tail.number == header.number {
+            segments.push(Arc::new(Segment::open(header, None)));
+            continue;
+        }
+        let segment = Segment::sealed(header, link.end, link.found.packed);
+        if link.footer.is_none()
+            && let Some(bytes) = link.tail.as_ref().and_then(Tail::footer)
+            && let Some(footer) = Footer::parse(bytes, &header)
+        {
+            let _ = segment.rebuilt.set(Arc::new(footer));
+        }
+        segments.push(Arc::new(segment));
+    }
+    let ends = (chain.end, superblock.now().synced);
+    let shared = Arc::new(Shared::new(Arc::clone(disk), superblock, segments, tail, ends));
+    let start =
+        Start { shared, active: None, last: chain.last, crc: chain.crc, lock: None, next: survey.next };
+    Ok((Log::start(start, config), recovered))
+}
+
+/// Everything needed to make the disk hold the log that the walk found, and nothing else.
+struct Repair {
+    disk: Arc<dyn Disk>,
+    config: LogConfig,
+    survey: Survey,
+    chain: Chain,
+    superblock: SuperblockFile,
+}
+
+impl Repair {
+    fn run(mut self, lock: Box<dyn Lock>) -> Result<(Log, Recovered), LogError> {
+        self.sync_what_was_read()?;
+        let went_on = self.go_on_in_last()?;
+        let (active, tail) = match went_on {
+            Some(both) => both,
+            None => self.go_on_in_new()?,
+        };
+        let mut segments = Vec::new();
+        for link in &self.chain.links {
+            self.seal(link)?;
+            segments.push(Arc::new(Segment::sealed(link.found.header, link.end, link.found.packed)));
+        }
+        segments.push(Arc::clone(&active.segment));
+        let end = self.chain.end;
+        if self.superblock.now().synced < end {
+            self.superblock.write(|now| now.synced = end)?;
+        }
+        let removed = self.remove_unreachable(&segments)?;
+        let recovered = recovered(&self.chain, removed);
+        let Self { disk, config, survey, chain, superblock } = self;
+        let next = survey.next.max(active.segment.header.number + 1);
+        let shared = Arc::new(Shared::new(disk, superblock, segments, tail, (end, end)));
+        let (last, crc) = (chain.last, chain.crc);
+        let start = Start { shared, active: Some(active), last, crc, lock: Some(lock), next };
+        Ok((Log::start(start, config), recovered))
+    }
+
+    /// What can be read now must not be lost later: the next frames will say that it is durable.
+    fn sync_what_was_read(&self) -> Result<(), LogError> {
+        let synced = self.superblock.now().synced;
+        for link in self.chain.links.iter().filter(|link| !link.found.packed && link.end > synced) {
+            self.disk.open(&path(link.found.header.number, false), Open::Write)?.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on in the last segment if nothing was ever written behind its last frame.
+    fn go_on_in_last(&mut self) -> Result<Option<(Active, Tail)>, LogError> {
+        let clean = self.chain.behind.dirty_to == 0;
+        let Some(link) = self.chain.links.pop_if(|link| clean && !link.found.packed && link.footer.is_none())
+        else {
+            return Ok(None);
+        };
+        let header = link.found.header;
+        let file = self.disk.open(&path(header.number, false), Open::Write)?;
+        let capacity = file.len()?.max(self.config.capacity_of(header.number));
+        file.allocate(capacity)?;
+        let segment = Arc::new(Segment::open(header, Some(Arc::clone(&file))));
+        let tail = link.tail.unwrap_or_else(|| Tail::new(&header));
+        Ok(Some((Active::new(segment, file, capacity), tail)))
+    }
+
+    /// Goes on in a new segment, whose header takes over from whatever lies behind the end elsewhere.
+    fn go_on_in_new(&mut self) -> Result<(Active, Tail), LogError> {
+        // A segment without a valid frame gives way to the new one, which starts at the same position.
+        self.chain.links.pop_if(|link| link.end == link.found.header.start);
+        let number = self.survey.next;
+        let (start, before) = (self.chain.end, self.chain.crc);
+        let header = SegmentHeader { number, start, salt: self.disk.random(), before };
+        let capacity = self.config.capacity_of(number);
+        let file = make_segment(&*self.disk, number, capacity)?;
+        file.append(0, &[&header.encode()])?;
+        file.sync_data()?;
+        let segment = Arc::new(Segment::open(header, Some(Arc::clone(&file))));
+        Ok((Active::new(segment, file, capacity), Tail::new(&header)))
+    }
+
+    /// Gives a segment that lost its footer, or never had one, another one behind all its bytes.
+    fn seal(&self, link: &Link) -> Result<(), LogError> {
+        if link.footer.is_some() || link.found.packed {
+            return Ok(());
+        }
+        let Some(footer) = link.tail.as_ref().and_then(Tail::footer) else { return Ok(()) };
+        let file = self.disk.open(&path(link.found.header.number, false), Open::Write)?;
+        let at = file.len()?;
+        file.allocate(at + footer.len() as u64)?;
+        file.write_at(&footer, at)?;
+        Ok(file.sync_data()?)
+    }
+
+    fn remove_unreachable(&mut self, kept: &[Arc<Segment>]) -> Result<Vec<String>, LogError> {
+        let kept: BTreeSet<u64> = kept.iter().map(|segment| segment.header.number).collect();
+        let mut removed = std::mem::take(&mut self.survey.stray);
+        for found in self.survey.all().filter(|found| !kept.contains(&found.header.number)) {
+            removed.push(path(found.header.number, found.packed));
+        }
+        for path in &removed {
+            self.disk.remove(path)?;
+        }
+        if !removed.is_empty() {
+            self.disk.sync_dir(DIR)?;
+        }
+        Ok(removed)
+    }
+}

@@ -1,0 +1,197 @@
+//! What the writer, the syncer and the readers of one log share.
+
+use crate::memory::disk::{Disk, DiskError};
+use crate::page::log::error::LogError;
+use crate::page::log::footer::Footer;
+use crate::page::log::index::Index;
+use crate::page::log::segment::{Opened, Segment};
+use crate::page::log::superblock::SuperblockFile;
+use crate::page::log::sync::Turn;
+use crate::page::log::tail::Tail;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+/// Segment files kept open for reading.
+const OPENED: usize = 32;
+
+/// The segments of the log, oldest first.
+pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// What made the log refuse writes.
+#[derive(Clone, Debug)]
+pub(crate) struct Poison {
+    pub cause: DiskError,
+    /// Whether it was a sync: what is not synced may be lost though it can be read.
+    pub sync: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub disk: Arc<dyn Disk>,
+    pub read_only: bool,
+    segments: RwLock<Segments>,
+    tail: Mutex<Tail>,
+    opened: Mutex<VecDeque<(u64, bool, Arc<Opened>)>>,
+    superblock: Mutex<SuperblockFile>,
+    /// Where the next frame will start.
+    pub head: AtomicU64,
+    /// Up to where everything is durable.
+    pub synced: AtomicU64,
+    poison: OnceLock<Poison>,
+    pub turn: Mutex<Turn>,
+    pub turned: Condvar,
+    pub fsyncs: AtomicU64,
+    /// Held by what removes or replaces sealed segments.
+    pub maintenance: Mutex<()>,
+}
+
+/// A lock whose holder may have panicked: what it guards is valid between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        superblock: SuperblockFile,
+        segments: Vec<Arc<Segment>>,
+        tail: Tail,
+        ends: (u64, u64),
+    ) -> Self {
+        Self {
+            read_only: disk.read_only(),
+            disk,
+            segments: RwLock::new(Arc::new(segments)),
+            tail: Mutex::new(tail),
+            opened: Mutex::default(),
+            superblock: Mutex::new(superblock),
+            head: AtomicU64::new(ends.0),
+            synced: AtomicU64::new(ends.1),
+            poison: OnceLock::new(),
+            turn: Mutex::default(),
+            turned: Condvar::new(),
+            fsyncs: AtomicU64::new(0),
+            maintenance: Mutex::default(),
+        }
+    }
+
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    pub fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire)
+    }
+
+    pub fn segments(&self) -> Segments {
+        Arc::clone(&self.segments.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn change_segments(&self, change: impl FnOnce(&mut Vec<Arc<Segment>>)) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut segments));
+    }
+
+    pub fn tail(&self) -> MutexGuard<'_, Tail> {
+        lock(&self.tail)
+    }
+
+    pub fn superblock(&self) -> MutexGuard<'_, SuperblockFile> {
+        lock(&self.superblock)
+    }
+
+    pub fn poison(&self) -> Option<&Poison> {
+        self.poison.get()
+    }
+
+    /// Refuses all writes from now on; the first failure counts.
+    pub fn poison_with(&self, cause: &DiskError, sync: bool) {
+        let _ = self.poison.set(Poison { cause: cause.clone(), sync });
+    }
+
+    pub fn may_write(&self) -> Result<(), LogError> {
+        if self.read_only {
+            return Err(LogError::ReadOnly);
+        }
+        match self.poison.get() {
+            None => Ok(()),
+            Some(poison) => Err(LogError::Poisoned { cause: poison.cause.clone() }),
+        }
+    }
+
+    /// Changes the superblock, durably. Failing poisons: which of the two versions counts is not known.
+    pub fn write_superblock(
+        &self,
+        write: impl FnOnce(&mut SuperblockFile) -> Result<(), DiskError>,
+    ) -> Result<(), LogError> {
+        write(&mut self.superblock()).map_err(|cause| {
+            self.poison_with(&cause, false);
+            LogError::Disk(cause)
+        })
+    }
+
+    /// The segment that holds `position`, which must lie between the start and the head of the log.
+    pub fn segment_of(&self, segments: &Segments, position: u64) -> Option<Arc<Segment>> {
+        let after = segments.partition_point(|segment| segment.header.start <= position);
+        segments.get(after.checked_sub(1)?).cloned()
+    }
+
+    /// Position behind the last frame of a segment now.
+    pub fn end_of(&self, segment: &Segment) -> u64 {
+        segment.end().unwrap_or_else(|| self.head())
+    }
+
+    /// The segment's file, open for reading.
+    pub fn opened(&self, segment: &Segment) -> Result<Arc<Opened>, LogError> {
+        let (number, packed) = (segment.header.number, segment.packed);
+        let known = |(n, p, _): &&(u64, bool, Arc<Opened>)| *n == number && *p == packed;
+        if let Some((_, _, opened)) = lock(&self.opened).iter().find(known) {
+            return Ok(Arc::clone(opened));
+        }
+        let opened = match Opened::open(&*self.disk, number, packed)? {
+            Some(opened) if opened.header == segment.header => Arc::new(opened),
+            _ => return Err(segment.corrupt(segment.header.start, "the segment's header is damaged")),
+        };
+        let mut cache = lock(&self.opened);
+        cache.push_back((number, packed, Arc::clone(&opened)));
+        if cache.len() > OPENED {
+            cache.pop_front();
+        }
+        Ok(opened)
+    }
+
+    /// Closes the segment's file, once it is gone.
+    pub fn forget_opened(&self, number: u64) {
+        lock(&self.opened).retain(|(known, ..)| *known != number);
+    }
+
+    /// The footer of a sealed segment; `None` if it has no frames.
+    pub fn footer(&self, segment: &Segment) -> Result<Option<Arc<Footer>>, LogError> {
+        if let Some(footer) = segment.rebuilt.get() {
+            return Ok(Some(Arc::clone(footer)));
+        }
+        if segment.end() == Some(segment.header.start) {
+            return Ok(None);
+        }
+        match self.opened(segment)?.footer()? {
+            Some(footer) => Ok(Some(footer)),
+            None => Err(segment.corrupt(segment.header.start, "the segment's footer is damaged")),
+        }
+    }
+
+    /// Asks the index of one segment. `None` if it has no frames.
+    pub fn ask<T>(
+        &self,
+        segment: &Segment,
+        question: impl Fn(&dyn Index) -> T,
+    ) -> Result<Option<T>, LogError> {
+        {
+            let tail = self.tail();
+            if tail.number == segment.header.number {
+                return Ok((!tail.is_empty()).then(|| question(&*tail)));
+            }
+        }
+        Ok(self.footer(segment)?.map(|footer| question(&*footer)))
+    }
+}

@@ -1,0 +1,333 @@
+//! The index of the segment that is written to, in memory. It becomes the segment's footer.
+
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::page::log::footer::{self, BRANCH, FRAME, HEAD, ITEM, PAGE, SOURCE, TRAILER};
+use crate::page::log::frame::{FrameHead, FrameNotes, Kind};
+use crate::page::log::index::{Commits, Index};
+use crate::page::log::segment::SegmentHeader;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// No earlier touch.
+const NONE: u32 = u32::MAX;
+
+/// Page ids are counters: one multiplication spreads them (Knuth, TAOCP 6.4).
+#[derive(Debug, Default)]
+struct PageHasher(u64);
+
+impl Hasher for PageHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(byte.into());
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+}
+
+/// A frame that changes a page, and the touch of the same page before it.
+#[derive(Clone, Copy, Debug)]
+struct Touch {
+    page: u64,
+    frame: u32,
+    before: u32,
+}
+
+#[derive(Debug, Default)]
+struct Branch {
+    first: u64,
+    last: u64,
+    commits: Vec<u32>,
+}
+
+/// The index of a segment's frames so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    /// Number of the segment.
+    pub number: u64,
+    start: u64,
+    salt: u64,
+    /// (position - start) / 8 of each frame.
+    frames: Vec<u32>,
+    first_time: u64,
+    last: Option<FrameHead>,
+    branches: BTreeMap<u32, Branch>,
+    touches: Vec<Touch>,
+    newest: HashMap<u64, u32, BuildHasherDefault<PageHasher>>,
+    sources: BTreeMap<String, Vec<u32>>,
+    catalog: Vec<u32>,
+    items: usize,
+    names: usize,
+}
+
+impl Tail {
+    pub fn new(header: &SegmentHeader) -> Self {
+        Self { number: header.number, start: header.start, salt: header.salt, ..Self::default() }
+    }
+
+    /// The last frame, if there is one.
+    pub const fn last(&self) -> Option<&FrameHead> {
+        self.last.as_ref()
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// Takes up the next frame.
+    pub fn push(&mut self, head: &FrameHead, notes: FrameNotes<'_>) {
+        let frame = self.frames.len() as u32;
+        self.frames.push(((head.position - self.start) / 8) as u32);
+        if self.last.is_none() {
+            self.first_time = head.time;
+        }
+        self.last = Some(*head);
+        if head.kind == Kind::Commit {
+            let branch = self.branches.entry(head.branch.0).or_default();
+            if branch.commits.is_empty() {
+                branch.first = head.epoch.0;
+            }
+            branch.last = head.epoch.0;
+            branch.commits.push(frame);
+            self.items += 1;
+        }
+        for &PageId(page) in notes.pages {
+            self.touch(page, frame);
+        }
+        if let Some(source) = notes.source {
+            match self.sources.get_mut(source) {
+                Some(frames) => frames.push(frame),
+                None => {
+                    self.names += source.len();
+                    self.sources.insert(source.to_owned(), vec![frame]);
+                }
+            }
+            self.items += 1;
+        }
+        if notes.catalog {
+            self.catalog.push(frame);
+            self.items += 1;
+        }
+    }
+
+    fn touch(&mut self, page: u64, frame: u32) {
+        let touch = self.touches.len() as u32;
+        let newest = self.newest.entry(page).or_insert(NONE);
+        if self.touches.get(*newest as usize).is_some_and(|before| before.frame == frame) {
+            return;
+        }
+        self.touches.push(Touch { page, frame, before: *newest });
+        *newest = touch;
+        self.items += 1;
+    }
+
+    /// Bytes of the footer, had one more frame with these notes been pushed; at most.
+    pub fn footer_bytes_with(&self, notes: FrameNotes<'_>) -> u64 {
+        let frames = (self.frames.len() + 1) * FRAME;
+        let branches = (self.branches.len() + 1) * BRANCH;
+        let pages = (self.newest.len() + notes.pages.len()) * PAGE;
+        let sources = (self.sources.len() + 1) * SOURCE;
+        let items = (self.items + notes.pages.len() + 3) * ITEM;
+        let names = self.names + notes.source.map_or(0, str::len);
+        ((HEAD + frames + branches + pages + sources + items + names).next_multiple_of(8) + TRAILER) as u64
+    }
+
+    /// The footer; `None` without frames.
+    pub fn footer(&self) -> Option<Vec<u8>> {
+        let last = self.last?;
+        let mut touches: Vec<(u64, u32)> =
+            self.touches.iter().map(|touch| (touch.page, touch.frame)).collect();
+        touches.sort_unstable();
+        let mut out = footer::open(self.footer_bytes_with(FrameNotes::default()) as usize);
+        for word in
+            [self.number, self.salt, self.start, last.end(), last.position, self.first_time, last.time]
+        {
+            out.u64(word);
+        }
+        out.u32(last.crc);
+        let (pages, sources) = (self.newest.len(), self.sources.len());
+        let counts = [
+            self.frames.len(),
+            self.branches.len(),
+            pages,
+            sources,
+            self.catalog.len(),
+            self.items,
+            self.names,
+        ];
+        for count in counts {
+            out.u32(count as u32);
+        }
+        self.frames.iter().for_each(|&frame| out.u32(frame));
+        let mut item = 0u32;
+        for (&id, branch) in &self.branches {
+            out.u32(id);
+            out.u32(branch.commits.len() as u32);
+            out.u64(branch.first);
+            out.u64(branch.last);
+            out.u64(item.into());
+            item += branch.commits.len() as u32;
+        }
+        for page in touches.chunk_by(|a, b| a.0 == b.0) {
+            out.u64(page[0].0);
+            out.u32(page.len() as u32);
+            out.u32(item);
+            item += page.len() as u32;
+        }
+        for (name, frames) in &self.sources {
+            out.u32(frames.len() as u32);
+            out.u32(item);
+            out.u32(name.len() as u32);
+            item += frames.len() as u32;
+        }
+        let commits = self.branches.values().flat_map(|branch| branch.commits.iter().copied());
+        let touched = touches.iter().map(|&(_, frame)| frame);
+        let written = self.sources.values().flat_map(|frames| frames.iter().copied());
+        for frame in commits.chain(touched).chain(written).chain(self.catalog.iter().copied()) {
+            out.u32(frame);
+        }
+        self.sources.keys().for_each(|name| out.raw(name.as_bytes()));
+        Some(footer::close(out))
+    }
+
+    fn positions(&self, frames: &[u32]) -> Vec<u64> {
+        frames.iter().filter_map(|&frame| self.frame(frame as usize)).collect()
+    }
+}
+
+impl Index for Tail {
+    fn frames(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn frame(&self, number: usize) -> Option<u64> {
+        self.frames.get(number).map(|&eighths| self.start + u64::from(eighths) * 8)
+    }
+
+    fn page(&self, page: PageId) -> Vec<u64> {
+        let mut frames = Vec::new();
+        let mut at = self.newest.get(&page.0).copied().unwrap_or(NONE);
+        while let Some(touch) = self.touches.get(at as usize) {
+            frames.push(touch.frame);
+            at = touch.before;
+        }
+        frames.reverse();
+        self.positions(&frames)
+    }
+
+    fn commits(&self, branch: BranchId) -> Option<Commits> {
+        let branch = self.branches.get(&branch.0)?;
+        Some(Commits { first: Epoch(branch.first), last: Epoch(branch.last), count: branch.commits.len() })
+    }
+
+    fn commit(&self, branch: BranchId, nth: usize) -> Option<u64> {
+        self.frame(*self.branches.get(&branch.0)?.commits.get(nth)? as usize)
+    }
+
+    fn source(&self, source: &str) -> Vec<u64> {
+        self.sources.get(source).map_or_else(Vec::new, |frames| self.positions(frames))
+    }
+
+    fn catalog(&self) -> Vec<u64> {
+        self.positions(&self.catalog)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::ids::Seq;
+    use crate::page::log::footer::Footer;
+    use crate::page::log::frame::Durability;
+    use proptest::prelude::*;
+
+    type Row = (u32, bool, Vec<u64>, Option<u8>, bool, u64);
+
+    fn head(position: u64, epoch: u64, row: &Row, number: usize) -> FrameHead {
+        FrameHead {
+            position,
+            seq: Seq(number as u64 + 1),
+            epoch: Epoch(epoch),
+            branch: BranchId(row.0),
+            durability: Durability::Process,
+            kind: if row.1 { Kind::Commit } else { Kind::Control },
+            synced: 0,
+            time: number as u64 * 10,
+            length: row.5,
+            before: 0,
+            body_crc: 0,
+            crc: number as u32,
+        }
+    }
+
+    fn check(index: &dyn Index, rows: &[Row], heads: &[FrameHead]) {
+        let having = |want: &dyn Fn(&Row) -> bool| -> Vec<u64> {
+            rows.iter().zip(heads).filter(|(row, _)| want(row)).map(|(_, head)| head.position).collect()
+        };
+        assert_eq!(index.frames(), rows.len());
+        assert_eq!(index.frame(rows.len()), None);
+        for page in 0..6 {
+            assert_eq!(index.page(PageId(page)), having(&|row| row.2.contains(&page)));
+        }
+        for source in 0..4 {
+            assert_eq!(index.source(&format!("s{source}")), having(&|row| row.3 == Some(source)));
+        }
+        assert_eq!(index.catalog(), having(&|row| row.4));
+        for branch in 0..4 {
+            let mine = having(&|row| row.0 == branch && row.1);
+            let found = index.commits(BranchId(branch));
+            assert_eq!(found.map_or(0, |commits| commits.count), mine.len());
+            for nth in 0..=mine.len() {
+                assert_eq!(index.commit(BranchId(branch), nth), mine.get(nth).copied());
+            }
+            if let Some(commits) = found {
+                assert_eq!((commits.first, commits.last), (Epoch(1), Epoch(mine.len() as u64)));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_tail_and_its_footer_answer_like_a_plain_list(rows in prop::collection::vec(
+            (0u32..3, any::<bool>(), prop::collection::vec(0u64..5, 0..4), prop::option::of(0u8..3),
+             any::<bool>(), 0u64..40), 0..30),
+        ) {
+            let header = SegmentHeader { number: 7, start: 800, salt: 99, before: 3 };
+            let mut tail = Tail::new(&header);
+            let (mut position, mut heads, mut epochs) = (800, Vec::new(), [0u64; 3]);
+            for (number, row) in rows.iter().enumerate() {
+                let epoch = &mut epochs[row.0 as usize];
+                *epoch += u64::from(row.1);
+                let head = head(position, *epoch, row, number);
+                position = head.end();
+                let pages: Vec<PageId> = row.2.iter().copied().map(PageId).collect();
+                let source = row.3.map(|source| format!("s{source}"));
+                let notes = FrameNotes { pages: &pages, source: source.as_deref(), catalog: row.4 };
+                let bound = tail.footer_bytes_with(notes);
+                tail.push(&head, notes);
+                prop_assert!(tail.footer().expect("frames").len() as u64 <= bound);
+                heads.push(head);
+            }
+            check(&tail, &rows, &heads);
+            let Some(bytes) = tail.footer() else { prop_assert!(rows.is_empty()); return Ok(()) };
+            let other = SegmentHeader { salt: 98, ..header };
+            prop_assert!(Footer::parse(bytes.clone(), &other).is_none());
+            let footer = Footer::parse(bytes.clone(), &header).expect("a footer");
+            prop_assert_eq!((footer.end, footer.last), (position, heads[heads.len() - 1].position));
+            check(&footer, &rows, &heads);
+            let mut flipped = bytes;
+            for bit in (0..flipped.len() * 8).step_by(7) {
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                let found = Footer::parse(flipped.clone(), &header);
+                prop_assert!(found.is_none() || bit / 8 >= flipped.len() - TRAILER);
+                flipped[bit / 8] ^= 1 << (bit % 8);
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The writer: appends frames, goes on in new segments.
+
+use crate::base::crc::crc32c_append;
+use crate::base::limits::MAX_FRAME;
+use crate::memory::disk::{Disk, DiskFile, Lock};
+use crate::page::log::error::LogError;
+use crate::page::log::frame::{FrameHead, FrameNotes, HEADER, NewFrame, frame_bytes};
+use crate::page::log::keeper::Keeper;
+use crate::page::log::reader::LogReader;
+use crate::page::log::roll::{self, LogConfig};
+use crate::page::log::segment::{self, Segment, SegmentHeader};
+use crate::page::log::shared::Shared;
+use crate::page::log::superblock::{CheckpointNote, Superblock, SuperblockFile, name_fits};
+use crate::page::log::survey;
+use crate::page::log::sync::Syncer;
+use crate::page::log::tail::Tail;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Body parts that are gathered without an allocation.
+const PARTS: usize = 8;
+const PADDING: [u8; 8] = [0; 8];
+
+/// The one log of a bus, for its one writer.
+#[derive(Debug)]
+pub struct Log {
+    pub(crate) shared: Arc<Shared>,
+    /// `None` when opened for reading.
+    active: Option<Active>,
+    last: Option<FrameHead>,
+    /// Header CRC of the last frame.
+    crc: u32,
+    config: LogConfig,
+    keeper: Option<Keeper>,
+    _lock: Option<Box<dyn Lock>>,
+}
+
+/// The segment that is written to.
+#[derive(Debug)]
+pub(crate) struct Active {
+    pub segment: Arc<Segment>,
+    pub file: Arc<dyn DiskFile>,
+    /// Bytes the file is allocated for.
+    pub capacity: u64,
+    /// Whether nothing more goes in: it was made for one large frame.
+    pub full: bool,
+    /// Position at which the next segment is asked for.
+    ask_at: u64,
+}
+
+impl Active {
+    /// A segment allocated for this many bytes.
+    pub fn new(segment: Arc<Segment>, file: Arc<dyn DiskFile>, capacity: u64) -> Self {
+        let ask_at = segment.header.start + capacity / 2;
+        Self { segment, file, capacity, full: false, ask_at }
+    }
+}
+
+/// What recovery hands to a log.
+pub(crate) struct Start {
+    pub shared: Arc<Shared>,
+    pub active: Option<Active>,
+    pub last: Option<FrameHead>,
+    pub crc: u32,
+    pub lock: Option<Box<dyn Lock>>,
+    /// Number of the segment to make next.
+    pub next: u64,
+}
+
+impl Log {
+    /// Makes a bus in an empty directory.
+    ///
+    /// Fails with [`LogError::Exists`] if there is one, and with [`LogError::NotABus`] if there are segments with
+    /// frames but no superblock.
+    pub fn create(disk: Arc<dyn Disk>, config: LogConfig) -> Result<Self, LogError> {
+        disk.create_dir("")?;
+        let lock = disk.lock()?;
+        if SuperblockFile::exists(&*disk) {
+            return Err(LogError::Exists);
+        }
+        disk.create_dir(segment::DIR)?;
+        survey::clear_unfinished(&*disk)?;
+        let header = SegmentHeader { number: 1, start: 0, salt: disk.random(), before: 0 };
+        let capacity = config.capacity_of(1);
+        let file = roll::make_segment(&*disk, 1, capacity)?;
+        file.append(0, &[&header.encode()])?;
+        file.sync_data()?;
+        let superblock = SuperblockFile::create(&*disk, Superblock::new(&*disk))?;
+        let segment = Arc::new(Segment::open(header, Some(Arc::clone(&file))));
+        let segments = vec![Arc::clone(&segment)];
+        let shared = Arc::new(Shared::new(disk, superblock, segments, Tail::new(&header), (0, 0)));
+        let active = Some(Active::new(segment, file, capacity));
+        Ok(Self::start(Start { shared, active, last: None, crc: 0, lock: Some(lock), next: 2 }, config))
+    }
+
+    pub(crate) fn start(start: Start, config: LogConfig) -> Self {
+        let Start { shared, active, last, crc, lock, next } = start;
+        let keeper = active.as_ref().map(|_| Keeper::new(Arc::clone(&shared), config, next));
+        Self { shared, active, last, crc, config, keeper, _lock: lock }
+    }
+
+    /// Appends a frame whose body is these parts one after the other. It is visible to readers, and it survives the
+    /// death of the process; for more, see [`Log::syncer`].
+    ///
+    /// Nothing was written when it fails with [`LogError::FrameTooLarge`], [`LogError::OutOfOrder`],
+    /// [`LogError::ReadOnly`], or for want of room for another segment; after any other failure the log is poisoned.
+    pub fn append(
+        &mut self,
+        frame: NewFrame,
+        body: &[&[u8]],
+        notes: FrameNotes<'_>,
+    ) -> Result<FrameHead, LogError> {
+        self.shared.may_write()?;
+        let length = body.iter().map(|part| part.len() as u64).sum();
+        if length > MAX_FRAME {
+            return Err(LogError::FrameTooLarge { length, limit: MAX_FRAME });
+        }
+        let last_time = match &self.last {
+            Some(last) if frame.seq <= last.seq => {
+                return Err(LogError::OutOfOrder { seq: frame.seq.0, last: last.seq.0 });
+            }
+            last => last.as_ref().map_or(0, |last| last.time + 1),
+        };
+        self.make_room(frame_bytes(length), notes)?;
+        let Some(active) = &mut self.active else { return Err(LogError::ReadOnly) };
+        let padding = &PADDING[..length.next_multiple_of(8).wrapping_sub(length) as usize];
+        let body_crc = body.iter().fold(0, |crc, part| crc32c_append(crc, part));
+        let mut head = FrameHead {
+            position: self.shared.head.load(Ordering::Relaxed),
+            seq: frame.seq,
+            epoch: frame.epoch,
+            branch: frame.branch,
+            durability: frame.durability,
+            kind: frame.kind,
+            synced: self.shared.synced(),
+            time: frame.time.max(last_time),
+            length,
+            before: self.crc,
+            body_crc: if padding.is_empty() { body_crc } else { crc32c_append(body_crc, padding) },
+            crc: 0,
+        };
+        let header = head.encode(active.segment.header.salt);
+        let written = gather(&header, body, padding, |parts| {
+            active.file.append(active.segment.offset(head.position), parts)
+        });
+        if let Err(cause) = written {
+            self.shared.poison_with(&cause, false);
+            return Err(cause.into());
+        }
+        self.shared.tail().push(&head, notes);
+        self.shared.head.store(head.end(), Ordering::Release);
+        if head.position >= active.ask_at {
+            active.ask_at = u64::MAX;
+            if let Some(keeper) = &self.keeper {
+                keeper.want_spare();
+            }
+        }
+        self.crc = head.crc;
+        self.last = Some(head);
+        Ok(head)
+    }
+
+    /// Makes sure that a frame of this many bytes, and the footer after it, fit into the active segment.
+    fn make_room(&mut self, bytes: u64, notes: FrameNotes<'_>) -> Result<(), LogError> {
+        let Some(active) = &mut self.active else { return Err(LogError::ReadOnly) };
+        let (empty, footer) = {
+            let tail = self.shared.tail();
+            (tail.is_empty(), tail.footer_bytes_with(notes))
+        };
+        let head = self.shared.head.load(Ordering::Relaxed);
+        let fits = active.segment.offset(head) + bytes + footer <= active.capacity;
+        let large = bytes > self.config.capacity_of(active.segment.header.number) / 4;
+        if fits && (empty || !large) && !active.full {
+            active.full = large;
+            return Ok(());
+        }
+        let need = segment::HEADER + bytes + self.shared.tail().footer_bytes_with(notes);
+        if empty {
+            // It was made too small for this frame; nothing is in it yet.
+            active.file.allocate(need)?;
+            active.capacity = need;
+        } else {
+            self.roll(need)?;
+        }
+        if let Some(active) = &mut self.active {
+            active.full = bytes > self.config.capacity_of(active.segment.header.number) / 4;
+        }
+        Ok(())
+    }
+
+    /// Goes on in a new segment of at least `need` bytes.
+    fn roll(&mut self, need: u64) -> Result<(), LogError> {
+        let (Some(active), Some(keeper)) = (&mut self.active, &self.keeper) else {
+            return Err(LogError::ReadOnly);
+        };
+        let mut spare = keeper.take_spare()?;
+        if spare.capacity < need {
+            if let Err(error) = spare.file.allocate(need) {
+                keeper.give_back(spare);
+                return Err(error.into());
+            }
+            spare.capacity = need;
+        }
+        let start = self.shared.head();
+        let header =
+            SegmentHeader { number: spare.number, start, salt: self.shared.disk.random(), before: self.crc };
+        let rolled = roll::seal(&self.shared, active, start)
+            .and_then(|()| spare.file.append(0, &[&header.encode()]))
+            .inspect_err(|cause| self.shared.poison_with(cause, false));
+        rolled?;
+        let segment = Arc::new(Segment::open(header, Some(Arc::clone(&spare.file))));
+        let next = Arc::clone(&segment);
+        self.shared.change_segments(|segments| segments.push(next));
+        *self.shared.tail() = Tail::new(&header);
+        *active = Active::new(segment, spare.file, spare.capacity);
+        keeper.rolled()
+    }
+
+    /// Makes frames durable; may be used from any thread while frames are appended.
+    #[must_use]
+    pub fn syncer(&self) -> Arc<Syncer> {
+        Arc::new(Syncer::new(Arc::clone(&self.shared)))
+    }
+
+    /// Reads frames; may be used from any thread while frames are appended.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(Arc::clone(&self.shared))
+    }
+
+    /// Where the next frame will start.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.shared.head()
+    }
+
+    /// Position of the oldest frame kept.
+    #[must_use]
+    pub fn start_position(&self) -> u64 {
+        self.shared.segments().first().map_or(0, |segment| segment.header.start)
+    }
+
+    /// Position up to which everything is durable.
+    #[must_use]
+    pub fn synced(&self) -> u64 {
+        self.shared.synced()
+    }
+
+    /// The last frame.
+    #[must_use]
+    pub const fn last(&self) -> Option<&FrameHead> {
+        self.last.as_ref()
+    }
+
+    /// What the superblock says now.
+    #[must_use]
+    pub fn superblock(&self) -> Superblock {
+        self.shared.superblock().now().clone()
+    }
+
+    /// The failure since which nothing more is written.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<LogError> {
+        self.shared.may_write().err().filter(|error| matches!(error, LogError::Poisoned { .. }))
+    }
+
+    /// Notes that a checkpoint of the state after `seq` is complete and durable, its root record under this name of at
+    /// most 255 bytes. When this returns, the checkpoint noted before is not needed any more. The log must be synced
+    /// through that frame first.
+    pub fn checkpointed(&self, name: &str, seq: u64) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        if !name_fits(name) {
+            return Err(LogError::CheckpointName { length: name.len() });
+        }
+        let synced = self.shared.synced();
+        self.shared.write_superblock(|file| {
+            file.write_both(|now| {
+                now.checkpoint = Some(CheckpointNote { name: name.to_owned(), seq });
+                now.synced = now.synced.max(synced);
+            })
+        })
+    }
+
+    /// Syncs everything, gives back what was made ahead, and closes the log. Dropping it does neither.
+    pub fn close(mut self) -> Result<(), LogError> {
+        let Some(keeper) = self.keeper.take() else { return Ok(()) };
+        self.shared.may_write()?;
+        keeper.close()?;
+        self.shared.sync_through(self.shared.head(), None)?;
+        let synced = self.shared.synced();
+        if self.shared.superblock().now().synced < synced {
+            self.shared.write_superblock(|file| file.write(|now| now.synced = synced))?;
+        }
+        Ok(())
+    }
+}
+
+/// Calls `write` with header, body and padding as one list, on the stack if it is short.
+fn gather<T>(header: &[u8; HEADER], body: &[&[u8]], padding: &[u8], write: impl FnOnce(&[&[u8]]) -> T) -> T {
+    let count = body.len() + 2;
+    if count <= PARTS {
+        let mut parts: [&[u8]; PARTS] = [&[]; PARTS];
+        parts[0] = header;
+        parts[1..count - 1].copy_from_slice(body);
+        parts[count - 1] = padding;
+        return write(&parts[..count]);
+    }
+    let mut parts: Vec<&[u8]> = Vec::with_capacity(count);
+    parts.push(header);
+    parts.extend_from_slice(body);
+    parts.push(padding);
+    write(&parts)
+}
