@@ -1,6 +1,7 @@
 //! Runs of cells as selections, and copying cells from one state into a transaction.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::base::ids::PageId;
 use crate::bus::error::Error;
@@ -22,15 +23,15 @@ pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
     if runs.len() > 1 && total / (runs.len() as u64) < LIST_BELOW * width {
         let all = || runs.iter().flat_map(|&(first, n)| first..first + n);
         if width == 1 {
-            return vec![Select::Rows { rows: Rows::Index(all().collect()), inner: None }];
+            return vec![Select::Rows { rows: Rows::Index(Arc::new(all().collect())), inner: None }];
         }
-        return vec![Select::Cells(all().collect())];
+        return vec![Select::Cells(Arc::new(all().collect()))];
     }
     let one = |run: &(u64, u64)| {
         if aligned(run) {
             Select::range(run.0 / width, (run.0 + run.1) / width)
         } else {
-            Select::Cells((run.0..run.0 + run.1).collect())
+            Select::Cells(Arc::new((run.0..run.0 + run.1).collect()))
         }
     };
     runs.iter().map(one).collect()

@@ -21,7 +21,7 @@ use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::page::log::{Kind, FrameNotes, Log, NewFrame};
 use crate::page::schema::Schema;
-use crate::page::stage::{Scratch, Stage};
+use crate::page::stage::{Scratch, Stage, recycle};
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -104,11 +104,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer that goes on behind `seq`.
-    pub fn new(log: Log, seq: u64) -> Self {
+    pub fn new(log: Log, seq: u64, limbo: Limbo) -> Self {
         Writer {
             log,
             seq,
-            limbo: Limbo::default(),
+            limbo,
             body: Encoder::with_capacity(4096),
             pages: Vec::new(),
             scratch: Scratch::default(),
@@ -128,7 +128,7 @@ pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed,
         validate::against_head(core, request.line, base, request.changes)?;
     }
     let (draft, committed) = stage(core, &mut writer, request)?;
-    encode(&mut writer.body, &mut writer.pages, request)?;
+    encode(&mut writer, request);
     append(core, &mut writer, draft, request, committed)?;
     show(core, writer, committed.seq)?;
     Ok(committed)
@@ -160,7 +160,8 @@ fn stage<'a>(
 }
 
 /// Writes the frame's body, and notes which pages it speaks of.
-fn encode(to: &mut Encoder, pages: &mut Vec<PageId>, request: Request<'_, '_>) -> Result<(), Error> {
+fn encode(writer: &mut Writer, request: Request<'_, '_>) {
+    let (to, pages) = (&mut writer.body, &mut writer.pages);
     to.clear();
     pages.clear();
     if let Some(source) = request.source {
@@ -183,7 +184,6 @@ fn encode(to: &mut Encoder, pages: &mut Vec<PageId>, request: Request<'_, '_>) -
             }
         }
     }
-    Ok(())
 }
 
 fn page_of(change: &Change<'_>) -> Option<PageId> {
@@ -259,7 +259,7 @@ pub(crate) fn control(
 }
 
 /// Publishes what is ready, in the order of the log; first waits for the disk where this commit, or one before it, must.
-pub(crate) fn show(core: &Core, mut writer: MutexGuard<'_, Writer>, seq: Seq) -> Result<(), Error> {
+pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: Seq) -> Result<(), Error> {
     let needs = writer.pending.iter().map(|pending| pending.needs).max().unwrap_or(0);
     if needs > 0 {
         let syncer = Arc::clone(&core.syncer);
@@ -288,7 +288,6 @@ fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
     }
     core.set_published(pending.seq);
     fence(Ordering::SeqCst);
-    writer.limbo.retire(pending.retired.drain(..));
-    writer.limbo.reclaim(&core.arena);
+    recycle(&mut writer.limbo, &core.arena, &mut pending.retired);
     writer.spare.push(pending.retired);
 }

@@ -24,6 +24,10 @@ use crate::page::draft::Tables;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
 
+/// Something that is held only to be let go with the bus.
+pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
+impl<T: std::fmt::Debug + Send + Sync> Held for T {}
+
 /// The branches that live, and those that did.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
@@ -55,7 +59,7 @@ pub(crate) struct Core {
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
     /// Held as long as the bus is open: what keeps other processes from writing, and what goes with it.
-    pub _held: Vec<Box<dyn Send + Sync>>,
+    pub _held: Vec<Box<dyn Held>>,
 }
 
 /// What `Core::new` is made of.
@@ -71,7 +75,7 @@ pub(crate) struct Parts {
     pub durability: Durability,
     pub busy_timeout: Duration,
     pub read_only: bool,
-    pub held: Vec<Box<dyn Send + Sync>>,
+    pub held: Vec<Box<dyn Held>>,
 }
 
 impl Core {
@@ -138,7 +142,7 @@ impl Core {
 
     /// Notes which frame is the newest that readers see.
     pub fn set_published(&self, seq: u64) {
-        self.arena.control().set_published(seq);
+        self.arena.control().published.0.store(seq, Ordering::Release);
     }
 
     /// A seq for a stage that is never published.

@@ -6,7 +6,6 @@ use crate::base::ids::PageId;
 use crate::bus::error::Error;
 use crate::bus::state::State;
 use crate::page::catalog::differing_pages;
-use crate::page::column::ColumnRef;
 use crate::page::diff::differing_cells;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
@@ -97,8 +96,8 @@ pub(crate) fn changed_cells(a: PageRef<'_>, b: PageRef<'_>, schema: &Schema) -> 
     for (i, column) in schema.columns().iter().enumerate() {
         let bytes = rows * column.row_bytes();
         let mut runs = Vec::new();
-        let cut = |part: ColumnRef<'_>| (part, bytes / column.cell_bytes());
-        let ((x, end), (y, _)) = (cut(a.column(schema, i)), cut(b.column(schema, i)));
+        let end = bytes / column.cell_bytes();
+        let (x, y) = (a.column(schema, i), b.column(schema, i));
         differing_cells(&x, &y, column.cell_bytes() as usize, &mut |first, n| {
             if first < end {
                 runs.push((first, n.min(end - first)));

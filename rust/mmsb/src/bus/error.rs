@@ -284,7 +284,11 @@ fn log_code(error: &LogError) -> Code {
         LogError::FrameTooLarge { .. } => Code::TooLarge,
         LogError::CommitUnknown { .. } => Code::CommitUnknown,
         LogError::Poisoned { .. } => Code::Poisoned,
-        LogError::Pruned { .. } => Code::HistoryPruned,
-        _ => Code::CorruptLog,
+        LogError::HistoryPruned { .. } => Code::HistoryPruned,
+        LogError::NoSuchFrame { .. } => Code::EpochNotFound,
+        LogError::Exists => Code::Exists,
+        LogError::ReadOnly => Code::ReadOnly,
+        LogError::CheckpointName { .. } | LogError::OutOfOrder { .. } => Code::InvalidArgument,
+        LogError::CorruptSuperblock | LogError::CorruptLog { .. } => Code::CorruptLog,
     }
 }

@@ -10,7 +10,7 @@ use crate::bus::line::Line;
 use crate::page::log::Durability;
 use crate::bus::past::{Stretch, lineage, leads};
 use crate::page::body::{self, Record};
-use crate::page::log::Frame;
+use crate::page::log::{Frame, FrameHead, LogError, LogReader};
 use crate::page::operator::OperatorId;
 
 /// Which commits are wanted. Every condition must hold.
@@ -82,16 +82,24 @@ pub(crate) fn commits<'a>(
     core: &'a Arc<Core>, line: &Arc<Line>, epoch: Epoch, filter: &'a Filter,
 ) -> Box<dyn Iterator<Item = Result<Commit, Error>> + Send + 'a> {
     let stretches = lineage(core, line, filter.until.map_or(epoch, |until| until.min(epoch)));
-    let wanted = move |frame: &Frame| {
-        leads(&stretches, frame) && filter.since.is_none_or(|since| frame.head.epoch >= since)
+    let wanted = move |head: &FrameHead| {
+        leads(&stretches, head) && filter.since.is_none_or(|since| head.epoch >= since)
     };
-    let frames: Box<dyn Iterator<Item = _> + Send> = match filter.page {
-        Some(page) => Box::new(core.log.frames_of_page(page)),
-        None => Box::new(core.log.frames(..)),
+    let (log, start) = (&core.log, core.log.start());
+    let frames: Frames<'a> = match (filter.page, &filter.source) {
+        (Some(page), _) => at_positions(log, log.frames_of_page(page, start, u64::MAX)),
+        (None, Some(source)) => at_positions(log, log.frames_of_source(source, start, u64::MAX)),
+        (None, None) => {
+            let mut frames = log.frames(start, u64::MAX);
+            Box::new(std::iter::from_fn(move || match frames.next_frame() {
+                Ok(next) => next.map(|(head, body)| Ok(Frame { head, body: body.to_vec() })),
+                Err(error) => Some(Err(error)),
+            }))
+        }
     };
     Box::new(frames.filter_map(move |frame| {
         let frame = match frame {
-            Ok(frame) if wanted(&frame) => frame,
+            Ok(frame) if wanted(&frame.head) => frame,
             Ok(_) => return None,
             Err(error) => return Some(Err(error.into())),
         };
@@ -101,6 +109,16 @@ pub(crate) fn commits<'a>(
             _ => Some(commit),
         }
     }))
+}
+
+type Frames<'a> = Box<dyn Iterator<Item = Result<Frame, LogError>> + Send + 'a>;
+
+/// The frames at positions that an index gave.
+fn at_positions(log: &LogReader, positions: Result<Vec<u64>, LogError>) -> Frames<'_> {
+    match positions {
+        Ok(positions) => Box::new(positions.into_iter().map(|position| log.frame(position))),
+        Err(error) => Box::new(std::iter::once(Err(error))),
+    }
 }
 
 /// What a frame says.
@@ -151,15 +169,16 @@ fn bare(page: PageId, what: TouchKind) -> Touch {
 /// The epoch that the line had at a time: of the last commit that is not later. `None` before the first.
 pub(crate) fn epoch_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch, time: u64) -> Result<Option<Epoch>, Error> {
     let stretches: Vec<Stretch> = lineage(core, line, epoch);
-    let mut found = None;
-    for frame in core.log.frames(..) {
-        let frame = frame?;
-        if frame.head.time > time {
-            break;
-        }
-        if leads(&stretches, &frame) {
-            found = Some(frame.head.epoch);
+    // Times go up along the log, so the epoch wanted is the newest one of the lineage before the first later frame.
+    let end = core.log.first_at(time.saturating_add(1))?.unwrap_or(u64::MAX);
+    for stretch in &stretches {
+        let positions = core.log.frames_of_branch(stretch.branch, core.log.start(), end)?;
+        for &position in positions.iter().rev() {
+            let head = core.log.frame_head(position)?;
+            if leads(&stretches, &head) {
+                return Ok(Some(head.epoch));
+            }
         }
     }
-    Ok(found)
+    Ok(None)
 }

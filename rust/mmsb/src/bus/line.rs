@@ -76,11 +76,6 @@ impl Line {
         self.counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1)).ok().map(|n| n + 1)
     }
 
-    /// Notes that a counter was given out.
-    pub fn saw_counter(&self, counter: u32) {
-        self.counter.fetch_max(counter, Ordering::Relaxed);
-    }
-
     /// Whether the branch was dropped.
     pub fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Acquire)

@@ -9,7 +9,7 @@ use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ids::PageId;
 use crate::bus::commit::Writer;
-use crate::bus::core::{Core, Parts};
+use crate::bus::core::{Core, Held, Parts};
 use crate::bus::error::Error;
 use crate::bus::handle::Bus;
 use crate::bus::options::{ArenaPlace, Mode, Options};
@@ -21,7 +21,7 @@ use crate::memory::place::{Home, Place};
 use crate::page::body::{self, Record};
 use crate::page::catalog::Catalog;
 use crate::page::draft::Tables;
-use crate::page::log::{FrameHead, Log, LogConfig, Notes, Recovered};
+use crate::page::log::{FrameHead, Log, LogConfig, Notes};
 
 /// The buses this process has open, by device and inode of their directory: a second open shares the first one.
 static OPEN: Mutex<Option<HashMap<(u64, u64), Weak<Core>>>> = Mutex::new(None);
@@ -99,16 +99,17 @@ fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
 
 fn assemble(
     disk: Arc<dyn Disk>, place: Place, path: Option<PathBuf>, options: &Options, clock: Arc<dyn Clock>,
-    held: Vec<Box<dyn Send + Sync>>,
+    held: Vec<Box<dyn Held>>,
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
     let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
-    let (log, _recovered) = open_log(&disk, read_only)?;
+    let log = open_log(&disk, read_only)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
     let mut replay = Replay::new(&arena, tables, log.reader())?;
-    for frame in log.reader().frames(..) {
-        replay.frame(&frame?)?;
+    let mut frames = log.reader().frames(log.start_position(), u64::MAX);
+    while let Some((head, body)) = frames.next_frame()? {
+        replay.frame(&head, body)?;
     }
     let (lines, seq, limbo) = replay.finish()?;
     let core = Core::new(Parts {
@@ -131,13 +132,13 @@ fn assemble(
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<(Log, Recovered), Error> {
+fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<Log, Error> {
     let config = LogConfig::default();
     if !read_only && disk.list("")?.iter().all(|name| name == "LOCK") && disk.list("log")?.is_empty() {
-        let log = Log::create(Arc::clone(disk), config)?;
-        return Ok((log, Recovered::default()));
+        return Ok(Log::create(Arc::clone(disk), config)?);
     }
-    Ok(Log::open(Arc::clone(disk), config, &describe, read_only)?)
+    let (log, _recovered) = Log::open(Arc::clone(disk), config, &describe)?;
+    Ok(log)
 }
 
 /// What the log's footers note of a frame.

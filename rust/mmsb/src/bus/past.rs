@@ -16,7 +16,7 @@ use crate::memory::guard::PinGuard;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
-use crate::page::log::{Frame, Kind, LogReader};
+use crate::page::log::{Frame, FrameHead, Kind, LogReader};
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
@@ -52,8 +52,7 @@ pub(crate) fn stretches(
 }
 
 /// Whether a frame made an epoch of these stretches.
-pub(crate) fn leads(stretches: &[Stretch], frame: &Frame) -> bool {
-    let head = &frame.head;
+pub(crate) fn leads(stretches: &[Stretch], head: &FrameHead) -> bool {
     head.kind == Kind::Commit
         && stretches.iter().any(|s| s.branch == head.branch && s.from < head.epoch && head.epoch <= s.to)
 }
@@ -85,9 +84,9 @@ impl Past {
         let (pin, root) = core.pin(line)?;
         let stretches = lineage(core, line, epoch);
         let mut pages = BTreeMap::new();
-        for frame in core.log.catalog_frames() {
-            let frame = frame?;
-            if leads(&stretches, &frame) {
+        for position in core.log.catalog_frames(0, u64::MAX)? {
+            let frame = core.log.frame(position)?;
+            if leads(&stretches, &frame.head) {
                 list(&mut pages, &frame)?;
             }
         }
@@ -175,9 +174,9 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Err
 pub(crate) fn rebuild(
     log: &LogReader, stretches: &[Stretch], id: PageId, draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
-    for frame in log.frames_of_page(id) {
-        let frame = frame?;
-        if !leads(stretches, &frame) {
+    for position in log.frames_of_page(id, 0, u64::MAX)? {
+        let frame = log.frame(position)?;
+        if !leads(stretches, &frame.head) {
             continue;
         }
         draft.set_epoch(frame.head.epoch, frame.head.position);
@@ -198,11 +197,11 @@ pub(crate) fn rebuild(
 
 /// Makes the draft what the frames of the stretches made of an empty branch.
 pub(crate) fn rebuild_all(log: &LogReader, stretches: &[Stretch], draft: &mut Draft<'_>) -> Result<(), Error> {
-    for frame in log.frames(..) {
-        let frame = frame?;
-        if leads(stretches, &frame) {
-            draft.set_epoch(frame.head.epoch, frame.head.position);
-            for record in body::records(&frame.body) {
+    let mut frames = log.frames(log.start(), u64::MAX);
+    while let Some((head, body)) = frames.next_frame()? {
+        if leads(stretches, &head) {
+            draft.set_epoch(head.epoch, head.position);
+            for record in body::records(body) {
                 draft.apply(&record?)?;
             }
         }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::memory::addr::Addr;
@@ -69,11 +69,6 @@ impl Private {
         // can put nothing shorter-lived in.
         let draft: &mut Draft<'_> = unsafe { &mut *std::ptr::from_mut(&mut *self.draft).cast() };
         change(draft)
-    }
-
-    /// The page as the draft has it.
-    pub fn page(&self, id: PageId) -> Option<PageRef<'_>> {
-        self.draft.page(id)
     }
 
     /// The state as the draft has it.

@@ -14,8 +14,8 @@ use crate::memory::limbo::{Limbo, Retired};
 use crate::page::body::{self, Record};
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::{Draft, Tables};
-use crate::page::log::{Frame, Kind, LogReader};
-use crate::page::stage::{Scratch, Stage};
+use crate::page::log::{FrameHead, Kind, LogReader};
+use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
 /// The name of the branch every bus starts with.
@@ -68,27 +68,27 @@ impl<'a> Replay<'a> {
     }
 
     /// Applies a frame.
-    pub fn frame(&mut self, frame: &Frame) -> Result<(), Error> {
-        self.seq = frame.head.seq.0;
-        if frame.head.kind != Kind::Commit {
-            return self.control(frame);
+    pub fn frame(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
+        self.seq = frame.seq.0;
+        if frame.kind != Kind::Commit {
+            return self.control(frame, body);
         }
-        let branch = frame.head.branch;
+        let branch = frame.branch;
         if self.open.as_ref().is_none_or(|(open, _)| *open != branch) {
             self.close()?;
             let line = self.lines.get(&branch).ok_or_else(|| unknown(frame))?;
             let stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
-            let draft = Draft::new(stage, self.tables, line.root, frame.head.epoch, frame.head.position)?;
+            let draft = Draft::new(stage, self.tables, line.root, frame.epoch, frame.position)?;
             self.open = Some((branch, draft));
         }
         let Some((_, draft)) = &mut self.open else { return Err(unknown(frame)) };
-        draft.set_epoch(frame.head.epoch, frame.head.position);
-        for record in body::records(&frame.body) {
+        draft.set_epoch(frame.epoch, frame.position);
+        for record in body::records(body) {
             let record = record?;
             match &record {
                 Record::Merged { branch: from, epoch } => {
                     if let Some(line) = self.lines.get_mut(&branch) {
-                        line.merged.insert(*from, (*epoch, frame.head.seq));
+                        line.merged.insert(*from, (*epoch, frame.seq));
                     }
                 }
                 Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
@@ -116,34 +116,33 @@ impl<'a> Replay<'a> {
     }
 
     fn recycle(&mut self) {
-        self.limbo.retire(self.retired.drain(..));
-        self.limbo.reclaim(self.arena);
+        recycle(&mut self.limbo, self.arena, &mut self.retired);
     }
 
-    fn control(&mut self, frame: &Frame) -> Result<(), Error> {
+    fn control(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
         self.close()?;
-        for record in body::records(&frame.body) {
+        for record in body::records(body) {
             match record? {
                 Record::Fork { name, parent, at } => self.fork(frame, name, parent, at)?,
-                Record::DropBranch => self.drop_branch(frame.head.branch),
+                Record::DropBranch => self.drop_branch(frame.branch),
                 _ => {}
             }
         }
         Ok(())
     }
 
-    fn fork(&mut self, frame: &Frame, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
+    fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
         let from = self.lines.get(&parent).ok_or_else(|| unknown(frame))?.root;
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
-        let branch = frame.head.branch;
+        let branch = frame.branch;
         let root = if RootRef::new(self.arena, from).epoch() == at {
             catalog::fork_root(&mut stage, from, branch)?
         } else {
             let stretches = self.lineage(parent, at);
             let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
-            let mut draft = Draft::new(stage, self.tables, root, at, frame.head.position)?;
+            let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
             past::rebuild_all(&self.log, &stretches, &mut draft)?;
-            draft.set_epoch(at, frame.head.position);
+            draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;
             root
@@ -190,7 +189,7 @@ impl<'a> Replay<'a> {
     }
 }
 
-fn unknown(frame: &Frame) -> Error {
-    let why = format!("the frame at {} speaks of {}, which no frame before it made", frame.head.position, frame.head.branch);
+fn unknown(frame: &FrameHead) -> Error {
+    let why = format!("the frame at {} speaks of {}, which no frame before it made", frame.position, frame.branch);
     StateError::BadRecord(why).into()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -75,10 +75,6 @@ impl State {
     /// Its branch's name.
     pub fn branch(&self) -> &str {
         &self.line.name
-    }
-
-    pub(crate) fn branch_id(&self) -> BranchId {
-        self.line.id
     }
 
     /// The root, where the state is a published one.
@@ -183,10 +179,6 @@ impl State {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
-    }
-
-    pub(crate) fn line(&self) -> &Arc<Line> {
-        &self.line
     }
 }
 

@@ -50,12 +50,12 @@ pub(crate) fn against_head(
     }
     let mut clashes = Vec::new();
     // By page version first; only where a page moved are the frames since looked at cell by cell.
-    for frame in core.log.frames(base.root.position()..) {
-        let frame = frame?;
-        if frame.head.branch != line.id || frame.head.seq.0 <= base.root.seq() {
+    let mut frames = core.log.frames(base.root.position(), u64::MAX);
+    while let Some((head, body)) = frames.next_frame()? {
+        if head.branch != line.id || head.seq.0 <= base.root.seq() {
             continue;
         }
-        for record in body::records(&frame.body) {
+        for record in body::records(body) {
             let record = record?;
             if base.listed && record.is_catalog() {
                 clashes.push(Clash { page: "*".into(), id: PageId(0), rows: Vec::new(), what: "the list of pages changed" });

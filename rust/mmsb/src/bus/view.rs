@@ -95,7 +95,6 @@ impl View {
     pub(crate) fn copied(column: ColumnRef<'_>) -> Result<Self, Error> {
         let mut buffer = OwnedBuffer::new(column.bytes as usize)?;
         column.copy_to(buffer.as_mut_slice());
-        buffer.seal();
         let at = buffer.as_ptr();
         Ok(View { at, bytes: column.bytes as usize, backing: Backing::Gathered(buffer), _keep: Keep::Nothing })
     }

@@ -19,3 +19,4 @@ pub mod prefault;
 pub mod runs;
 pub mod span;
 pub mod stack;
+pub mod view;

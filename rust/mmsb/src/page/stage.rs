@@ -8,7 +8,7 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
 use crate::memory::error::MemoryError;
-use crate::memory::limbo::Retired;
+use crate::memory::limbo::{Limbo, Retired};
 use crate::page::block::{self, Header, Kind, head};
 
 /// What a stage will do to the counts of blocks that were there before it, in order, parents before children.
@@ -226,6 +226,14 @@ fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
     } else {
         head(arena, at).retain();
     }
+}
+
+/// Gives what settled stages let go of back to the allocator, except for what a pin still covers.
+#[allow(unsafe_code)]
+pub fn recycle(limbo: &mut Limbo, arena: &Arena, retired: &mut Vec<Retired>) {
+    limbo.retire(retired.drain(..));
+    // SAFETY: blocks come here from `settle` alone, once each, when no published root refers to them any more.
+    unsafe { limbo.reclaim(arena) };
 }
 
 /// Gives a block that nobody refers to back to the allocator at once.
