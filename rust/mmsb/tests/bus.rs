@@ -1,4 +1,5 @@
 //! The bus from outside: open, write, read, go back, branch, merge, reopen.
+#![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
 
@@ -62,7 +63,7 @@ fn a_transaction_is_one_epoch_or_nothing() {
     let epoch = bus.epoch().unwrap();
     let mut tx = bus.begin(Isolation::Snapshot, note()).unwrap();
     tx.write(assign(page, 5, 6, &[1; 12])).unwrap();
-    let other = tx.create_page("b", array(DType::F64, vec![]), 7, ).unwrap();
+    let other = tx.create_page("b", array(DType::F64, vec![]), 7).unwrap();
     let mut out = [0; 12];
     tx.read(page, 0, &Select::range(5, 6), &mut out).unwrap();
     assert_eq!(out, [1; 12], "it reads its own writes");
@@ -89,7 +90,10 @@ fn the_first_committer_of_a_cell_wins() {
     third.write(assign(page, 5, 6, b"z")).unwrap();
     first.commit().unwrap();
     let error = second.commit().unwrap_err();
-    assert!(matches!(&error, Error::Conflict(clashes) if clashes[0].rows == [1] && clashes[0].page == "a"), "{error}");
+    assert!(
+        matches!(&error, Error::Conflict(clashes) if clashes[0].rows == [1] && clashes[0].page == "a"),
+        "{error}"
+    );
     third.commit().unwrap();
     assert_eq!(&bytes_of(&bus, page)[..6], b"ab\0\0\0z");
     let mut reader = bus.begin(Isolation::Serializable, note()).unwrap();

@@ -1,4 +1,5 @@
 //! The canonical trie against a sorted map: contents, order, shape, sharing, differences.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
 //! Page versions on several branches against plain byte vectors: every root shows its own state for as long as it
 //! lives, and the reference counts of all blocks are exactly the number of their parents.
+#![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -69,10 +70,8 @@ fn op_strategy() -> impl Strategy<Value = Op> {
 }
 
 fn schema() -> Schema {
-    let columns = vec![
-        Column::new("a", DType::F64, vec![]).unwrap(),
-        Column::new("b", DType::U8, vec![3]).unwrap(),
-    ];
+    let columns =
+        vec![Column::new("a", DType::F64, vec![]).unwrap(), Column::new("b", DType::U8, vec![3]).unwrap()];
     Schema::new(Kind::Table, columns, None).unwrap()
 }
 
@@ -180,7 +179,11 @@ impl World {
             });
         }
         for (&(at, is_chunk), &count) in &parents {
-            let has = if is_chunk { self.arena.chunk_rc(at).load(Ordering::Relaxed) } else { block::head(&self.arena, at).count() };
+            let has = if is_chunk {
+                self.arena.chunk_rc(at).load(Ordering::Relaxed)
+            } else {
+                block::head(&self.arena, at).count()
+            };
             assert_eq!(has, count, "{at:?} chunk {is_chunk}");
         }
         let mut gone: Vec<Addr> = self.retired.iter().map(|block| block.addr).collect();
@@ -189,7 +192,10 @@ impl World {
         gone.dedup();
         assert_eq!(gone.len(), all, "nothing is retired twice");
         for at in gone {
-            assert!(!parents.contains_key(&(at, false)) && !parents.contains_key(&(at, true)), "{at:?} lives on");
+            assert!(
+                !parents.contains_key(&(at, false)) && !parents.contains_key(&(at, true)),
+                "{at:?} lives on"
+            );
         }
     }
 }
@@ -218,7 +224,10 @@ fn apply(draft: &mut Draft<'_>, model: &mut Model, op: &Op, names: &mut u64) {
             draft.resize(id, *rows).unwrap();
             let page = model.get_mut(&id).unwrap();
             page.rows = *rows;
-            page.columns.iter_mut().zip(WIDTHS).for_each(|(column, width)| column.resize((rows * width) as usize, 0));
+            page.columns
+                .iter_mut()
+                .zip(WIDTHS)
+                .for_each(|(column, width)| column.resize((rows * width) as usize, 0));
         }
         Op::Write { pick, column, from, n, step, byte } => {
             let Some(id) = pick_page(model, *pick) else { return };

@@ -80,3 +80,7 @@ pub const LOG_BLOCK: u64 = 256 << 10;
 
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
+
+/// Memory mappings that the views of a process may take together. The kernel allows 65,530 in all; the rest is for the
+/// spans, libraries and allocators of the process.
+pub const VIEW_MAPPINGS_MAX: usize = 49_152;

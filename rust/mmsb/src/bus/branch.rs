@@ -17,7 +17,12 @@ use crate::page::stage::Stage;
 
 /// Forks a branch off `parent` at an epoch, by default at its head, in the time of a commit; further back its pages are
 /// rebuilt.
-pub(crate) fn fork(core: &Arc<Core>, parent: &Arc<Line>, name: &str, at: Option<Epoch>) -> Result<Arc<Line>, Error> {
+pub(crate) fn fork(
+    core: &Arc<Core>,
+    parent: &Arc<Line>,
+    name: &str,
+    at: Option<Epoch>,
+) -> Result<Arc<Line>, Error> {
     check_name(name)?;
     let mut writer = core.writer()?;
     if core.line(name).is_some() {
@@ -29,7 +34,8 @@ pub(crate) fn fork(core: &Arc<Core>, parent: &Arc<Line>, name: &str, at: Option<
     let id = {
         let mut lines = core.lines.write().unwrap_or_else(PoisonError::into_inner);
         let next = lines.last.checked_add(1);
-        lines.last = next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?;
+        lines.last =
+            next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?;
         BranchId(lines.last)
     };
     let head = RootRef::new(&core.arena, parent.appended()).epoch();
@@ -63,7 +69,12 @@ pub(crate) fn fork(core: &Arc<Core>, parent: &Arc<Line>, name: &str, at: Option<
 
 /// Builds a past state as the root of a branch.
 fn rebuild<'a>(
-    core: &'a Core, mut stage: Stage<'a>, parent: &Arc<Line>, id: BranchId, epoch: Epoch, position: u64,
+    core: &'a Core,
+    mut stage: Stage<'a>,
+    parent: &Arc<Line>,
+    id: BranchId,
+    epoch: Epoch,
+    position: u64,
 ) -> Result<(Stage<'a>, Addr), Error> {
     let root = match catalog::empty_root(&mut stage, id, Epoch(0)) {
         Ok(root) => root,
@@ -86,7 +97,10 @@ fn rebuild<'a>(
 /// Lets a branch go: its name is free, its memory is given back, and its history stays in the log.
 pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>) -> Result<(), Error> {
     if line.origin.is_none() {
-        return Err(Error::Invalid(format!("branch '{}' is the bus's first and cannot be dropped", line.name)));
+        return Err(Error::Invalid(format!(
+            "branch '{}' is the bus's first and cannot be dropped",
+            line.name
+        )));
     }
     let mut writer: std::sync::MutexGuard<'_, Writer> = core.writer()?;
     if line.is_dropped() {

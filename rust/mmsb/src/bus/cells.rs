@@ -19,7 +19,7 @@ const LIST_BELOW: u64 = 8;
 pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
     let width = column.cells_per_row();
     let total: u64 = runs.iter().map(|run| run.1).sum();
-    let aligned = |run: &(u64, u64)| run.0 % width == 0 && run.1 % width == 0;
+    let aligned = |run: &(u64, u64)| run.0.is_multiple_of(width) && run.1.is_multiple_of(width);
     if runs.len() > 1 && total / (runs.len() as u64) < LIST_BELOW * width {
         let all = || runs.iter().flat_map(|&(first, n)| first..first + n);
         if width == 1 {
@@ -39,7 +39,11 @@ pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
 
 /// Writes the runs of cells of a column into the transaction as `from` has them.
 pub(crate) fn copy_cells(
-    tx: &mut Transaction, from: &State, page: PageId, i: u16, runs: &[(u64, u64)],
+    tx: &mut Transaction,
+    from: &State,
+    page: PageId,
+    i: u16,
+    runs: &[(u64, u64)],
 ) -> Result<(), Error> {
     let schema = from.schema(page)?;
     let column = schema.column(i)?;
@@ -69,7 +73,11 @@ pub(crate) fn copy_page(tx: &mut Transaction, from: &State, page: PageId) -> Res
 
 /// The runs of a column that may hold something else than zeros.
 fn written_runs(
-    from: &State, page: PageId, i: usize, cells: u64, column: &Column,
+    from: &State,
+    page: PageId,
+    i: usize,
+    cells: u64,
+    column: &Column,
 ) -> Result<Vec<(u64, u64)>, Error> {
     let schema = from.schema(page)?;
     let width = column.row_bytes();
@@ -85,5 +93,8 @@ fn written_runs(
         }
     });
     let per_row = column.cells_per_row();
-    Ok(rows.into_iter().map(|(first, end)| (first * per_row, (end * per_row).min(cells) - first * per_row)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(first, end)| (first * per_row, (end * per_row).min(cells) - first * per_row))
+        .collect())
 }

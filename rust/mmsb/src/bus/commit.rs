@@ -11,7 +11,6 @@ use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::page::log::Durability;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
@@ -19,7 +18,8 @@ use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
-use crate::page::log::{Kind, FrameNotes, Log, NewFrame};
+use crate::page::log::Durability;
+use crate::page::log::{FrameNotes, Kind, Log, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle};
 
@@ -136,7 +136,9 @@ pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed,
 
 /// Stages unpublished versions of all that the changes touch.
 fn stage<'a>(
-    core: &'a Core, writer: &mut Writer, request: Request<'_, '_>,
+    core: &'a Core,
+    writer: &mut Writer,
+    request: Request<'_, '_>,
 ) -> Result<(Draft<'a>, Committed), Error> {
     let seq = writer.seq + 1;
     let stage = Stage::new(&core.arena, seq, std::mem::take(&mut writer.scratch));
@@ -173,15 +175,17 @@ fn encode(writer: &mut Writer, request: Request<'_, '_>) {
     for change in request.changes {
         match change {
             Change::Write(delta) => body::encode_delta(to, delta),
-            Change::Create { page, name, schema, rows } => body::encode_create(to, *page, name, schema, *rows),
+            Change::Create { page, name, schema, rows } => {
+                body::encode_create(to, *page, name, schema, *rows)
+            }
             Change::Drop(page) => Record::Drop(*page).encode(to),
             Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
             Change::Remark(record) => record.encode(to),
         }
-        if let Some(page) = page_of(change) {
-            if !pages.contains(&page) {
-                pages.push(page);
-            }
+        if let Some(page) = page_of(change)
+            && !pages.contains(&page)
+        {
+            pages.push(page);
         }
     }
 }
@@ -196,7 +200,11 @@ fn page_of(change: &Change<'_>) -> Option<PageId> {
 
 /// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from.
 fn append(
-    core: &Core, writer: &mut Writer, draft: Draft<'_>, request: Request<'_, '_>, committed: Committed,
+    core: &Core,
+    writer: &mut Writer,
+    draft: Draft<'_>,
+    request: Request<'_, '_>,
+    committed: Committed,
 ) -> Result<(), Error> {
     let frame = NewFrame {
         seq: committed.seq,
@@ -228,7 +236,12 @@ fn append(
 
 /// Appends a frame that makes no epoch, with the stage that goes with it.
 pub(crate) fn control(
-    core: &Core, writer: &mut Writer, branch: BranchId, epoch: Epoch, record: &Record<'_>, stage: Stage<'_>,
+    core: &Core,
+    writer: &mut Writer,
+    branch: BranchId,
+    epoch: Epoch,
+    record: &Record<'_>,
+    stage: Stage<'_>,
     shown: impl FnOnce() -> Shown,
 ) -> Result<(), Error> {
     let seq = writer.seq + 1;

@@ -12,15 +12,14 @@ use crate::bus::commit::Writer;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::options::place_name;
-use crate::page::log::Durability;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::disk::Disk;
 use crate::memory::guard::PinGuard;
 use crate::page::catalog::{Catalog, RootRef};
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
+use crate::page::log::Durability;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
 
@@ -51,7 +50,6 @@ pub(crate) struct Core {
     pub log: LogReader,
     pub watch: Watch,
     pub clock: Arc<dyn Clock>,
-    pub disk: Arc<dyn Disk>,
     pub path: Option<PathBuf>,
     pub durability: Durability,
     pub busy_timeout: Duration,
@@ -70,7 +68,6 @@ pub(crate) struct Parts {
     pub lines: Lines,
     pub writer: Writer,
     pub clock: Arc<dyn Clock>,
-    pub disk: Arc<dyn Disk>,
     pub path: Option<PathBuf>,
     pub durability: Durability,
     pub busy_timeout: Duration,
@@ -92,7 +89,6 @@ impl Core {
             log,
             watch: Watch::default(),
             clock: parts.clock,
-            disk: parts.disk,
             path: parts.path,
             durability: parts.durability,
             busy_timeout: parts.busy_timeout,

@@ -239,7 +239,9 @@ impl Error {
 fn state_code(error: &StateError) -> Code {
     match error {
         StateError::NoPage(_) => Code::PageNotFound,
-        StateError::NameTaken { .. } | StateError::IdTaken(_) | StateError::NameCollision(_) => Code::NameTaken,
+        StateError::NameTaken { .. } | StateError::IdTaken(_) | StateError::NameCollision(_) => {
+            Code::NameTaken
+        }
         StateError::IdsExhausted(_) => Code::InvalidArgument,
         StateError::BadRecord(_) => Code::CorruptLog,
         StateError::Page { source, .. } => page_code(source),
@@ -252,7 +254,9 @@ fn page_code(error: &PageError) -> Code {
     match error {
         PageError::UnsupportedDtype { .. } => Code::Dtype,
         PageError::UnsupportedOperator { .. } | PageError::NotMergeable { .. } => Code::Dtype,
-        PageError::BadSchema { .. } | PageError::PageTooLarge { .. } | PageError::DataLength { .. } => Code::Shape,
+        PageError::BadSchema { .. } | PageError::PageTooLarge { .. } | PageError::DataLength { .. } => {
+            Code::Shape
+        }
         PageError::IndexOutOfRange { .. } | PageError::NoSuchColumn { .. } => Code::IndexOutOfRange,
         PageError::Malformed(_) | PageError::Codec(_) => Code::CorruptLog,
         _ => Code::InvalidArgument,

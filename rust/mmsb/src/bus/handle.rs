@@ -14,10 +14,10 @@ use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
 use crate::bus::options::Note;
-use crate::page::log::Durability;
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 use crate::page::delta::Delta;
+use crate::page::log::Durability;
 use crate::page::operator::Operators;
 use crate::page::schema::{self, Schema};
 use crate::page::state_error::StateError;
@@ -240,7 +240,9 @@ impl Bus {
         other.usable()?;
         if !Arc::ptr_eq(&self.core, &other.core) {
             let (ours, theirs) = (self.place(), other.place());
-            return Err(Error::Invalid(format!("cannot merge a branch of the bus {theirs} into the bus {ours}")));
+            return Err(Error::Invalid(format!(
+                "cannot merge a branch of the bus {theirs} into the bus {ours}"
+            )));
         }
         merge::merge(&self.core, &self.line, &other.line, policy, note)
     }
@@ -291,6 +293,9 @@ impl Bus {
     pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
         self.usable()?;
         let pins = self.core.arena.list_pins();
-        Ok(pins.into_iter().map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process }).collect())
+        Ok(pins
+            .into_iter()
+            .map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process })
+            .collect())
     }
 }

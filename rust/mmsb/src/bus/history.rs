@@ -7,9 +7,9 @@ use crate::base::ids::{Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::page::log::Durability;
-use crate::bus::past::{Stretch, lineage, leads};
+use crate::bus::past::{Stretch, leads, lineage};
 use crate::page::body::{self, Record};
+use crate::page::log::Durability;
 use crate::page::log::{Frame, FrameHead, LogError, LogReader};
 use crate::page::operator::OperatorId;
 
@@ -79,7 +79,10 @@ pub struct Commit {
 
 /// The commits that lead to an epoch of the line and pass the filter, oldest first.
 pub(crate) fn commits<'a>(
-    core: &'a Arc<Core>, line: &Arc<Line>, epoch: Epoch, filter: &'a Filter,
+    core: &'a Arc<Core>,
+    line: &Arc<Line>,
+    epoch: Epoch,
+    filter: &'a Filter,
 ) -> Box<dyn Iterator<Item = Result<Commit, Error>> + Send + 'a> {
     let stretches = lineage(core, line, filter.until.map_or(epoch, |until| until.min(epoch)));
     let wanted = move |head: &FrameHead| {
@@ -149,7 +152,13 @@ pub(crate) fn read(core: &Core, frame: &Frame) -> Result<Commit, Error> {
             Record::Delta(delta) => Touch {
                 page: delta.page,
                 what: TouchKind::Wrote(delta.op),
-                columns: delta.parts.iter().map(|part| part.column).collect::<BTreeSet<_>>().into_iter().collect(),
+                columns: delta
+                    .parts
+                    .iter()
+                    .map(|part| part.column)
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .collect(),
                 bytes: delta.parts.iter().map(|part| part.data.bytes().len() as u64).sum(),
             },
             Record::Create { page, .. } => bare(page, TouchKind::Created),
@@ -167,7 +176,12 @@ fn bare(page: PageId, what: TouchKind) -> Touch {
 }
 
 /// The epoch that the line had at a time: of the last commit that is not later. `None` before the first.
-pub(crate) fn epoch_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch, time: u64) -> Result<Option<Epoch>, Error> {
+pub(crate) fn epoch_at(
+    core: &Arc<Core>,
+    line: &Arc<Line>,
+    epoch: Epoch,
+    time: u64,
+) -> Result<Option<Epoch>, Error> {
     let stretches: Vec<Stretch> = lineage(core, line, epoch);
     // Times go up along the log, so the epoch wanted is the newest one of the lineage before the first later frame.
     let end = core.log.first_at(time.saturating_add(1))?.unwrap_or(u64::MAX);

@@ -73,7 +73,10 @@ impl Line {
 
     /// A page counter that was never given out on this line.
     pub fn next_counter(&self) -> Option<u32> {
-        self.counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1)).ok().map(|n| n + 1)
+        self.counter
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1))
+            .ok()
+            .map(|n| n + 1)
     }
 
     /// Whether the branch was dropped.

@@ -38,7 +38,11 @@ const NAMED_ROWS: usize = 8;
 
 /// Merges what `theirs` changed since the two last agreed into `ours`; `None` where there was nothing to take.
 pub(crate) fn merge(
-    core: &Arc<Core>, ours: &Arc<Line>, theirs: &Arc<Line>, policy: OnConflict, note: &Note,
+    core: &Arc<Core>,
+    ours: &Arc<Line>,
+    theirs: &Arc<Line>,
+    policy: OnConflict,
+    note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let mut attempt = 0;
     loop {
@@ -52,13 +56,18 @@ pub(crate) fn merge(
 }
 
 fn merge_once(
-    core: &Arc<Core>, ours: &Arc<Line>, theirs: &Arc<Line>, policy: OnConflict, note: &Note,
+    core: &Arc<Core>,
+    ours: &Arc<Line>,
+    theirs: &Arc<Line>,
+    policy: OnConflict,
+    note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone())?;
     let mine = tx.base_state()?;
     let other = State::live(core, theirs)?;
     let base = base_state(core, ours, &mine, theirs, &other)?;
-    let mut merge = Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, policy, clashes: Vec::new() };
+    let mut merge =
+        Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, policy, clashes: Vec::new() };
     for page in diff(&base, &other)? {
         merge.page(&page)?;
     }
@@ -79,7 +88,11 @@ fn merge_once(
 
 /// The state at which the two lines last agreed: the newest of their fork and of what was merged since.
 fn base_state(
-    core: &Arc<Core>, ours: &Arc<Line>, mine: &State, theirs: &Arc<Line>, other: &State,
+    core: &Arc<Core>,
+    ours: &Arc<Line>,
+    mine: &State,
+    theirs: &Arc<Line>,
+    other: &State,
 ) -> Result<State, Error> {
     let last = |of: &Arc<Line>, from: &Arc<Line>| {
         of.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&from.id).copied()
@@ -96,7 +109,11 @@ fn base_state(
 
 /// The newest epoch that leads to both.
 fn fork_point(
-    core: &Arc<Core>, ours: &Arc<Line>, our_epoch: Epoch, theirs: &Arc<Line>, their_epoch: Epoch,
+    core: &Arc<Core>,
+    ours: &Arc<Line>,
+    our_epoch: Epoch,
+    theirs: &Arc<Line>,
+    their_epoch: Epoch,
 ) -> (Arc<Line>, Epoch) {
     let mine = lineage(core, ours, our_epoch);
     for stretch in lineage(core, theirs, their_epoch) {
@@ -149,7 +166,9 @@ impl Merge<'_> {
             }
             (Fate::Changed, None) => {
                 let other = self.other;
-                self.settle(theirs, false, "one side dropped it, the other wrote it", |tx| copy_page(tx, other, id))
+                self.settle(theirs, false, "one side dropped it, the other wrote it", |tx| {
+                    copy_page(tx, other, id)
+                })
             }
             (Fate::Created | Fate::Changed, Some(mine)) => self.cells(theirs, base, mine),
         }
@@ -157,7 +176,10 @@ impl Merge<'_> {
 
     /// Does what the other side did where this one did nothing or the policy says so.
     fn settle(
-        &mut self, theirs: &PageDiff, free: bool, what: &'static str,
+        &mut self,
+        theirs: &PageDiff,
+        free: bool,
+        what: &'static str,
         take: impl FnOnce(&mut Transaction) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self.policy {
@@ -176,7 +198,12 @@ impl Merge<'_> {
         a.at != b.at && (a.rows() != b.rows() || !changed_cells(a, b, &schema).is_empty())
     }
 
-    fn cells(&mut self, theirs: &PageDiff, base: Option<PageRef<'_>>, mine: PageRef<'_>) -> Result<(), Error> {
+    fn cells(
+        &mut self,
+        theirs: &PageDiff,
+        base: Option<PageRef<'_>>,
+        mine: PageRef<'_>,
+    ) -> Result<(), Error> {
         let id = theirs.page;
         let other = self.other.page(id)?;
         let resized = other.rows() != mine.rows();
@@ -203,7 +230,11 @@ impl Merge<'_> {
     }
 
     fn settle_resize(
-        &mut self, theirs: &PageDiff, rows: u64, other: PageRef<'_>, base: Option<PageRef<'_>>,
+        &mut self,
+        theirs: &PageDiff,
+        rows: u64,
+        other: PageRef<'_>,
+        base: Option<PageRef<'_>>,
     ) -> Result<(), Error> {
         let id = theirs.page;
         let from = self.other;
@@ -228,7 +259,11 @@ impl Merge<'_> {
     }
 
     fn settle_unknown(
-        &mut self, theirs: &PageDiff, mine: PageRef<'_>, other: PageRef<'_>, schema: &Schema,
+        &mut self,
+        theirs: &PageDiff,
+        mine: PageRef<'_>,
+        other: PageRef<'_>,
+        schema: &Schema,
     ) -> Result<(), Error> {
         let (from, id) = (self.other, theirs.page);
         let changed = changed_cells(mine, other, schema);
@@ -239,7 +274,11 @@ impl Merge<'_> {
 
     /// Takes the cells of a column that the other side changed.
     fn column(
-        &mut self, theirs: &PageDiff, schema: &Schema, [base, mine, other]: [PageRef<'_>; 3], changed: &ColumnDiff,
+        &mut self,
+        theirs: &PageDiff,
+        schema: &Schema,
+        [base, mine, other]: [PageRef<'_>; 3],
+        changed: &ColumnDiff,
         ours: &[(u64, u64)],
     ) -> Result<(), Error> {
         let column = schema.column(changed.column)?;
@@ -259,7 +298,14 @@ impl Merge<'_> {
             let operator = schema.operator().unwrap_or(OperatorId::ASSIGN);
             let mut result = ours.clone();
             let merged = !operator.is_assign()
-                && crate::algebra::three_way::inverse_merge(operator, column.dtype(), &mut result, &theirs_bytes, &get(base)?).is_ok();
+                && crate::algebra::three_way::inverse_merge(
+                    operator,
+                    column.dtype(),
+                    &mut result,
+                    &theirs_bytes,
+                    &get(base)?,
+                )
+                .is_ok();
             if !merged {
                 match self.policy {
                     OnConflict::Ours => continue,
@@ -279,7 +325,10 @@ impl Merge<'_> {
 }
 
 fn clashing_rows(
-    select: &crate::page::select::Select, column: &crate::page::schema::Column, ours: &[u8], theirs: &[u8],
+    select: &crate::page::select::Select,
+    column: &crate::page::schema::Column,
+    ours: &[u8],
+    theirs: &[u8],
 ) -> Vec<u64> {
     let cell = column.cell_bytes() as usize;
     let mut rows = Vec::new();
@@ -287,7 +336,10 @@ fn clashing_rows(
         for k in 0..run.cells {
             let at = (run.source + k) as usize * cell;
             let row = (run.cell + k) / column.cells_per_row();
-            if ours[at..at + cell] != theirs[at..at + cell] && rows.last() != Some(&row) && rows.len() < NAMED_ROWS {
+            if ours[at..at + cell] != theirs[at..at + cell]
+                && rows.last() != Some(&row)
+                && rows.len() < NAMED_ROWS
+            {
                 rows.push(row);
             }
         }
@@ -300,8 +352,11 @@ fn clip(runs: &[(u64, u64)], end: u64) -> Vec<(u64, u64)> {
     runs.iter().filter(|run| run.0 < end).map(|&(first, n)| (first, n.min(end - first))).collect()
 }
 
+/// Runs of cells: the first and how many.
+type Runs = Vec<(u64, u64)>;
+
 /// The parts of `theirs` that `ours` has too, and those it has not. Both ascending.
-fn split(theirs: &[(u64, u64)], ours: &[(u64, u64)]) -> (Vec<(u64, u64)>, Vec<(u64, u64)>) {
+fn split(theirs: &[(u64, u64)], ours: &[(u64, u64)]) -> (Runs, Runs) {
     let (mut both, mut alone) = (Vec::new(), Vec::new());
     let mut k = 0;
     for &(first, n) in theirs {
@@ -340,7 +395,10 @@ fn copy_all(tx: &mut Transaction, from: &State, id: PageId) -> Result<(), Error>
 
 /// Makes the line what it was at an epoch, as a new epoch; `None` where it is that already.
 pub(crate) fn revert(
-    core: &Arc<Core>, line: &Arc<Line>, to: Epoch, note: &Note,
+    core: &Arc<Core>,
+    line: &Arc<Line>,
+    to: Epoch,
+    note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let past = state_at(core, line, to)?;
     let mut tx = Transaction::begin(core, line, Isolation::Snapshot, note.clone())?;

@@ -24,7 +24,9 @@ use crate::page::draft::Tables;
 use crate::page::log::{FrameHead, Log, LogConfig, Notes};
 
 /// The buses this process has open, by device and inode of their directory: a second open shares the first one.
-static OPEN: Mutex<Option<HashMap<(u64, u64), Weak<Core>>>> = Mutex::new(None);
+static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
+
+type OpenBuses = HashMap<(u64, u64), Weak<Core>>;
 
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
 const ARENA_FOLDER: &str = "arena";
@@ -54,10 +56,10 @@ impl Bus {
         let open = open.get_or_insert_default();
         open.retain(|_, core| core.strong_count() > 0);
         let key = identity(&path);
-        if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade) {
-            if read_only || !core.read_only {
-                return main(core, read_only);
-            }
+        if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
+            && (read_only || !core.read_only)
+        {
+            return main(core, read_only);
         }
         let place = match options.arena {
             ArenaPlace::Shared if !read_only => Place::tmpfs().unwrap_or(Place::Memory),
@@ -98,7 +100,11 @@ fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
 }
 
 fn assemble(
-    disk: Arc<dyn Disk>, place: Place, path: Option<PathBuf>, options: &Options, clock: Arc<dyn Clock>,
+    disk: Arc<dyn Disk>,
+    place: Place,
+    path: Option<PathBuf>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
     held: Vec<Box<dyn Held>>,
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
@@ -119,7 +125,6 @@ fn assemble(
         lines,
         writer: Writer::new(log, seq, limbo),
         clock,
-        disk,
         path,
         durability: options.durability,
         busy_timeout: options.busy_timeout,
@@ -161,4 +166,3 @@ fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
     }
     notes
 }
-

@@ -35,7 +35,9 @@ pub(crate) fn lineage(core: &Core, line: &Arc<Line>, epoch: Epoch) -> Vec<Stretc
 
 /// The stretches that lead to an epoch of a branch, newest first; `origin` says where each branch comes from.
 pub(crate) fn stretches(
-    branch: BranchId, epoch: Epoch, origin: impl Fn(BranchId) -> Option<Origin>,
+    branch: BranchId,
+    epoch: Epoch,
+    origin: impl Fn(BranchId) -> Option<Origin>,
 ) -> Vec<Stretch> {
     let mut stretches = Vec::new();
     let (mut branch, mut to) = (branch, epoch);
@@ -172,7 +174,10 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Err
 
 /// Makes a page in the draft what the frames of the stretches made it.
 pub(crate) fn rebuild(
-    log: &LogReader, stretches: &[Stretch], id: PageId, draft: &mut Draft<'_>,
+    log: &LogReader,
+    stretches: &[Stretch],
+    id: PageId,
+    draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
     for position in log.frames_of_page(id, 0, u64::MAX)? {
         let frame = log.frame(position)?;
@@ -196,7 +201,11 @@ pub(crate) fn rebuild(
 }
 
 /// Makes the draft what the frames of the stretches made of an empty branch.
-pub(crate) fn rebuild_all(log: &LogReader, stretches: &[Stretch], draft: &mut Draft<'_>) -> Result<(), Error> {
+pub(crate) fn rebuild_all(
+    log: &LogReader,
+    stretches: &[Stretch],
+    draft: &mut Draft<'_>,
+) -> Result<(), Error> {
     let mut frames = log.frames(log.start(), u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {

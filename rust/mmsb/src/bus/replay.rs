@@ -64,7 +64,17 @@ impl<'a> Replay<'a> {
             merged: HashMap::new(),
         };
         let lines = HashMap::from([(BranchId(0), main)]);
-        Ok(Replay { arena, tables, log, lines, open: None, scratch, limbo: Limbo::default(), retired, seq: 0 })
+        Ok(Replay {
+            arena,
+            tables,
+            log,
+            lines,
+            open: None,
+            scratch,
+            limbo: Limbo::default(),
+            retired,
+            seq: 0,
+        })
     }
 
     /// Applies a frame.
@@ -190,6 +200,7 @@ impl<'a> Replay<'a> {
 }
 
 fn unknown(frame: &FrameHead) -> Error {
-    let why = format!("the frame at {} speaks of {}, which no frame before it made", frame.position, frame.branch);
+    let why =
+        format!("the frame at {} speaks of {}, which no frame before it made", frame.position, frame.branch);
     StateError::BadRecord(why).into()
 }

@@ -184,7 +184,11 @@ impl State {
 
 /// Copies the selected cells of a column of a page version.
 pub(crate) fn read_column(
-    page: PageRef<'_>, schema: &Schema, i: usize, select: &Select, out: &mut [u8],
+    page: PageRef<'_>,
+    schema: &Schema,
+    i: usize,
+    select: &Select,
+    out: &mut [u8],
 ) -> Result<(), Error> {
     let column = schema.column(i as u16)?;
     select.check(column, page.rows())?;

@@ -53,7 +53,12 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(crate) fn begin(core: &Arc<Core>, line: &Arc<Line>, isolation: Isolation, note: Note) -> Result<Self, Error> {
+    pub(crate) fn begin(
+        core: &Arc<Core>,
+        line: &Arc<Line>,
+        isolation: Isolation,
+        note: Note,
+    ) -> Result<Self, Error> {
         let (pin, root) = core.pin(line)?;
         Ok(Transaction {
             core: Arc::clone(core),
@@ -110,7 +115,9 @@ impl Transaction {
             for change in &self.changes[self.applied..] {
                 match change {
                     Change::Write(delta) => draft.write(delta)?,
-                    Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows)?,
+                    Change::Create { page, name, schema, rows } => {
+                        draft.create(*page, name, schema, *rows)?
+                    }
                     Change::Drop(page) => draft.drop_page(*page)?,
                     Change::Resize(page, rows) => draft.resize(*page, *rows)?,
                     Change::Remark(_) => {}
@@ -156,7 +163,13 @@ impl Transaction {
     }
 
     /// Brings a page that was dropped back under its own id, filled with zeros.
-    pub(crate) fn restore_page(&mut self, page: PageId, name: &str, schema: Schema, rows: u64) -> Result<(), Error> {
+    pub(crate) fn restore_page(
+        &mut self,
+        page: PageId,
+        name: &str,
+        schema: Schema,
+        rows: u64,
+    ) -> Result<(), Error> {
         self.push(Change::Create { page, name: name.into(), schema, rows })
     }
 

@@ -38,7 +38,10 @@ pub(crate) struct Base<'b> {
 
 /// Fails where a commit behind the base wrote cells that the changes assign, or that were read.
 pub(crate) fn against_head(
-    core: &Core, line: &Arc<Line>, base: &Base<'_>, changes: &[Change<'_>],
+    core: &Core,
+    line: &Arc<Line>,
+    base: &Base<'_>,
+    changes: &[Change<'_>],
 ) -> Result<(), Error> {
     let head = RootRef::new(&core.arena, line.appended());
     if head.seq() == base.root.seq() {
@@ -58,7 +61,12 @@ pub(crate) fn against_head(
         for record in body::records(body) {
             let record = record?;
             if base.listed && record.is_catalog() {
-                clashes.push(Clash { page: "*".into(), id: PageId(0), rows: Vec::new(), what: "the list of pages changed" });
+                clashes.push(Clash {
+                    page: "*".into(),
+                    id: PageId(0),
+                    rows: Vec::new(),
+                    what: "the list of pages changed",
+                });
             }
             check(core, base, changes, &suspects, &record, &mut clashes);
         }
@@ -81,7 +89,11 @@ fn suspects(base: &Base<'_>, head: RootRef<'_>, changes: &[Change<'_>]) -> Vec<P
 }
 
 fn check(
-    core: &Core, base: &Base<'_>, changes: &[Change<'_>], suspects: &[PageId], theirs: &Record<'_>,
+    core: &Core,
+    base: &Base<'_>,
+    changes: &[Change<'_>],
+    suspects: &[PageId],
+    theirs: &Record<'_>,
     clashes: &mut Vec<Clash>,
 ) {
     let page = match theirs {
@@ -119,10 +131,13 @@ fn check(
             None => clash(first_rows(theirs, &schema), "it was read, and written meanwhile"),
             Some((column, select)) => {
                 for part in theirs.parts.iter().filter(|part| part.column == *column) {
-                    if let Ok(column) = schema.column(part.column) {
-                        if part.select.overlaps(select, column) {
-                            clash(common_rows(select, &part.select, column), "it was read, and written meanwhile");
-                        }
+                    if let Ok(column) = schema.column(part.column)
+                        && part.select.overlaps(select, column)
+                    {
+                        clash(
+                            common_rows(select, &part.select, column),
+                            "it was read, and written meanwhile",
+                        );
                     }
                 }
             }
@@ -154,7 +169,10 @@ fn common_rows(a: &Select, b: &Select, column: &crate::page::schema::Column) -> 
 
 fn first_rows(delta: &Delta<'_>, schema: &Schema) -> Vec<u64> {
     let Some(part) = delta.parts.first() else { return Vec::new() };
-    schema.column(part.column).map(|column| part.select.rows_touched(column).take(NAMED_ROWS).collect()).unwrap_or_default()
+    schema
+        .column(part.column)
+        .map(|column| part.select.rows_touched(column).take(NAMED_ROWS).collect())
+        .unwrap_or_default()
 }
 
 /// One clash for each page and reason.

@@ -72,15 +72,18 @@ impl View {
 
     /// A view of a published column that the pin keeps.
     pub(crate) fn live(
-        core: &Core, column: ColumnRef<'_>, pin: PinGuard, reuse: Option<View>,
+        core: &Core,
+        column: ColumnRef<'_>,
+        pin: PinGuard,
+        reuse: Option<View>,
     ) -> Result<Self, Error> {
-        if let Some(View { backing: Backing::Rewired(range, old), bytes, _keep: kept, .. }) = reuse {
-            if bytes as u64 == column.bytes {
-                let before = ColumnRef { place: Place::Tree(old), ..column };
-                if let Some(range) = remap(&core.arena, range, before, column)? {
-                    drop(kept);
-                    return Ok(Self::rewired(range, column, Keep::Pin(pin)));
-                }
+        if let Some(View { backing: Backing::Rewired(range, old), bytes, _keep: kept, .. }) = reuse
+            && bytes as u64 == column.bytes
+        {
+            let before = ColumnRef { place: Place::Tree(old), ..column };
+            if let Some(range) = remap(&core.arena, range, before, column)? {
+                drop(kept);
+                return Ok(Self::rewired(range, column, Keep::Pin(pin)));
             }
         }
         Self::new(&core.arena, column, Keep::Pin(pin))
@@ -93,10 +96,14 @@ impl View {
 
     /// A copy of a column.
     pub(crate) fn copied(column: ColumnRef<'_>) -> Result<Self, Error> {
-        let mut buffer = OwnedBuffer::new(column.bytes as usize)?;
-        column.copy_to(buffer.as_mut_slice());
+        let buffer = OwnedBuffer::build(column.bytes as usize, |to| column.copy_to(to))?;
         let at = buffer.as_ptr();
-        Ok(View { at, bytes: column.bytes as usize, backing: Backing::Gathered(buffer), _keep: Keep::Nothing })
+        Ok(View {
+            at,
+            bytes: column.bytes as usize,
+            backing: Backing::Gathered(buffer),
+            _keep: Keep::Nothing,
+        })
     }
 
     fn new(arena: &Arena, column: ColumnRef<'_>, keep: Keep) -> Result<Self, Error> {
@@ -164,7 +171,10 @@ fn map(arena: &Arena, range: &mut ViewRange, extent: Extent) -> Result<(), Error
 
 /// The range with the pieces that changed mapped anew; `None` where making a new one is cheaper.
 fn remap(
-    arena: &Arena, mut range: ViewRange, before: ColumnRef<'_>, now: ColumnRef<'_>,
+    arena: &Arena,
+    mut range: ViewRange,
+    before: ColumnRef<'_>,
+    now: ColumnRef<'_>,
 ) -> Result<Option<ViewRange>, Error> {
     if !matches!(now.place, Place::Tree(root) if !is_null(root)) {
         return Ok(None);

@@ -3,8 +3,8 @@
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::page::delta::Delta;
-use crate::page::state_error::StateError;
 use crate::page::schema::Schema;
+use crate::page::state_error::StateError;
 
 /// One thing a frame holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,11 @@ impl Record<'_> {
     pub fn is_catalog(&self) -> bool {
         matches!(
             self,
-            Record::Create { .. } | Record::Drop(_) | Record::Resize(..) | Record::Fork { .. } | Record::DropBranch
+            Record::Create { .. }
+                | Record::Drop(_)
+                | Record::Resize(..)
+                | Record::Fork { .. }
+                | Record::DropBranch
         )
     }
 }

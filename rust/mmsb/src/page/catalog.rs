@@ -9,9 +9,9 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
-use crate::page::state_error::StateError;
 use crate::page::schema::Schema;
 use crate::page::stage::Stage;
+use crate::page::state_error::StateError;
 use crate::page::trie;
 
 /// How many keys in a row a name may lie under: its hash, and the next few where other names' hashes are the same.
@@ -215,7 +215,12 @@ impl Catalog {
 
     /// A definition of a page, held by the name index and by one page version, under a free key of its name.
     pub fn define(
-        &self, stage: &mut Stage<'_>, names: Addr, id: PageId, name: &str, schema: Addr,
+        &self,
+        stage: &mut Stage<'_>,
+        names: Addr,
+        id: PageId,
+        name: &str,
+        schema: Addr,
     ) -> Result<Addr, StateError> {
         let arena = stage.arena();
         let hash = self.hash(name);

@@ -80,7 +80,9 @@ impl<'a> ColumnRef<'a> {
     pub fn chunk(&self, byte: u64) -> Addr {
         match self.place {
             Place::Block(at, _) => at,
-            Place::Tree(root) => chunk_at(self.arena, root, height(chunks_of(self.bytes)), byte / CHUNK as u64),
+            Place::Tree(root) => {
+                chunk_at(self.arena, root, height(chunks_of(self.bytes)), byte / CHUNK as u64)
+            }
         }
     }
 
@@ -454,7 +456,7 @@ fn trim(stage: &mut Stage<'_>, at: Addr, h: u32, keep: u64) -> Result<Addr, Memo
             (false, _) => stage.release(gone),
         }
     }
-    if h > 0 && keep % step != 0 && keep / step < had {
+    if h > 0 && !keep.is_multiple_of(step) && keep / step < had {
         let i = (keep / step) as usize;
         let kept = trim(stage, child(arena, at, h, i), h - 1, keep % step)?;
         words_mut(arena, at, HEADER + 8 * i, 1)[0] = kept.0;

@@ -36,7 +36,12 @@ pub fn differing_cells(a: &ColumnRef<'_>, b: &ColumnRef<'_>, cell: usize, visit:
 
 /// Compares whole cells of `from..to` piece by piece.
 fn compare_range(
-    a: &ColumnRef<'_>, b: &ColumnRef<'_>, from: u64, to: u64, cell: usize, visit: &mut dyn FnMut(u64, u64),
+    a: &ColumnRef<'_>,
+    b: &ColumnRef<'_>,
+    from: u64,
+    to: u64,
+    cell: usize,
+    visit: &mut dyn FnMut(u64, u64),
 ) {
     let mut at = from;
     let (mut left, mut right) = (Vec::new(), Vec::new());

@@ -20,7 +20,7 @@ use crate::page::version::PageRef;
 /// Bytes of a leaf of a column's hash tree. Part of the format: it never follows the chunk size.
 const LEAF: usize = 4096;
 const FAN: usize = 64;
-const _: () = assert!(CHUNK % LEAF == 0);
+const _: () = assert!(CHUNK.is_multiple_of(LEAF));
 
 type Hash = [u8; 32];
 
@@ -130,10 +130,8 @@ impl DigestCache {
     /// that its hash may be remembered by where it lies.
     pub fn page(&self, page: PageRef<'_>, schema: &Schema, stable: bool) -> [u8; 32] {
         let key = (page.at, page.born());
-        if stable {
-            if let Some(&known) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-                return known;
-            }
+        if stable && let Some(&known) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known;
         }
         let mut about = Writer::new();
         about.u64(page.id().0);
@@ -154,7 +152,12 @@ impl DigestCache {
     }
 
     /// The digest of the pages, given in the order of their ids.
-    pub fn state<'a>(&self, pages: impl Iterator<Item = PageRef<'a>>, catalog: &Catalog, stable: bool) -> Digest {
+    pub fn state<'a>(
+        &self,
+        pages: impl Iterator<Item = PageRef<'a>>,
+        catalog: &Catalog,
+        stable: bool,
+    ) -> Digest {
         let hashed: Vec<(u64, Hash)> = pages
             .map(|page| {
                 let schema = catalog.schema(page.def().schema_at());

@@ -39,7 +39,11 @@ impl<'a> Draft<'a> {
     /// A draft of `epoch`, whose frame will start at `position` of the log, that starts as the state at `base`. On an
     /// error the stage is aborted.
     pub fn new(
-        mut stage: Stage<'a>, tables: Tables<'a>, base: Addr, epoch: Epoch, position: u64,
+        mut stage: Stage<'a>,
+        tables: Tables<'a>,
+        base: Addr,
+        epoch: Epoch,
+        position: u64,
     ) -> Result<Self, StateError> {
         let root = match stage.own(base) {
             Ok(root) => root,
@@ -173,7 +177,11 @@ impl<'a> Draft<'a> {
     }
 
     fn write_part(
-        &mut self, page: Addr, schema: &Schema, part: &Part<'_>, op: OperatorId,
+        &mut self,
+        page: Addr,
+        schema: &Schema,
+        part: &Part<'_>,
+        op: OperatorId,
     ) -> Result<(), StateError> {
         let i = usize::from(part.column);
         let column = schema.column(part.column)?;

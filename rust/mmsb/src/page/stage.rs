@@ -104,8 +104,12 @@ impl<'a> Stage<'a> {
         let new = block::head_mut(self.arena, copy);
         (new.shift, new.slots, new.extra) = (old.shift, old.slots, old.extra);
         let n = used - block::HEADER;
-        block::bytes_mut(self.arena, copy, block::HEADER, n)
-            .copy_from_slice(block::bytes(self.arena, at, block::HEADER, n));
+        block::bytes_mut(self.arena, copy, block::HEADER, n).copy_from_slice(block::bytes(
+            self.arena,
+            at,
+            block::HEADER,
+            n,
+        ));
         self.replaced(at);
         Ok(copy)
     }
@@ -222,7 +226,10 @@ fn page_of(header: &Header) -> u64 {
 fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
     if is_chunk {
         let count = arena.chunk_rc(at);
-        count.store(count.load(std::sync::atomic::Ordering::Relaxed) + 1, std::sync::atomic::Ordering::Relaxed);
+        count.store(
+            count.load(std::sync::atomic::Ordering::Relaxed) + 1,
+            std::sync::atomic::Ordering::Relaxed,
+        );
     } else {
         head(arena, at).retain();
     }

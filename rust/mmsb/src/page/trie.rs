@@ -6,7 +6,9 @@
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::page::block::{self, HEADER, Kind, head, head_mut, is_leaf, is_null, tag_leaf, untag, words, words_mut};
+use crate::page::block::{
+    self, HEADER, Kind, head, head_mut, is_leaf, is_null, tag_leaf, untag, words, words_mut,
+};
 use crate::page::stage::Stage;
 
 /// Bits a level decides.
@@ -162,7 +164,11 @@ pub fn remove(stage: &mut Stage<'_>, at: Addr, key: u64) -> Result<Addr, MemoryE
 }
 
 /// Makes the path to the leaf of `key` fresh and says where the leaf hangs, so that the caller can exchange it.
-pub fn own_path(stage: &mut Stage<'_>, root: &mut Addr, key: u64) -> Result<Option<(Slot, Addr)>, MemoryError> {
+pub fn own_path(
+    stage: &mut Stage<'_>,
+    root: &mut Addr,
+    key: u64,
+) -> Result<Option<(Slot, Addr)>, MemoryError> {
     let arena = stage.arena();
     if get(arena, *root, key).is_none() {
         return Ok(None);

@@ -1,15 +1,15 @@
 //! One version of a page: its rows and columns, immutable once published.
 
 use crate::base::ids::{Epoch, PageId};
+use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
-use crate::base::limits::CHUNK;
 use crate::page::block::{self, HEADER, Kind, PAYLOAD, head, head_mut, is_null, words, words_mut};
 use crate::page::catalog::DefRef;
 use crate::page::column::{self, ColumnRef, Place, TreeWriter, chunks_of};
-use crate::page::state_error::StateError;
 use crate::page::schema::Schema;
 use crate::page::stage::Stage;
+use crate::page::state_error::StateError;
 
 /// Words before the children of a version: epoch and rows.
 const FIXED: usize = block::first_child(Kind::Packed);
@@ -88,7 +88,12 @@ fn is_packed(schema: &Schema, rows: u64) -> bool {
 
 /// A new version with `rows` rows of zeros, made by `epoch`. Takes over one count of the definition.
 pub fn create(
-    stage: &mut Stage<'_>, id: PageId, def: Addr, schema: &Schema, rows: u64, epoch: Epoch,
+    stage: &mut Stage<'_>,
+    id: PageId,
+    def: Addr,
+    schema: &Schema,
+    rows: u64,
+    epoch: Epoch,
 ) -> Result<Addr, StateError> {
     let arena = stage.arena();
     let columns = schema.columns().len();
@@ -124,7 +129,10 @@ pub enum ColumnMut<'s, 'a> {
 
 /// Column `i` of the fresh version `at`, for writing.
 pub fn column_mut<'s, 'a>(
-    stage: &'s mut Stage<'a>, at: Addr, schema: &Schema, i: usize,
+    stage: &'s mut Stage<'a>,
+    at: Addr,
+    schema: &Schema,
+    i: usize,
 ) -> Result<ColumnMut<'s, 'a>, StateError> {
     let arena = stage.arena();
     let page = PageRef::new(arena, at);
@@ -155,14 +163,19 @@ pub fn set_tree(arena: &Arena, at: Addr, i: usize, root: Addr) {
 
 /// The version `old` with `rows` rows, fresh: rows beyond are gone, new ones are zeros.
 pub fn resize(
-    stage: &mut Stage<'_>, old: Addr, schema: &Schema, rows: u64, epoch: Epoch,
+    stage: &mut Stage<'_>,
+    old: Addr,
+    schema: &Schema,
+    rows: u64,
+    epoch: Epoch,
 ) -> Result<Addr, StateError> {
     let arena = stage.arena();
     let before = PageRef::new(arena, old);
     let def = before.def().at;
     stage.retain(def);
     let new = create(stage, before.id(), def, schema, rows, epoch)?;
-    let shared: Vec<Option<Addr>> = (0..schema.columns().len()).map(|i| shared_tree(before, new, schema, i)).collect();
+    let shared: Vec<Option<Addr>> =
+        (0..schema.columns().len()).map(|i| shared_tree(before, new, schema, i)).collect();
     shared.iter().flatten().for_each(|&root| stage.retain(root));
     for (i, shared) in shared.iter().enumerate() {
         if shared.is_none() {
@@ -196,7 +209,11 @@ fn shared_tree(old: PageRef<'_>, new: Addr, schema: &Schema, i: usize) -> Option
 
 /// Copies what fits of a column into the fresh version; one of the two is small.
 fn copy_column(
-    stage: &mut Stage<'_>, from: ColumnRef<'_>, to: Addr, schema: &Schema, i: usize,
+    stage: &mut Stage<'_>,
+    from: ColumnRef<'_>,
+    to: Addr,
+    schema: &Schema,
+    i: usize,
 ) -> Result<(), StateError> {
     let arena = stage.arena();
     let room = PageRef::new(arena, to).rows() * schema.columns()[i].row_bytes();
