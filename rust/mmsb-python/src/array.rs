@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
 use mmsb::bus::view::View;
-use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, PyArrayObject, get_type_object, npy_intp};
+use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, _PyArray_GET_ITEM_DATA, get_type_object, npy_intp};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
@@ -64,11 +64,10 @@ impl Shown {
     }
 
     /// Drops the array; gives its view back where nobody else can see it, so that its mapping can be used again.
-    pub fn take_back(self, py: Python<'_>) -> Option<View> {
-        // One reference to the array, ours; two to the owner, ours and the array's. Without a global lock somebody
-        // might be about to take another.
-        let alone = cfg!(not(Py_GIL_DISABLED)) && self.array.get_refcnt(py) == 1 && self.owner.get_refcnt(py) == 2;
-        let view = if alone {
+    pub fn take_back(self, _attached: Python<'_>) -> Option<View> {
+        // One reference to the array, ours; two to the owner, ours and the array's. Nobody can take another meanwhile:
+        // this thread is attached, and the stable ABI that is built for has the global lock.
+        let view = if references(&self.array) == 1 && references(&self.owner) == 2 {
             self.owner.get().view.lock().unwrap_or_else(PoisonError::into_inner).take()
         } else {
             None
@@ -77,9 +76,14 @@ impl Shown {
     }
 
     /// How many others hold the array.
-    pub fn holders(&self, py: Python<'_>) -> usize {
-        (self.array.get_refcnt(py) - 1).max(self.owner.get_refcnt(py) - 2) as usize
+    pub fn holders(&self) -> usize {
+        ((references(&self.array) - 1) + (references(&self.owner) - 2)) as usize
     }
+}
+
+fn references<T>(object: &Py<T>) -> isize {
+    // SAFETY: a `Py` points to a living object.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
 }
 
 /// # Safety
@@ -114,7 +118,7 @@ pub fn filled<'py, E: From<PyErr>>(
     // SAFETY: numpy allocated that many bytes for this C-contiguous array, which nobody else has seen; zeroing them
     // first would cost as much as the copy, and `fill` writes each or the array is dropped unseen.
     let to = unsafe {
-        let data = (*array.as_ptr().cast::<PyArrayObject>()).data.cast::<u8>();
+        let data = (*_PyArray_GET_ITEM_DATA(array.as_ptr().cast())).data.cast::<u8>();
         std::slice::from_raw_parts_mut(data, bytes)
     };
     fill(to)?;
@@ -140,7 +144,7 @@ pub fn bytes<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Option<&'a [u8]> {
     // SAFETY: a C-contiguous array has that many bytes at its data; the borrow keeps the array. Others may change them
     // meanwhile as they may for every reader of an array: what was read is then what was logged.
     Some(unsafe {
-        let data = (*array.as_array_ptr()).data.cast::<u8>();
+        let data = (*_PyArray_GET_ITEM_DATA(array.as_array_ptr())).data.cast::<u8>();
         std::slice::from_raw_parts(data, count)
     })
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::options::{Durability, Note};
+use mmsb::bus::options::Note;
+use mmsb::page::log::Durability;
 use pyo3::prelude::*;
 
 use crate::error::{Fault, Outcome};

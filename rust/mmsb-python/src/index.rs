@@ -86,8 +86,8 @@ pub fn whole(shape: &Shape<'_>) -> Picked {
 
 /// What the first axis is indexed by.
 enum First {
-    Axis(Axis, Option<bool>),
-    List(Vec<u64>, Vec<npy_intp>),
+    Axis(Axis),
+    List(Vec<u64>),
 }
 
 fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<Picked>> {
@@ -163,7 +163,7 @@ impl Picking {
         }
         if self.first.is_none() {
             self.row_axes = usize::from(keeps.is_some());
-            self.first = Some(First::Axis(axis, keeps));
+            self.first = Some(First::Axis(axis));
         } else {
             self.narrowed |= !all;
             self.inner.push(axis);
@@ -207,14 +207,14 @@ impl Picking {
         self.row_axes = dims.len();
         self.flipped.extend(dims.iter().map(|_| false));
         self.dims.extend(&dims);
-        self.first = Some(First::List(list, dims));
+        self.first = Some(First::List(list));
         Ok(true)
     }
 
     fn done(self, shape: &Shape<'_>) -> Picked {
         let rows = match self.first {
-            Some(First::Axis(Axis { start, stop, step }, _)) => Rows::Range { start, stop, step },
-            Some(First::List(list, _)) => Rows::Index(Arc::new(list)),
+            Some(First::Axis(Axis { start, stop, step })) => Rows::Range { start, stop, step },
+            Some(First::List(list)) => Rows::Index(Arc::new(list)),
             None => Rows::Range { start: 0, stop: shape.rows, step: 1 },
         };
         let inner = self.narrowed.then_some(Inner(self.inner));

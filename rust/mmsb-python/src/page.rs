@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mmsb::base::ids::Epoch;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Kind;
-use numpy::{PyUntypedArray, PyUntypedArrayMethods};
+use numpy::PyUntypedArrayMethods;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};

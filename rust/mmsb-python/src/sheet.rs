@@ -227,8 +227,8 @@ impl Sheet {
     }
 
     /// How many others hold its latest arrays.
-    pub fn holders(&self, py: Python<'_>) -> usize {
-        self.latest.iter().filter_map(|latest| lock(latest).shown.as_ref().map(|shown| shown.holders(py))).sum()
+    pub fn holders(&self) -> usize {
+        self.latest.iter().filter_map(|latest| lock(latest).shown.as_ref().map(|shown| shown.holders())).sum()
     }
 
     /// Lets go of its latest arrays.

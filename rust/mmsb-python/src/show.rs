@@ -49,7 +49,7 @@ pub fn makeup(sheet: &Sheet, rows: u64) -> String {
 pub fn page(py: Python<'_>, sheet: &Sheet) -> String {
     match sheet.version(py) {
         Ok((version, rows)) => {
-            let views = plural(sheet.holders(py) as u64, "view");
+            let views = plural(sheet.holders() as u64, "view");
             let size = bytes(rows * sheet.schema.row_bytes());
             format!("<Page '{}' {} at epoch {}, {size}, {views}>", sheet.name, makeup(sheet, rows), version.0)
         }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
 use mmsb::bus::error::{Code, Error};
-use mmsb::bus::options::{Durability, Note};
+use mmsb::bus::options::Note;
+use mmsb::page::log::Durability;
 use mmsb::bus::transaction::{Isolation, Transaction as CoreTransaction};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -62,16 +63,17 @@ pub fn current<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'p
 fn find<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Transaction>>> {
     let mut next = variable(py)?.bind(py).call_method0(intern!(py, "get"))?;
     let bus = handle.bus()?;
-    while let Ok(found) = next.cast::<Transaction>() {
+    while let Ok(found) = next.cast::<Transaction>().cloned() {
         let tx = found.get();
         if tx.is_open() && tx.handle.for_show().is_same_branch(bus) {
             tx.check_owner(py)?;
-            return Ok(Some(found.clone()));
+            return Ok(Some(found));
         }
-        next = match tx.entry().as_ref().and_then(|entry| entry.outer.as_ref()) {
-            Some(outer) => outer.bind(py).clone().into_any(),
+        let outer = tx.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
+        match outer {
+            Some(outer) => next = outer.into_bound(py).into_any(),
             None => return Ok(None),
-        };
+        }
     }
     Ok(None)
 }
