@@ -10,16 +10,17 @@ CARGO  ?= cargo
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust benches -name '*.rs' -o -name Cargo.toml)
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 CASES  ?= 100000
+SECONDS_EACH ?= 300
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench help build demo test test-rust test-python lint lint-rust lint-python loom campaign docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz campaign docs wheel clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -57,8 +58,13 @@ lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-l
 loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --target-dir target/loom
 
+# The sanitizers are nightly features that the stable compiler has too.
+fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.
+	for target in delta body replay; do \
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) || exit 1; done
+
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
-	PROPTEST_CASES=$(CASES) $(CARGO) test --workspace --release --locked
+	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 $(CARGO) test --release --locked
 	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
 
 docs: $(BUILD) ## Write the API reference of both languages under site/.

@@ -18,6 +18,8 @@ use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
+/// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
+const GENESIS: u64 = 1;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
 
@@ -51,7 +53,7 @@ pub(crate) struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// A bus with an empty main branch.
     pub fn new(arena: &'a Arena, tables: Tables<'a>, log: LogReader) -> Result<Self, Error> {
-        let mut stage = Stage::new(arena, 0, Scratch::default());
+        let mut stage = Stage::new(arena, GENESIS, Scratch::default());
         let root = catalog::empty_root(&mut stage, BranchId(0), Epoch(0))?;
         let mut retired = Vec::new();
         let scratch = stage.settle(&mut retired);
@@ -73,7 +75,7 @@ impl<'a> Replay<'a> {
             scratch,
             limbo: Limbo::default(),
             retired,
-            seq: 0,
+            seq: GENESIS,
         })
     }
 
