@@ -155,3 +155,17 @@ fn history_can_be_asked_and_brought_back() {
     assert_eq!(changes.len(), 1);
     assert_eq!(bus.at(Epoch(99)).unwrap_err().code(), Code::EpochNotFound);
 }
+
+#[test]
+fn the_empty_bus_can_be_held_and_looked_at() {
+    let bus = Bus::memory(&Options::default()).unwrap();
+    let empty = bus.state().unwrap();
+    let tx = bus.begin(Isolation::Snapshot, note()).unwrap();
+    let page = bus.create_page("a", array(DType::U8, vec![]), 10, &note()).unwrap();
+    (0..100).for_each(|i| {
+        bus.write(assign(page, 0, 1, &[i]), &note()).unwrap();
+    });
+    assert_eq!((empty.len(), empty.epoch(), tx.base_epoch()), (0, Epoch(0), Epoch(0)));
+    assert!(bus.at(Epoch(0)).unwrap().is_empty());
+    assert_eq!(bus.diff(&empty, &bus.state().unwrap()).unwrap().len(), 1);
+}

@@ -12,7 +12,7 @@ use mmsb::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::Arena;
 use mmsb::memory::error::MemoryError;
-use mmsb::memory::place::{Place, sweep};
+use mmsb::memory::place::{Home, Place, sweep};
 use mmsb::memory::view::{OwnedBuffer, ViewRange, mappings};
 use proptest::prelude::*;
 
@@ -215,6 +215,11 @@ fn a_tmpfs_folder_is_private_and_goes_with_the_arena() {
     assert_eq!(scratch.entries().len(), 1);
     drop(two);
     assert!(scratch.entries().is_empty());
+    // With what others put there, too.
+    let home = Home::open(&Place::Tmpfs { dir: scratch.0.clone() }).unwrap();
+    fs::create_dir_all(home.path().unwrap().join("log")).unwrap();
+    drop(home);
+    assert!(scratch.entries().is_empty());
 }
 
 #[test]
@@ -240,6 +245,10 @@ fn what_a_killed_process_left_is_swept_by_the_next_open() {
     if let Ok(dir) = std::env::var("MMSB_CHILD") {
         let arena = Arena::new(Place::Tmpfs { dir: dir.into() }, BUDGET).unwrap();
         use_it(&arena);
+        // Others may keep things there too.
+        let folder = PathBuf::from(arena.place());
+        fs::create_dir_all(folder.join("log/more")).unwrap();
+        fs::write(folder.join("log/more/file"), "x").unwrap();
         println!("ready");
         std::thread::sleep(std::time::Duration::from_secs(60));
         return;

@@ -42,6 +42,10 @@ pub const AHEAD_MIN: u64 = 1 << 20;
 /// See [`AHEAD_MIN`].
 pub const AHEAD_MAX: u64 = 32 << 20;
 
+/// Bytes that the background thread makes ready at once: for so long it may hold up a writer that has caught up with
+/// it, in the kernel's locks of the file.
+pub const AHEAD_STEP: u64 = 256 << 10;
+
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= 4096 && CHUNK <= 16384);
 const _: () = assert!(CONTROL_BYTES.is_multiple_of(CHUNK) && SLAB.is_multiple_of(CHUNK));
 const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTES as u64));

@@ -109,7 +109,7 @@ pub struct Clash {
     pub what: &'static str,
 }
 
-/// An error of a bus. Nothing was changed when one is returned, [`Error::CommitUnknown`] excepted.
+/// An error of a bus. Nothing was changed when one is returned, [`Code::CommitUnknown`] excepted.
 #[derive(Debug, ThisError)]
 pub enum Error {
     /// From pages and states.

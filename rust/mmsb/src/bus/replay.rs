@@ -18,6 +18,8 @@ use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
+/// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
+const GENESIS: u64 = 1;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
 
