@@ -19,12 +19,9 @@ use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
 /// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
-const GENESIS: u64 = 1;
+pub(crate) const GENESIS: u64 = 1;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
-
-/// The seq of the empty state every bus starts from; its first frame has the next one. A pin cannot hold 0.
-pub(crate) const GENESIS: u64 = 1;
 
 /// A branch while the log is replayed.
 #[derive(Debug)]

@@ -16,6 +16,7 @@ use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::{Axis, Inner, Rows, Select};
 
 pub mod merge;
+pub mod world;
 
 /// A page as plain bytes.
 #[derive(Debug, Clone, PartialEq)]
