@@ -120,7 +120,15 @@ impl Writer {
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
-    let mut writer = core.writer()?;
+    commit_with(core, core.writer()?, request)
+}
+
+/// Commits with the writer already held.
+pub(crate) fn commit_with(
+    core: &Core,
+    mut writer: MutexGuard<'_, Writer>,
+    request: Request<'_, '_>,
+) -> Result<Committed, Error> {
     if request.line.is_dropped() {
         return Err(Error::NoBranch(request.line.name.clone()));
     }

@@ -126,6 +126,11 @@ impl Core {
         }
     }
 
+    /// Whether somebody holds the writer.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writer.try_lock(), Err(std::sync::TryLockError::WouldBlock))
+    }
+
     /// The published root of a line, pinned.
     pub fn pin(&self, line: &Line) -> Result<(PinGuard, Addr), Error> {
         let mut root = Addr::default();

@@ -72,7 +72,11 @@ impl Bus {
         Ok(())
     }
 
-    fn writable(&self) -> Result<(), Error> {
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Error> {
         self.usable()?;
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
@@ -95,6 +99,16 @@ impl Bus {
     /// The name of its branch.
     pub fn branch_name(&self) -> &str {
         &self.line.name
+    }
+
+    /// Whether both write the same branch of the same bus.
+    pub fn is_same_branch(&self, other: &Bus) -> bool {
+        Arc::ptr_eq(&self.line, &other.line)
+    }
+
+    /// Whether somebody is committing right now, so that a commit would wait.
+    pub fn is_busy(&self) -> bool {
+        self.core.is_writing()
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.
@@ -143,7 +157,7 @@ impl Bus {
         self.at(epoch)
     }
 
-    fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
+    pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
         Request {
             line: &self.line,
             changes,

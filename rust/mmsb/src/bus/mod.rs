@@ -17,6 +17,7 @@ mod private;
 mod replay;
 pub mod state;
 pub mod transaction;
+mod update;
 mod validate;
 pub mod view;
 mod watch;

@@ -112,6 +112,11 @@ impl Past {
         self.pages.keys().copied()
     }
 
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        self.pages.iter().map(|(&id, page)| (id, page.name.clone())).collect()
+    }
+
     /// The id of the page with a name.
     pub fn find(&self, name: &str) -> Option<PageId> {
         self.names.get(name).copied()
