@@ -1,7 +1,7 @@
 """Memory-Mapped State Bus: typed arrays in pages, every change a delta in one log, every past state kept."""
 
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
-from mmsb.bus import Branch, Bus, Pin, Upsert, open
+from mmsb.bus import Branch, Bus, Pin, Upsert, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.errors import (
     BadIndex,
     BranchExists,

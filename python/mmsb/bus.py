@@ -69,13 +69,14 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     Args:
         path: its directory, made if absent; without one the bus is in memory only.
         mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not.
-        durability: what a commit survives: "memory" nothing, "process" the death of the process, "disk" a loss of power.
+        durability: what a commit survives: "memory" nothing, "process" the death of the process, "disk" a
+            loss of power.
         budget: bytes of memory it may take; by default 80 % of what there is.
         arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
         busy_timeout: seconds a writer waits for others.
 
     Raises:
-        BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError, PermissionDenied: as they say.
+        BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
     """
     where = None if path is None else os.fspath(path)
     return Bus(_open(where, mode, durability, budget, arena, busy_timeout))
@@ -114,7 +115,7 @@ class Bus(CoreBus):
             columns: of a table: dtype by name; a dtype may have a shape, as `("f4", (3,))`.
             size: of a page of raw bytes.
             op: what `merge` does by default: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`.
-            data: an array, bytes, a mapping of columns, a structured array or a dataframe to take all this from.
+            data: an array, bytes, a mapping of columns, a structured array or a dataframe to take it from.
 
         Raises:
             NameTaken, ShapeError, DtypeError, InvalidArgument: as they say.
@@ -136,14 +137,14 @@ class Bus(CoreBus):
         isolation: Isolation = "snapshot",
         durability: Durability | None = None,
     ) -> Transaction:
-        """A block whose writes become one epoch, or nothing if it raises. A block inside another one joins it.
+        """A block whose writes become one epoch, or nothing if it raises; inside another one it joins.
 
         It belongs to the thread and asyncio task that entered it; reads in it see its own writes.
 
         Args:
             source: who writes, for the log.
             intent: why, for the log: anything that JSON can say.
-            isolation: "snapshot": whoever commits a cell first wins; "serializable": what was read must hold too.
+            isolation: "snapshot": whoever commits a cell first wins; "serializable": what it read must hold.
             durability: what it must survive; by default what the bus was opened with.
 
         Raises:
@@ -159,13 +160,14 @@ class Bus(CoreBus):
         """
         if (epoch is None) == (time is None):
             raise InvalidArgument("say either an epoch or a time")
-        if time is None:
+        if epoch is not None:
             return self._at(epoch)
+        assert time is not None
         whole, fraction = divmod(time.timestamp(), 1.0)
         return self._at_time(max(0, int(whole) * 10**9 + round(fraction * 1e6) * 1000))
 
     def diff(self, before: Moment, after: Moment | None = None) -> list[Change]:
-        """What differs between two moments, page by page: epochs, snapshots or branches. `bus.diff(other)` goes from here.
+        """What differs between two moments, page by page: epochs, snapshots or branches. By default from now.
 
         The cells are read from the states when they are asked for.
         """
@@ -180,13 +182,13 @@ class Bus(CoreBus):
         until: SupportsIndex | None = None,
         source: str | None = None,
     ) -> Log:
-        """The commits that lead to the present, oldest first: those of a page, of a source, of the epochs asked for."""
+        """The commits that lead to the present, oldest first, or those of a page, a source, some epochs."""
         first = None if since is None else since.__index__()
         last = None if until is None else until.__index__()
         return self._log(page, source, first, last)
 
     def branch(self, name: str, at: SupportsIndex | None = None) -> Self:
-        """Forks a branch, by default at the present epoch. It shares memory with this one until they differ."""
+        """Forks a branch, by default at the present epoch. It shares memory until the two differ."""
         return type(self)(self._branch(name, at))
 
     def checkout(self, name: str) -> Self:
@@ -211,7 +213,7 @@ class Bus(CoreBus):
     ) -> int | None:
         """Merges what a branch changed since the two last agreed into this one, cell by cell.
 
-        Cells that both merged by their page's operator are merged; others that both changed, differently, conflict.
+        Cells that both merged by their page's operator are merged; others that both changed conflict.
 
         Returns:
             The epoch it made; `None` where there was nothing to take.
@@ -222,7 +224,7 @@ class Bus(CoreBus):
         return self._merge(branch, on_conflict, source, _json(intent))
 
     def revert(self, to: SupportsIndex, *, source: str | None = None, intent: Any = None) -> int | None:
-        """Brings the state of an epoch back, as a new epoch: history is never rewritten. `None` where it is the present."""
+        """Brings the state of an epoch back, as a new epoch; `None` where it is the present one."""
         return self._revert(to, source, _json(intent))
 
     def upsert(

@@ -1,6 +1,6 @@
-"""Every error of mmsb: one tree under `MmsbError`, each also the built-in it resembles, each with a stable code.
+"""Every error of mmsb: one tree under `MmsbError`, each also the built-in it resembles, with a stable code.
 
-An error names the thing and its numbers, and nothing was changed when one is raised, `CommitUnknown` excepted.
+An error names the thing and its numbers. Nothing was changed when one is raised, `CommitUnknown` excepted.
 """
 
 from typing import ClassVar

@@ -1,4 +1,4 @@
-"""What a new page is made of: from a shape, columns, a size or the data itself to named columns and a number of rows."""
+"""What a new page is made of: named columns and rows, from a shape, columns, a size or the data itself."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Columns = Mapping[str, DTypeLike] | Iterable[tuple[str, DTypeLike]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Kind of page (`array`, `scalar`, `table` or `raw`), columns as (name, dtype, inner shape), rows, and data."""
+    """Kind (`array`, `scalar`, `table` or `raw`), columns as (name, dtype, inner shape), rows, and data."""
 
     kind: str
     columns: list[tuple[str, Any, list[int]]]
@@ -36,7 +36,9 @@ def plan(
     """The layout that the arguments of `create_page` ask for."""
     if data is not None:
         return _of_data(name, shape, dtype, rows, columns, size, data)
-    given = [what for what, value in (("shape", shape), ("columns", columns), ("size", size)) if value is not None]
+    given = [
+        what for what, value in (("shape", shape), ("columns", columns), ("size", size)) if value is not None
+    ]
     if len(given) != 1:
         said = " and ".join(given) or "nothing"
         raise InvalidArgument(f"page {name!r}: say one of shape, columns, size or data, not {said}")
@@ -59,7 +61,9 @@ def _count(name: str, what: str, value: int) -> int:
     except TypeError:
         raise ShapeError(f"page {name!r}: {what} {value!r} is not an integer") from None
     if not 0 <= number < 1 << 63:
-        raise ShapeError(f"page {name!r}: {what} {number} is {'negative' if number < 0 else 'larger than any page'}")
+        raise ShapeError(
+            f"page {name!r}: {what} {number} is {'negative' if number < 0 else 'larger than any page'}"
+        )
     return number
 
 

@@ -1,4 +1,4 @@
-"""Following changes as they are committed, in a loop or in an asyncio task. Nothing is skipped without being said."""
+"""Following changes as they are committed, in a loop or in an asyncio task; nothing is skipped in silence."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ class Update:
 
 
 class Watch:
-    """An iterator and an asynchronous iterator of updates, from the moment it is made until it or its bus is closed."""
+    """Updates from the moment it is made until it is closed: an iterator, and an asynchronous one."""
 
     def __init__(
         self,

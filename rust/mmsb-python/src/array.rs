@@ -5,7 +5,9 @@ use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
 use mmsb::bus::view::View;
-use numpy::npyffi::{NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, _PyArray_GET_ITEM_DATA, get_type_object, npy_intp};
+use numpy::npyffi::{
+    _PyArray_GET_ITEM_DATA, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp,
+};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
@@ -42,7 +44,12 @@ pub struct Shown {
 
 impl Shown {
     /// A read-only array of the view.
-    pub fn new(py: Python<'_>, view: View, descr: &Bound<'_, PyArrayDescr>, dims: &[npy_intp]) -> PyResult<Self> {
+    pub fn new(
+        py: Python<'_>,
+        view: View,
+        descr: &Bound<'_, PyArrayDescr>,
+        dims: &[npy_intp],
+    ) -> PyResult<Self> {
         let data = view.bytes().as_ptr();
         let owner = Py::new(py, ViewOwner { view: Mutex::new(Some(Own::new(view))) })?;
         // SAFETY: the descriptor's reference is handed over; `data` has as many bytes as the shape needs, is never
@@ -89,7 +96,11 @@ fn references<T>(object: &Py<T>) -> isize {
 /// # Safety
 /// As `PyArray_NewFromDescr`: `data` is null or good for the shape for as long as the array lives.
 unsafe fn new_array<'py>(
-    py: Python<'py>, descr: &Bound<'py, PyArrayDescr>, dims: &[npy_intp], data: *mut c_void, flags: i32,
+    py: Python<'py>,
+    descr: &Bound<'py, PyArrayDescr>,
+    dims: &[npy_intp],
+    data: *mut c_void,
+    flags: i32,
 ) -> PyResult<Bound<'py, PyAny>> {
     // SAFETY: numpy's own array type, a descriptor of which a reference is given away, and `dims` of the length said.
     unsafe {
@@ -110,7 +121,10 @@ unsafe fn new_array<'py>(
 
 /// A fresh array of unspecified content, and its bytes for `fill` to write.
 pub fn filled<'py, E: From<PyErr>>(
-    py: Python<'py>, descr: &Bound<'py, PyArrayDescr>, dims: &[npy_intp], fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    py: Python<'py>,
+    descr: &Bound<'py, PyArrayDescr>,
+    dims: &[npy_intp],
+    fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
 ) -> Result<Bound<'py, PyAny>, E> {
     // SAFETY: numpy allocates the data itself.
     let array = unsafe { new_array(py, descr, dims, std::ptr::null_mut(), 0)? };

@@ -26,6 +26,9 @@ use crate::show::plural;
 use crate::state::{Snapshot, names};
 use crate::transaction::{Transaction, current, survives};
 
+/// Name, epoch, and where it comes from: what `_branches` says of a branch.
+type Described = (String, u64, Option<(String, u64)>);
+
 /// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
 /// go at once and made again as they are asked for.
 const PAGES_KEPT: usize = 1 << 16;
@@ -46,10 +49,16 @@ impl Opened {
 #[pyfunction]
 #[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
 pub fn open(
-    py: Python<'_>, path: Option<std::path::PathBuf>, mode: &str, durability: &str, budget: Option<u64>, arena: &str,
+    py: Python<'_>,
+    path: Option<std::path::PathBuf>,
+    mode: &str,
+    durability: &str,
+    budget: Option<u64>,
+    arena: &str,
     busy_timeout: f64,
 ) -> Outcome<Opened> {
-    let wrong = |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
+    let wrong =
+        |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
     let options = Options {
         mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
         durability: survives(durability)?,
@@ -129,7 +138,11 @@ impl Bus {
     }
 
     /// A state given as an epoch, a snapshot or another branch.
-    fn state_of(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> Outcome<Arc<crate::fork::Own<mmsb::bus::state::State>>> {
+    fn state_of(
+        &self,
+        py: Python<'_>,
+        given: &Bound<'_, PyAny>,
+    ) -> Outcome<Arc<crate::fork::Own<mmsb::bus::state::State>>> {
         if let Ok(snapshot) = given.cast::<Snapshot>() {
             return snapshot.get().state();
         }
@@ -229,7 +242,9 @@ impl Bus {
     fn __iter__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
         let found = match current(py, &self.handle)? {
             Some(tx) => {
-                let names = tx.get().with(|tx| tx.ids().into_iter().map(|id| Ok(tx.info(id)?.name)).collect::<Result<Vec<_>, Error>>())?;
+                let names = tx.get().with(|tx| {
+                    tx.ids().into_iter().map(|id| Ok(tx.info(id)?.name)).collect::<Result<Vec<_>, Error>>()
+                })?;
                 pyo3::types::PyList::new(py, names)?
             }
             None => names(py, &self.handle.bus()?.state()?)?,
@@ -239,11 +254,17 @@ impl Bus {
 
     /// Makes a page of zeros. `columns` are (name, dtype, inner shape).
     fn _create<'py>(
-        &self, py: Python<'py>, name: &str, kind: &str, columns: Vec<(String, Bound<'py, PyAny>, Vec<u64>)>, rows: u64,
+        &self,
+        py: Python<'py>,
+        name: &str,
+        kind: &str,
+        columns: Vec<(String, Bound<'py, PyAny>, Vec<u64>)>,
+        rows: u64,
         op: Option<&str>,
     ) -> Outcome<Bound<'py, Page>> {
         let bus = self.handle.bus()?;
-        let op: Option<OperatorId> = op.map(|op| bus.operators().named(op).map(|found| found.id())).transpose()?;
+        let op: Option<OperatorId> =
+            op.map(|op| bus.operators().named(op).map(|found| found.id())).transpose()?;
         let kind = match kind {
             "table" => Kind::Table,
             "raw" => Kind::Raw,
@@ -302,7 +323,11 @@ impl Bus {
 
     #[pyo3(signature = (source, intent, isolation, durability))]
     fn _transaction(
-        &self, source: Option<String>, intent: Option<String>, isolation: &str, durability: Option<&str>,
+        &self,
+        source: Option<String>,
+        intent: Option<String>,
+        isolation: &str,
+        durability: Option<&str>,
     ) -> Outcome<Transaction> {
         Transaction::new(&self.handle, source, intent, isolation, durability)
     }
@@ -323,11 +348,11 @@ impl Bus {
     }
 
     /// Name, epoch, and where it comes from of every branch.
-    fn _branches(&self) -> Outcome<Vec<(String, u64, Option<(String, u64)>)>> {
+    fn _branches(&self) -> Outcome<Vec<Described>> {
         let branches = self.handle.bus()?.branches()?;
-        let plain = branches.into_iter().map(|branch| {
-            (branch.name, branch.epoch.0, branch.origin.map(|(name, epoch)| (name, epoch.0)))
-        });
+        let plain = branches
+            .into_iter()
+            .map(|branch| (branch.name, branch.epoch.0, branch.origin.map(|(name, epoch)| (name, epoch.0))));
         Ok(plain.collect())
     }
 
@@ -338,14 +363,21 @@ impl Bus {
 
     #[pyo3(signature = (other, on_conflict, source, intent))]
     fn _merge(
-        &self, py: Python<'_>, other: &Bus, on_conflict: &str, source: Option<String>, intent: Option<String>,
+        &self,
+        py: Python<'_>,
+        other: &Bus,
+        on_conflict: &str,
+        source: Option<String>,
+        intent: Option<String>,
     ) -> Outcome<Option<u64>> {
         let policy = match on_conflict {
             "raise" => OnConflict::Raise,
             "ours" => OnConflict::Ours,
             "theirs" => OnConflict::Theirs,
             other => {
-                return Err(Fault::invalid(format!("on_conflict {other:?}: 'raise', 'ours' and 'theirs' are possible")));
+                return Err(Fault::invalid(format!(
+                    "on_conflict {other:?}: 'raise', 'ours' and 'theirs' are possible"
+                )));
             }
         };
         let (other, note) = (other.handle.bus()?, note(source, intent));
@@ -355,7 +387,11 @@ impl Bus {
 
     #[pyo3(signature = (to, source, intent))]
     fn _revert(
-        &self, py: Python<'_>, to: &Bound<'_, PyAny>, source: Option<String>, intent: Option<String>,
+        &self,
+        py: Python<'_>,
+        to: &Bound<'_, PyAny>,
+        source: Option<String>,
+        intent: Option<String>,
     ) -> Outcome<Option<u64>> {
         let (to, note) = (epoch_of(to)?, note(source, intent));
         let committed = self.handle.long(py, |bus| bus.revert(to, &note))?;
@@ -364,7 +400,10 @@ impl Bus {
 
     #[pyo3(signature = (before, after))]
     fn _diff(
-        &self, py: Python<'_>, before: &Bound<'_, PyAny>, after: &Bound<'_, PyAny>,
+        &self,
+        py: Python<'_>,
+        before: &Bound<'_, PyAny>,
+        after: &Bound<'_, PyAny>,
     ) -> Outcome<Vec<Change>> {
         let (before, after) = (self.state_of(py, before)?, self.state_of(py, after)?);
         let found = self.handle.long(py, |bus| bus.diff(before.get(), after.get()))?;
@@ -373,7 +412,11 @@ impl Bus {
 
     #[pyo3(signature = (page, source, since, until))]
     fn _log(
-        &self, py: Python<'_>, page: Option<&Bound<'_, PyAny>>, source: Option<String>, since: Option<u64>,
+        &self,
+        py: Python<'_>,
+        page: Option<&Bound<'_, PyAny>>,
+        source: Option<String>,
+        since: Option<u64>,
         until: Option<u64>,
     ) -> Outcome<Log> {
         let page = page.map(|page| self.id_of(py, page)).transpose()?;
@@ -416,7 +459,9 @@ impl Bus {
                 let (epoch, pages) = (state.epoch().0, plural(state.len(), "page"));
                 let access = if bus.is_read_only() { ", read only" } else { "" };
                 let (branch, survives) = (bus.branch_name(), bus.durability().as_str());
-                format!("<Bus {place} branch {branch} at epoch {epoch}, {pages}, durability {survives}{access}>")
+                format!(
+                    "<Bus {place} branch {branch} at epoch {epoch}, {pages}, durability {survives}{access}>"
+                )
             }
             Err(_) => format!("<Bus {place} closed>"),
         }

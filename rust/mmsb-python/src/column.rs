@@ -75,19 +75,31 @@ impl Column {
     ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
     ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
     #[pyo3(signature = (values, rows=None, op=None))]
-    fn merge(&self, values: &Bound<'_, PyAny>, rows: Option<&Bound<'_, PyAny>>, op: Option<&str>) -> Outcome<()> {
+    fn merge(
+        &self,
+        values: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        op: Option<&str>,
+    ) -> Outcome<()> {
         merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op)
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
     fn __array__<'py>(
-        &self, py: Python<'py>, dtype: Option<&Bound<'py, PyAny>>, copy: Option<bool>,
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
     ) -> Outcome<Bound<'py, PyAny>> {
         exchange::array(self.sheet.array(py, self.at)?, dtype, copy)
     }
 
     #[pyo3(signature = (**options))]
-    fn __dlpack__<'py>(&self, py: Python<'py>, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> Outcome<Bound<'py, PyAny>> {
         exchange::dlpack(self.sheet.array(py, self.at)?, options)
     }
 
@@ -99,7 +111,12 @@ impl Column {
         let column = &self.sheet.schema.columns()[self.at];
         let rows = self.sheet.rows(py).map_or_else(|_| "?".into(), |rows| rows.to_string());
         let inner: String = column.inner().iter().map(|size| format!(", {size}")).collect();
-        format!("<Column '{}' of page '{}' {}[{rows}{inner}]>", column.name(), self.sheet.name, column.dtype())
+        format!(
+            "<Column '{}' of page '{}' {}[{rows}{inner}]>",
+            column.name(),
+            self.sheet.name,
+            column.dtype()
+        )
     }
 }
 
@@ -111,14 +128,20 @@ pub fn shape(py: Python<'_>, sheet: &Sheet, column: usize) -> Outcome<Py<PyAny>>
 
 /// Merges values into cells of columns, as one delta.
 pub fn merge<'py>(
-    py: Python<'py>, sheet: &Sheet, columns: &[(usize, Bound<'py, PyAny>)], rows: Option<&Bound<'py, PyAny>>,
+    py: Python<'py>,
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'py, PyAny>)],
+    rows: Option<&Bound<'py, PyAny>>,
     op: Option<&str>,
 ) -> Outcome<()> {
     let handle = sheet.live()?;
     let op = match op {
         Some(name) => handle.bus()?.operators().named(name)?.id(),
         None => sheet.schema.operator().ok_or_else(|| {
-            Fault::invalid(format!("page '{}' has no operator of its own: say which, as in op='add'", sheet.name))
+            Fault::invalid(format!(
+                "page '{}' has no operator of its own: say which, as in op='add'",
+                sheet.name
+            ))
         })?,
     };
     write(py, sheet, columns, rows, op)
@@ -126,7 +149,10 @@ pub fn merge<'py>(
 
 /// Writes values into cells of columns, as one delta.
 pub fn write<'py>(
-    py: Python<'py>, sheet: &Sheet, columns: &[(usize, Bound<'py, PyAny>)], rows: Option<&Bound<'py, PyAny>>,
+    py: Python<'py>,
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'py, PyAny>)],
+    rows: Option<&Bound<'py, PyAny>>,
     op: OperatorId,
 ) -> Outcome<()> {
     sheet.live()?;

@@ -27,7 +27,12 @@ pub struct Change {
 }
 
 impl Change {
-    pub fn new(py: Python<'_>, diff: PageDiff, before: &Arc<Own<State>>, after: &Arc<Own<State>>) -> Outcome<Self> {
+    pub fn new(
+        py: Python<'_>,
+        diff: PageDiff,
+        before: &Arc<Own<State>>,
+        after: &Arc<Own<State>>,
+    ) -> Outcome<Self> {
         let with = if diff.fate == Fate::Dropped { before } else { after };
         let schema = py.detach(|| with.get().schema(diff.page))?;
         Ok(Change { diff, before: Arc::clone(before), after: Arc::clone(after), schema })
@@ -37,7 +42,12 @@ impl Change {
         part.runs.iter().flat_map(|&(first, n)| first..first + n).collect()
     }
 
-    fn values<'py>(&self, py: Python<'py>, state: &Own<State>, absent: Fate) -> Outcome<Option<Bound<'py, PyAny>>> {
+    fn values<'py>(
+        &self,
+        py: Python<'py>,
+        state: &Own<State>,
+        absent: Fate,
+    ) -> Outcome<Option<Bound<'py, PyAny>>> {
         if self.diff.fate == absent {
             return Ok(None);
         }
@@ -150,7 +160,16 @@ impl Change {
 
     fn __repr__(&self) -> String {
         let (before, after) = self.diff.rows;
-        let resized = if before != after && self.diff.fate == Fate::Changed { format!(", {before} to {after} rows") } else { String::new() };
-        format!("<Change of page '{}': {}, {}{resized}>", self.diff.name, self.kind(), plural(self.count(), "cell"))
+        let resized = if before != after && self.diff.fate == Fate::Changed {
+            format!(", {before} to {after} rows")
+        } else {
+            String::new()
+        };
+        format!(
+            "<Change of page '{}': {}, {}{resized}>",
+            self.diff.name,
+            self.kind(),
+            plural(self.count(), "cell")
+        )
     }
 }

@@ -58,7 +58,9 @@ impl From<Fault> for PyErr {
     fn from(fault: Fault) -> Self {
         Python::attach(|py| match fault {
             Fault::Core(error) => core_error(py, &error).unwrap_or_else(|failed| failed),
-            Fault::Face(code, message) => coded(py, code, &message).map_or_else(|failed| failed, PyErr::from_value),
+            Fault::Face(code, message) => {
+                coded(py, code, &message).map_or_else(|failed| failed, PyErr::from_value)
+            }
             Fault::Python(error) => error,
         })
     }

@@ -9,7 +9,9 @@ use crate::error::{Fault, Outcome};
 
 /// numpy's `__array__`: no copy unless one is asked for or the dtype needs it.
 pub fn array<'py>(
-    latest: Bound<'py, PyAny>, dtype: Option<&Bound<'py, PyAny>>, copy: Option<bool>,
+    latest: Bound<'py, PyAny>,
+    dtype: Option<&Bound<'py, PyAny>>,
+    copy: Option<bool>,
 ) -> Outcome<Bound<'py, PyAny>> {
     let py = latest.py();
     let other = match dtype.filter(|dtype| !dtype.is_none()) {
@@ -31,7 +33,10 @@ pub fn array<'py>(
 }
 
 /// DLPack: without a copy and marked read-only for consumers that know of it (1.0 and later), else a copy.
-pub fn dlpack<'py>(latest: Bound<'py, PyAny>, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
+pub fn dlpack<'py>(
+    latest: Bound<'py, PyAny>,
+    options: Option<&Bound<'py, PyDict>>,
+) -> Outcome<Bound<'py, PyAny>> {
     let py = latest.py();
     let empty = PyDict::new(py);
     let options = options.unwrap_or(&empty);
@@ -40,7 +45,8 @@ pub fn dlpack<'py>(latest: Bound<'py, PyAny>, options: Option<&Bound<'py, PyDict
         Some(version) => version.get_item(0)?.extract::<u32>()? >= 1,
         None => false,
     };
-    let copy = options.get_item("copy")?.filter(|copy| !copy.is_none()).map(|copy| copy.is_truthy()).transpose()?;
+    let copy =
+        options.get_item("copy")?.filter(|copy| !copy.is_none()).map(|copy| copy.is_truthy()).transpose()?;
     match (knows, copy) {
         (true, _) => Ok(latest.call_method(intern!(py, "__dlpack__"), (), Some(options))?),
         (false, Some(false)) => Err(Fault::Python(PyBufferError::new_err(

@@ -43,7 +43,11 @@ impl Handle {
     /// Calls the core; detached from the interpreter where it may take long: `bytes` to copy, somebody else committing,
     /// or a disk to wait for.
     pub fn call<T: Send>(
-        &self, py: Python<'_>, bytes: usize, note: &Note, work: impl FnOnce(&Bus) -> Result<T, mmsb::bus::error::Error> + Send,
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        note: &Note,
+        work: impl FnOnce(&Bus) -> Result<T, mmsb::bus::error::Error> + Send,
     ) -> Outcome<T> {
         let bus = self.bus()?;
         let survives = note.durability.unwrap_or(bus.durability());
@@ -55,7 +59,9 @@ impl Handle {
 
     /// Calls the core detached from the interpreter.
     pub fn long<T: Send>(
-        &self, py: Python<'_>, work: impl FnOnce(&Bus) -> Result<T, mmsb::bus::error::Error> + Send,
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Bus) -> Result<T, mmsb::bus::error::Error> + Send,
     ) -> Outcome<T> {
         let bus = self.bus()?;
         Ok(py.detach(|| work(bus))?)

@@ -96,7 +96,9 @@ fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<P
         return Err(Fault::index("an index can have only one Ellipsis (...)"));
     }
     if items.iter().any(|item| item.is_none()) {
-        return Err(Fault::index("None adds an axis, which cells of a page do not have: index the array itself"));
+        return Err(Fault::index(
+            "None adds an axis, which cells of a page do not have: index the array itself",
+        ));
     }
     let (axes, given) = (shape.axes(), items.len() - ellipses);
     if let Some(picked) = pick_mask(items, shape)? {
@@ -269,7 +271,8 @@ fn place(item: &Bound<'_, PyAny>, axis: usize, size: u64) -> Outcome<u64> {
 fn index_list(item: &Bound<'_, PyAny>, size: u64) -> Outcome<Option<(Vec<u64>, Vec<npy_intp>)>> {
     let py = item.py();
     let np = numpy(py);
-    let given = if item.is_instance_of::<PyUntypedArray>() { item.clone() } else { np.asarray(item)?.into_any() };
+    let given =
+        if item.is_instance_of::<PyUntypedArray>() { item.clone() } else { np.asarray(item)?.into_any() };
     let given = given.cast_into::<PyUntypedArray>().map_err(PyErr::from)?;
     match given.dtype().kind() {
         b'i' | b'u' => {}
@@ -347,7 +350,11 @@ pub fn pick_by_number(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Pi
              write with slices, or with indices along the first axis"
         )));
     }
-    let numbers = np.arange.bind(index.py()).call1((cells,))?.call_method1(intern!(index.py(), "reshape"), (shape.dims(),))?;
+    let numbers = np
+        .arange
+        .bind(index.py())
+        .call1((cells,))?
+        .call_method1(intern!(index.py(), "reshape"), (shape.dims(),))?;
     let picked = numbers.get_item(index).map_err(|error| as_index_error(index.py(), error))?;
     let picked = np.contiguous(&picked, &np.int64)?;
     let (words, _) = array::bytes(&picked).unwrap_or_default().as_chunks::<8>();

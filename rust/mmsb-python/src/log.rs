@@ -34,7 +34,11 @@ struct Cursor {
 
 impl Log {
     pub fn new(
-        handle: &Arc<Handle>, page: Option<PageId>, source: Option<String>, since: Option<Epoch>, until: Option<Epoch>,
+        handle: &Arc<Handle>,
+        page: Option<PageId>,
+        source: Option<String>,
+        since: Option<Epoch>,
+        until: Option<Epoch>,
     ) -> Outcome<Self> {
         // What is committed while somebody reads is not part of it, so that reading ends.
         let until = Some(until.unwrap_or(Epoch(u64::MAX)).min(handle.bus()?.epoch()?));
@@ -97,7 +101,8 @@ pub struct Entry {
 
 impl Entry {
     fn name(&self, page: PageId) -> String {
-        let found = self.handle.bus().ok().and_then(|bus| bus.state().ok()).and_then(|state| state.info(page).ok());
+        let found =
+            self.handle.bus().ok().and_then(|bus| bus.state().ok()).and_then(|state| state.info(page).ok());
         found.map_or_else(|| page.to_string(), |info| info.name)
     }
 
@@ -191,12 +196,17 @@ impl Entry {
                 Some(info) => touch
                     .columns
                     .iter()
-                    .map(|&at| info.schema.column(at).map_or_else(|_| at.to_string(), |column| column.name().into()))
+                    .map(|&at| {
+                        info.schema.column(at).map_or_else(|_| at.to_string(), |column| column.name().into())
+                    })
                     .collect(),
                 None => touch.columns.iter().map(u16::to_string).collect(),
             };
             let delta = PyDict::new(py);
-            delta.set_item(intern!(py, "page"), info.map_or_else(|| touch.page.to_string(), |info| info.name))?;
+            delta.set_item(
+                intern!(py, "page"),
+                info.map_or_else(|| touch.page.to_string(), |info| info.name),
+            )?;
             delta.set_item(intern!(py, "id"), touch.page.0)?;
             delta.set_item(intern!(py, "op"), Entry::what(touch))?;
             delta.set_item(intern!(py, "columns"), columns)?;

@@ -55,7 +55,9 @@ impl NumPy {
 
     /// The object as a C-contiguous array of a dtype, by whatever cast that takes.
     pub fn contiguous<'py>(
-        &self, object: &Bound<'py, PyAny>, descr: &Py<PyArrayDescr>,
+        &self,
+        object: &Bound<'py, PyAny>,
+        descr: &Py<PyArrayDescr>,
     ) -> PyResult<Bound<'py, PyUntypedArray>> {
         Ok(self.ascontiguousarray.bind(object.py()).call1((object, descr))?.cast_into()?)
     }

@@ -29,26 +29,39 @@ impl Page {
             return Ok(0);
         }
         let names: Vec<&str> = self.sheet.schema.columns().iter().map(|column| column.name()).collect();
-        Err(Fault::invalid(format!("page '{}' has columns: choose one of {}", self.sheet.name, names.join(", "))))
+        Err(Fault::invalid(format!(
+            "page '{}' has columns: choose one of {}",
+            self.sheet.name,
+            names.join(", ")
+        )))
     }
 
     fn fields<'py>(&self, given: &Bound<'py, PyAny>) -> Outcome<Vec<(usize, Bound<'py, PyAny>)>> {
         if let Ok(dict) = given.cast::<PyDict>() {
-            return dict.iter().map(|(name, value)| Ok((self.sheet.column(&name.extract::<String>()?)?, value))).collect();
+            return dict
+                .iter()
+                .map(|(name, value)| Ok((self.sheet.column(&name.extract::<String>()?)?, value)))
+                .collect();
         }
         if self.sheet.is_single() {
             return Ok(vec![(0, given.clone())]);
         }
         // Rows of a structured dtype, or a mapping of any kind.
         let dtype = given.getattr(intern!(given.py(), "dtype")).ok();
-        let names = dtype.and_then(|dtype| dtype.getattr(intern!(given.py(), "names")).ok()).filter(|names| !names.is_none());
+        let names = dtype
+            .and_then(|dtype| dtype.getattr(intern!(given.py(), "names")).ok())
+            .filter(|names| !names.is_none());
         match names {
             Some(names) => {
                 let names: Vec<String> = names.extract()?;
                 names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
             }
             None if given.hasattr(intern!(given.py(), "keys"))? => {
-                let names: Vec<String> = given.call_method0(intern!(given.py(), "keys"))?.try_iter()?.map(|name| name?.extract()).collect::<PyResult<_>>()?;
+                let names: Vec<String> = given
+                    .call_method0(intern!(given.py(), "keys"))?
+                    .try_iter()?
+                    .map(|name| name?.extract())
+                    .collect::<PyResult<_>>()?;
                 names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
             }
             None => Err(Fault::dtype(format!(
@@ -74,7 +87,8 @@ impl Page {
         let row_axes = first_array.ndim().checked_sub(inner).ok_or_else(|| {
             Fault::index(format!("page '{}': rows of a table are indexed along one axis", self.sheet.name))
         })?;
-        let dims: Vec<numpy::npyffi::npy_intp> = first_array.shape()[..row_axes].iter().map(|&size| size as _).collect();
+        let dims: Vec<numpy::npyffi::npy_intp> =
+            first_array.shape()[..row_axes].iter().map(|&size| size as _).collect();
         let out = self.sheet.record(py, &dims)?;
         let columns = self.sheet.schema.columns();
         out.set_item(columns[0].name(), first)?;
@@ -152,6 +166,12 @@ impl Page {
         }
     }
 
+    /// Where its memory is: `cpu`.
+    #[getter]
+    fn location(&self) -> &'static str {
+        "cpu"
+    }
+
     /// The operator that `merge` uses by default.
     #[getter]
     fn op(&self) -> Outcome<Option<String>> {
@@ -212,7 +232,9 @@ impl Page {
         match self.column_of(index)? {
             // `book["qty"] += 1` and `book["qty"] = values` mean all rows.
             Some(at) => match value.cast::<Column>() {
-                Ok(column) if Arc::ptr_eq(&column.get().sheet, &self.sheet) && column.get().at == at => Ok(()),
+                Ok(column) if Arc::ptr_eq(&column.get().sheet, &self.sheet) && column.get().at == at => {
+                    Ok(())
+                }
                 _ => self.sheet.set(py, at, &pyo3::types::PyEllipsis::get(py).to_owned().into_any(), value),
             },
             None if self.sheet.is_single() => self.sheet.set(py, 0, index, value),
@@ -231,7 +253,12 @@ impl Page {
     ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
     ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
     #[pyo3(signature = (values, rows=None, op=None))]
-    fn merge(&self, values: &Bound<'_, PyAny>, rows: Option<&Bound<'_, PyAny>>, op: Option<&str>) -> Outcome<()> {
+    fn merge(
+        &self,
+        values: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        op: Option<&str>,
+    ) -> Outcome<()> {
         column::merge(values.py(), &self.sheet, &self.fields(values)?, rows, op)
     }
 
@@ -264,20 +291,30 @@ impl Page {
 
     #[pyo3(signature = (dtype=None, copy=None))]
     fn __array__<'py>(
-        &self, py: Python<'py>, dtype: Option<&Bound<'py, PyAny>>, copy: Option<bool>,
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
     ) -> Outcome<Bound<'py, PyAny>> {
         if self.sheet.is_single() {
             return exchange::array(self.sheet.array(py, 0)?, dtype, copy);
         }
         if copy == Some(false) {
-            return Err(Fault::invalid(format!("rows of table '{}' take a copy, and copy=False was asked for", self.sheet.name)));
+            return Err(Fault::invalid(format!(
+                "rows of table '{}' take a copy, and copy=False was asked for",
+                self.sheet.name
+            )));
         }
         let all = self.rows_of(py, &pyo3::types::PyEllipsis::get(py).to_owned().into_any())?;
         exchange::array(all, dtype, None)
     }
 
     #[pyo3(signature = (**options))]
-    fn __dlpack__<'py>(&self, py: Python<'py>, options: Option<&Bound<'py, PyDict>>) -> Outcome<Bound<'py, PyAny>> {
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> Outcome<Bound<'py, PyAny>> {
         exchange::dlpack(self.sheet.array(py, self.single()?)?, options)
     }
 

@@ -176,7 +176,13 @@ impl Sheet {
     }
 
     /// Looks whether the page changed, and shows it anew if it did.
-    fn refresh<'py>(&self, py: Python<'py>, state: &State, seq: u64, column: usize) -> Outcome<Bound<'py, PyAny>> {
+    fn refresh<'py>(
+        &self,
+        py: Python<'py>,
+        state: &State,
+        seq: u64,
+        column: usize,
+    ) -> Outcome<Bound<'py, PyAny>> {
         let (version, rows) = state.version(self.id)?;
         let old = {
             let mut latest = lock(&self.latest[column]);
@@ -193,11 +199,9 @@ impl Sheet {
         let array = shown.bind(py);
         let replaced = {
             let mut latest = lock(&self.latest[column]);
-            if latest.version == version {
-                if let Some(first) = &latest.shown {
-                    // Another thread was faster.
-                    return Ok(first.bind(py));
-                }
+            if let (true, Some(first)) = (latest.version == version, &latest.shown) {
+                // Another thread was faster.
+                return Ok(first.bind(py));
             }
             std::mem::replace(&mut *latest, Latest { seq, version, shown: Some(shown) })
         };
@@ -213,7 +217,12 @@ impl Sheet {
     }
 
     fn view(
-        &self, py: Python<'_>, state: &State, column: usize, rows: u64, reuse: Option<View>,
+        &self,
+        py: Python<'_>,
+        state: &State,
+        column: usize,
+        rows: u64,
+        reuse: Option<View>,
     ) -> Outcome<View> {
         let bytes = rows * self.schema.columns()[column].row_bytes();
         if bytes < LONG as u64 && state.is_live() {
@@ -240,13 +249,19 @@ impl Sheet {
     }
 
     /// A fresh copy of the cells an index picks.
-    pub fn get<'py>(&self, py: Python<'py>, column: usize, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
+    pub fn get<'py>(
+        &self,
+        py: Python<'py>,
+        column: usize,
+        index: &Bound<'py, PyAny>,
+    ) -> Outcome<Bound<'py, PyAny>> {
         let rows = self.rows(py)?;
         match pick(index, &self.shape(column, rows)).map_err(|fault| self.at(column, fault))? {
             Some(picked) => self.read(py, column, &picked),
             None => {
                 let all = self.array(py, column)?;
-                let found = all.get_item(index).map_err(|error| self.at(column, as_index_error(py, error)))?;
+                let found =
+                    all.get_item(index).map_err(|error| self.at(column, as_index_error(py, error)))?;
                 Ok(found.call_method0(pyo3::intern!(py, "copy"))?)
             }
         }
@@ -301,7 +316,12 @@ impl Sheet {
     }
 
     /// A value as cells of a column.
-    pub fn encode<'py>(&self, value: &Bound<'py, PyAny>, picked: &Picked, column: usize) -> Outcome<Value<'py>> {
+    pub fn encode<'py>(
+        &self,
+        value: &Bound<'py, PyAny>,
+        picked: &Picked,
+        column: usize,
+    ) -> Outcome<Value<'py>> {
         let descr = self.descr(value.py(), column);
         let dtype = self.schema.columns()[column].dtype();
         value::encode(value, picked, &Target { dtype, descr: &descr, name: &|| self.named(column) })
@@ -309,7 +329,11 @@ impl Sheet {
 
     /// Writes a value into the cells an index picks, as one delta.
     pub fn set<'py>(
-        &self, py: Python<'py>, column: usize, index: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>,
+        &self,
+        py: Python<'py>,
+        column: usize,
+        index: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
     ) -> Outcome<()> {
         self.live()?;
         let rows = self.rows(py)?;
@@ -330,7 +354,8 @@ impl Sheet {
             return tx.get().with(|tx| tx.update(self.id, column, bytes));
         }
         let note = Note::default();
-        let committed = handle.call(py, bytes.len(), &note, |bus| bus.update(self.id, column, bytes, &note))?;
+        let committed =
+            handle.call(py, bytes.len(), &note, |bus| bus.update(self.id, column, bytes, &note))?;
         self.saw(committed.seq.0);
         Ok(())
     }
@@ -358,16 +383,25 @@ impl Sheet {
     }
 
     /// An empty array of a structured dtype with a field for each column.
-    pub fn record<'py>(&self, py: Python<'py>, dims: &[numpy::npyffi::npy_intp]) -> PyResult<Bound<'py, PyAny>> {
+    pub fn record<'py>(
+        &self,
+        py: Python<'py>,
+        dims: &[numpy::npyffi::npy_intp],
+    ) -> PyResult<Bound<'py, PyAny>> {
         numpy(py).empty.bind(py).call1((dims.to_vec(), self.record_dtype(py)?))
     }
 
     /// The structured dtype of its rows.
     pub fn record_dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let fields = self.schema.columns().iter().enumerate().map(|(i, column)| {
-            (column.name(), self.descr(py, i), pyo3::types::PyTuple::new(py, column.inner()).map(|inner| inner.unbind()))
+            (
+                column.name(),
+                self.descr(py, i),
+                pyo3::types::PyTuple::new(py, column.inner()).map(|inner| inner.unbind()),
+            )
         });
-        let fields = fields.map(|(name, descr, inner)| Ok((name, descr, inner?))).collect::<PyResult<Vec<_>>>()?;
+        let fields =
+            fields.map(|(name, descr, inner)| Ok((name, descr, inner?))).collect::<PyResult<Vec<_>>>()?;
         Ok(PyArrayDescr::new(py, fields)?.into_any())
     }
 }

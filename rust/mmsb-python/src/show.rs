@@ -27,9 +27,8 @@ pub fn plural(count: u64, noun: &str) -> String {
 
 /// An operator of which only the number is at hand.
 pub fn operator(id: OperatorId) -> String {
-    mmsb::algebra::operator::Builtin::from_id(id).map_or_else(|| id.to_string(), |found| {
-        mmsb::page::operator::Merge::name(&found).to_owned()
-    })
+    mmsb::algebra::operator::Builtin::from_id(id)
+        .map_or_else(|| id.to_string(), |found| mmsb::page::operator::Merge::name(&found).to_owned())
 }
 
 /// What a page is made of: `float32[1000, 3]`.
@@ -64,10 +63,17 @@ pub fn escape(text: &str) -> String {
 
 /// A page as a small table of its columns.
 pub fn page_html(py: Python<'_>, sheet: &Sheet) -> String {
-    let mut html = format!("<p><code>{}</code></p><table><tr><th>column</th><th>dtype</th><th>inner shape</th><th>a row</th></tr>", escape(&page(py, sheet)));
+    let mut html = format!(
+        "<p><code>{}</code></p><table><tr><th>column</th><th>dtype</th><th>inner shape</th><th>a row</th></tr>",
+        escape(&page(py, sheet))
+    );
     for column in sheet.schema.columns() {
         let (name, dtype) = (escape(column.name()), column.dtype());
-        html += &format!("<tr><td>{name}</td><td>{dtype}</td><td>{:?}</td><td>{} B</td></tr>", column.inner(), column.row_bytes());
+        html += &format!(
+            "<tr><td>{name}</td><td>{dtype}</td><td>{:?}</td><td>{} B</td></tr>",
+            column.inner(),
+            column.row_bytes()
+        );
     }
     html += "</table>";
     if let Source::Fixed(_) = sheet.source {

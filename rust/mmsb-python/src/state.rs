@@ -38,7 +38,9 @@ impl Snapshot {
                 "the state was taken before a fork: open the bus again in the child process".into(),
             )),
             Some(state) => Ok(Arc::clone(state)),
-            None => Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch))),
+            None => {
+                Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
+            }
         }
     }
 
@@ -49,7 +51,10 @@ impl Snapshot {
                 state.find(name).ok_or_else(|| Fault::Core(Error::NoPageNamed(name.into())))
             }
             Err(_) if key.is_instance_of::<PyInt>() => Ok(PageId(key.extract()?)),
-            Err(_) => Err(Fault::dtype(format!("a page is named by a string or an id, not {}", key.get_type().name()?))),
+            Err(_) => Err(Fault::dtype(format!(
+                "a page is named by a string or an id, not {}",
+                key.get_type().name()?
+            ))),
         }
     }
 }
@@ -128,7 +133,12 @@ impl Snapshot {
         match self.state() {
             Ok(state) => {
                 let state = state.get();
-                format!("<Snapshot of branch {} at epoch {}, {}>", state.branch(), self.epoch, plural(state.len(), "page"))
+                format!(
+                    "<Snapshot of branch {} at epoch {}, {}>",
+                    state.branch(),
+                    self.epoch,
+                    plural(state.len(), "page")
+                )
             }
             Err(_) => format!("<Snapshot of epoch {}, let go>", self.epoch),
         }

@@ -9,8 +9,8 @@ use std::thread::{self, ThreadId};
 
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::options::Note;
-use mmsb::page::log::Durability;
 use mmsb::bus::transaction::{Isolation, Transaction as CoreTransaction};
+use mmsb::page::log::Durability;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -27,7 +27,9 @@ fn variable(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
     INNERMOST.get_or_try_init(py, || {
         let class = py.import("contextvars")?.getattr("ContextVar")?;
         let none = [("default", py.None())];
-        Ok(class.call(("mmsb_transaction",), Some(&pyo3::types::IntoPyDict::into_py_dict(none, py)?))?.unbind())
+        Ok(class
+            .call(("mmsb_transaction",), Some(&pyo3::types::IntoPyDict::into_py_dict(none, py)?))?
+            .unbind())
     })
 }
 
@@ -40,7 +42,8 @@ fn task(py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
             let modules = py.import("sys")?.getattr("modules")?;
             let Ok(asyncio) = modules.get_item("asyncio.tasks") else { return Ok(None) };
             let events = modules.get_item("asyncio.events")?;
-            let found = (events.getattr("_get_running_loop")?.unbind(), asyncio.getattr("current_task")?.unbind());
+            let found =
+                (events.getattr("_get_running_loop")?.unbind(), asyncio.getattr("current_task")?.unbind());
             ASYNCIO.get_or_init(py, || found)
         }
     };
@@ -69,7 +72,8 @@ fn find<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Tran
             tx.check_owner(py)?;
             return Ok(Some(found));
         }
-        let outer = tx.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
+        let outer =
+            tx.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
         match outer {
             Some(outer) => next = outer.into_bound(py).into_any(),
             None => return Ok(None),
@@ -110,13 +114,19 @@ fn wrong(message: &'static str) -> Fault {
 
 impl Transaction {
     pub fn new(
-        handle: &Arc<Handle>, source: Option<String>, intent: Option<String>, isolation: &str, durability: Option<&str>,
+        handle: &Arc<Handle>,
+        source: Option<String>,
+        intent: Option<String>,
+        isolation: &str,
+        durability: Option<&str>,
     ) -> Outcome<Self> {
         let isolation = match isolation {
             "snapshot" => Isolation::Snapshot,
             "serializable" => Isolation::Serializable,
             other => {
-                return Err(Fault::invalid(format!("isolation {other:?}: 'snapshot' and 'serializable' are possible")));
+                return Err(Fault::invalid(format!(
+                    "isolation {other:?}: 'snapshot' and 'serializable' are possible"
+                )));
             }
         };
         Ok(Transaction {
@@ -154,7 +164,11 @@ impl Transaction {
             (Some(now), Some(then)) => now.is(&then),
             _ => false,
         };
-        if same { Ok(()) } else { Err(wrong("the transaction was entered by another asyncio task: begin one of your own")) }
+        if same {
+            Ok(())
+        } else {
+            Err(wrong("the transaction was entered by another asyncio task: begin one of your own"))
+        }
     }
 
     /// Reads or writes in it.
@@ -175,7 +189,11 @@ impl Transaction {
         let base = core.base_epoch().0;
         if failed || self.doomed.load(Ordering::Relaxed) {
             drop(core);
-            return if failed { Ok(()) } else { Err(wrong("a transaction nested in this one failed: nothing was committed")) };
+            return if failed {
+                Ok(())
+            } else {
+                Err(wrong("a transaction nested in this one failed: nothing was committed"))
+            };
         }
         let committed = self.handle.call(py, core.bytes(), &self.note, |_| core.commit())?;
         self.changed.store(committed.is_some(), Ordering::Relaxed);
@@ -187,7 +205,10 @@ impl Transaction {
 /// A durability by its name.
 pub fn survives(name: &str) -> Outcome<Durability> {
     Durability::from_name(name).ok_or_else(|| {
-        Fault::Face(Code::InvalidArgument, format!("durability {name:?}: 'memory', 'process' and 'disk' are possible"))
+        Fault::Face(
+            Code::InvalidArgument,
+            format!("durability {name:?}: 'memory', 'process' and 'disk' are possible"),
+        )
     })
 }
 
@@ -221,10 +242,15 @@ impl Transaction {
     }
 
     fn __exit__(
-        &self, py: Python<'_>, kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>,
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
     ) -> Outcome<bool> {
         let failed = !kind.is_none();
-        let joined = self.entry().as_ref().and_then(|entry| entry.joined.as_ref().map(|joined| joined.clone_ref(py)));
+        let joined =
+            self.entry().as_ref().and_then(|entry| entry.joined.as_ref().map(|joined| joined.clone_ref(py)));
         if let Some(joined) = joined {
             if failed {
                 joined.get().doomed.store(true, Ordering::Relaxed);
@@ -233,7 +259,8 @@ impl Transaction {
         }
         if self.open.swap(false, Ordering::Relaxed) {
             OPEN.fetch_sub(1, Ordering::Relaxed);
-            let outer = self.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
+            let outer =
+                self.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
             variable(py)?.bind(py).call_method1(intern!(py, "set"), (outer,))?;
         }
         self.finish(py, failed)?;
@@ -265,7 +292,9 @@ impl Transaction {
         let bus = self.handle.for_show();
         let state = match (self.is_open(), self.epoch.get(), self.entered.load(Ordering::Relaxed)) {
             (true, ..) => "open".to_owned(),
-            (false, Some(epoch), _) if self.changed.load(Ordering::Relaxed) => format!("committed as epoch {epoch}"),
+            (false, Some(epoch), _) if self.changed.load(Ordering::Relaxed) => {
+                format!("committed as epoch {epoch}")
+            }
             (false, Some(epoch), _) => format!("nothing to commit at epoch {epoch}"),
             (false, None, true) => "not committed".to_owned(),
             (false, None, false) => "not begun".to_owned(),

@@ -65,11 +65,15 @@ pub struct Target<'a, 'py> {
 }
 
 /// A value as the cells that were picked.
-pub fn encode<'py>(value: &Bound<'py, PyAny>, picked: &Picked, target: &Target<'_, 'py>) -> Outcome<Value<'py>> {
-    if let Some(cell) = plain(value, target)? {
-        if picked.cells() > 0 {
-            return Ok(cell);
-        }
+pub fn encode<'py>(
+    value: &Bound<'py, PyAny>,
+    picked: &Picked,
+    target: &Target<'_, 'py>,
+) -> Outcome<Value<'py>> {
+    if let Some(cell) = plain(value, target)?
+        && picked.cells() > 0
+    {
+        return Ok(cell);
     }
     if let Ok(array) = value.cast::<PyUntypedArray>() {
         let same = array.dtype().is_equiv_to(target.descr) && array.is_c_contiguous();
@@ -117,7 +121,8 @@ fn integer<'py>(given: i128, shown: &Bound<'py, PyAny>, target: &Target<'_, 'py>
 }
 
 fn past_range(shown: &Bound<'_, PyAny>, target: &Target<'_, '_>) -> Fault {
-    let range = integer_range(target.dtype).map_or_else(String::new, |(least, most)| format!(" ({least} to {most})"));
+    let range =
+        integer_range(target.dtype).map_or_else(String::new, |(least, most)| format!(" ({least} to {most})"));
     let message = format!("{}: {shown} does not fit {}{range}", (target.name)(), target.dtype);
     Fault::Face(Code::ValueRange, message)
 }
@@ -144,7 +149,12 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
         (dtype, b'O') if !meant && integer_range(dtype).is_some() => {
             return Err(match cells.call_method1(intern!(py, "astype"), (target.descr,)) {
                 Err(error) if error.is_instance_of::<PyOverflowError>(py) => past_range(value, target),
-                _ => Fault::dtype(format!("{}: {} cannot go where {} does", (target.name)(), kind_of(value), target.dtype)),
+                _ => Fault::dtype(format!(
+                    "{}: {} cannot go where {} does",
+                    (target.name)(),
+                    kind_of(value),
+                    target.dtype
+                )),
             });
         }
         (dtype, b'f') if integer_range(dtype).is_some() => {
@@ -153,7 +163,8 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
         }
         _ if same_kind => {}
         _ => {
-            let message = format!("{}: {from} cannot be cast to {} (same_kind)", (target.name)(), target.dtype);
+            let message =
+                format!("{}: {from} cannot be cast to {} (same_kind)", (target.name)(), target.dtype);
             return Err(Fault::dtype(message));
         }
     }
@@ -179,11 +190,17 @@ fn check_range(cells: &Bound<'_, PyUntypedArray>, target: &Target<'_, '_>) -> Ou
 
 /// Byte strings must fit: cutting them would lose what nobody asked to lose.
 fn cast_bytes<'py>(
-    cells: &Bound<'py, PyUntypedArray>, length: u16, target: &Target<'_, 'py>,
+    cells: &Bound<'py, PyUntypedArray>,
+    length: u16,
+    target: &Target<'_, 'py>,
 ) -> Outcome<Bound<'py, PyUntypedArray>> {
     let py = cells.py();
     let bytes = cells.call_method1(intern!(py, "astype"), ("S",)).map_err(|_| {
-        Fault::dtype(format!("{}: characters beyond ASCII cannot go where {} does", (target.name)(), target.dtype))
+        Fault::dtype(format!(
+            "{}: characters beyond ASCII cannot go where {} does",
+            (target.name)(),
+            target.dtype
+        ))
     })?;
     let bytes: Bound<'py, PyUntypedArray> = bytes.cast_into().map_err(PyErr::from)?;
     if bytes.dtype().itemsize() > usize::from(length) {
@@ -191,7 +208,8 @@ fn cast_bytes<'py>(
         let lengths = py.import("numpy")?.getattr("strings")?.call_method1("str_len", (&bytes,))?;
         let most: usize = if bytes.len() == 0 { 0 } else { lengths.call_method0("max")?.extract()? };
         if most > usize::from(length) {
-            let message = format!("{}: a string of {most} bytes does not fit {}", (target.name)(), target.dtype);
+            let message =
+                format!("{}: a string of {most} bytes does not fit {}", (target.name)(), target.dtype);
             return Err(Fault::Face(Code::ValueRange, message));
         }
     }
@@ -207,7 +225,9 @@ fn as_value_error(error: PyErr, py: Python<'_>, target: &Target<'_, '_>) -> Faul
 
 /// Spreads an array over the cells that were picked.
 fn broadcast<'py>(
-    mut cells: Bound<'py, PyUntypedArray>, picked: &Picked, target: &Target<'_, 'py>,
+    mut cells: Bound<'py, PyUntypedArray>,
+    picked: &Picked,
+    target: &Target<'_, 'py>,
 ) -> Outcome<Value<'py>> {
     let py = cells.py();
     let np = numpy(py);
@@ -230,8 +250,10 @@ fn broadcast<'py>(
         let cell = np.contiguous(cells.as_any(), &descr)?;
         return Ok(Value { bytes: Bytes::Array(cell), fill: true });
     }
-    let whole = if by_row { spread(&cells, inner) } else { spread(&cells, dims) }.map_err(|_| misfit(&cells))?;
-    let ordered = if picked.flipped.is_empty() { whole } else { whole.get_item(flip(py, &picked.flipped)?)? };
+    let whole =
+        if by_row { spread(&cells, inner) } else { spread(&cells, dims) }.map_err(|_| misfit(&cells))?;
+    let ordered =
+        if picked.flipped.is_empty() { whole } else { whole.get_item(flip(py, &picked.flipped)?)? };
     Ok(Value { bytes: Bytes::Array(np.contiguous(&ordered, &descr)?), fill: by_row })
 }
 

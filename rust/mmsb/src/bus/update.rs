@@ -78,7 +78,10 @@ fn difference<'b>(
     let dense = |select: Select| match select {
         Select::Rows { rows: crate::page::select::Rows::Range { start, stop, .. }, .. } => {
             let width = column.row_bytes();
-            part(select, Data::Dense(Cow::Borrowed(&bytes[(start * width) as usize..(stop * width) as usize])))
+            part(
+                select,
+                Data::Dense(Cow::Borrowed(&bytes[(start * width) as usize..(stop * width) as usize])),
+            )
         }
         select => {
             let mut data = vec![0; (select.cells(column) * cell) as usize];

@@ -22,7 +22,9 @@ pub enum Durability {
 impl Durability {
     /// The one of a name: `memory`, `process` or `disk`.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Durability::Memory, Durability::Process, Durability::Disk].into_iter().find(|known| known.as_str() == name)
+        [Durability::Memory, Durability::Process, Durability::Disk]
+            .into_iter()
+            .find(|known| known.as_str() == name)
     }
 
     /// Its name.
