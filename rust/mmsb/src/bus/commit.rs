@@ -286,7 +286,7 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         let syncer = Arc::clone(&core.syncer);
         drop(writer);
         syncer.sync_through(needs)?;
-        writer = core.writer()?;
+        writer = core.writer_again();
     }
     let synced = if needs > 0 { core.syncer.synced() } else { 0 };
     while writer.pending.front().is_some_and(|pending| pending.needs <= synced) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
+use crate::bus::audit;
 use crate::bus::branch;
 use crate::bus::commit::{Change, Committed, Request, commit};
 use crate::bus::core::Core;
@@ -235,7 +236,12 @@ impl Bus {
         };
         let mut infos = Vec::new();
         for line in lines {
-            let epoch = State::live(&self.core, &line)?.epoch();
+            let epoch = match State::live(&self.core, &line) {
+                Ok(state) => state.epoch(),
+                // Dropped since the names were read.
+                Err(Error::NoBranch(_)) => continue,
+                Err(error) => return Err(error),
+            };
             infos.push(BranchInfo { name: line.name.clone(), epoch, origin: line.origin.map(name_of) });
         }
         infos.sort_by(|a, b| a.name.cmp(&b.name));
@@ -301,6 +307,12 @@ impl Bus {
         self.writable()?;
         let through = self.core.writer()?.log.head();
         Ok(self.core.syncer.sync_through(through)?)
+    }
+
+    /// Whether the counts of every block in memory are true. For tests.
+    #[doc(hidden)]
+    pub fn audit(&self) -> Result<(), Error> {
+        audit::audit(&self.core)
     }
 
     /// Who holds which versions.

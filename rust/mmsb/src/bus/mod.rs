@@ -1,5 +1,7 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
+mod ancestry;
+mod audit;
 mod branch;
 mod cells;
 pub mod commit;

@@ -109,7 +109,7 @@ fn assemble(
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
     let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
-    let log = open_log(&disk, read_only)?;
+    let log = open_log(&disk, options.log, read_only)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
     let mut replay = Replay::new(&arena, tables, log.reader())?;
@@ -137,8 +137,7 @@ fn assemble(
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<Log, Error> {
-    let config = LogConfig::default();
+fn open_log(disk: &Arc<dyn Disk>, config: LogConfig, read_only: bool) -> Result<Log, Error> {
     if !read_only && disk.list("")?.iter().all(|name| name == "LOCK") && disk.list("log")?.is_empty() {
         return Ok(Log::create(Arc::clone(disk), config)?);
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::page::log::Durability;
+use crate::page::log::{Durability, LogConfig};
 
 /// How a path is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -55,6 +55,9 @@ pub struct Options {
     pub arena: ArenaPlace,
     /// How long a caller waits for others.
     pub busy_timeout: Duration,
+    /// How the log uses its disk. For tests.
+    #[doc(hidden)]
+    pub log: LogConfig,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             budget: None,
             arena: ArenaPlace::default(),
             busy_timeout: Duration::from_secs(30),
+            log: LogConfig::default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Origin};
+use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;
@@ -76,14 +76,19 @@ pub(crate) struct Past {
     names: HashMap<String, PageId>,
     stretches: Vec<Stretch>,
     private: Mutex<Private>,
-    /// Keeps what is shared with the present.
-    _pin: PinGuard,
+    /// Keeps what is shared with the present, where there is one.
+    _pin: Option<PinGuard>,
 }
 
 impl Past {
     /// The state that the line had at `epoch`.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
-        let (pin, root) = core.pin(line)?;
+        // A branch that was dropped has no present.
+        let (pin, root) = match core.pin(line) {
+            Ok((pin, root)) => (Some(pin), Some(RootRef::new(&core.arena, root))),
+            Err(Error::NoBranch(_)) => (None, None),
+            Err(error) => return Err(error),
+        };
         let stretches = lineage(core, line, epoch);
         let mut pages = BTreeMap::new();
         for position in core.log.catalog_frames(0, u64::MAX)? {
@@ -92,9 +97,8 @@ impl Past {
                 list(&mut pages, &frame)?;
             }
         }
-        let present = RootRef::new(&core.arena, root);
         for (&id, page) in &mut pages {
-            let Some(at) = present.page(id) else { continue };
+            let Some(at) = root.and_then(|root| root.page(id)) else { continue };
             let version = PageRef::new(&core.arena, at).version();
             if version <= epoch {
                 page.version = version;
@@ -149,7 +153,13 @@ impl Past {
             return Ok(Some(at));
         }
         let core = Arc::clone(private.core());
-        let at = private.edit(|draft| rebuild(&core.log, &self.stretches, id, draft))?;
+        let at = private.edit(|draft| {
+            // Half a page is left where an earlier reader failed.
+            if draft.page(id).is_some() {
+                draft.drop_page(id)?;
+            }
+            rebuild(&core.log, &self.stretches, id, draft)
+        })?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
 }
@@ -205,20 +215,25 @@ pub(crate) fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes the draft what the frames of the stretches made of an empty branch.
+/// Makes the draft what the frames of the stretches made of an empty branch; what they merged.
 pub(crate) fn rebuild_all(
     log: &LogReader,
     stretches: &[Stretch],
     draft: &mut Draft<'_>,
-) -> Result<(), Error> {
+) -> Result<Merged, Error> {
+    let mut merged = Merged::new();
     let mut frames = log.frames(log.start(), u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);
             for record in body::records(body) {
-                draft.apply(&record?)?;
+                let record = record?;
+                if let Record::Merged { branch, epoch } = record {
+                    note_merged(&mut merged, branch, epoch, head.seq);
+                }
+                draft.apply(&record)?;
             }
         }
     }
-    Ok(())
+    Ok(merged)
 }

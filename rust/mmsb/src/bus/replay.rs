@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::core::Lines;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Origin};
+use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::past::{self, Stretch};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -19,7 +19,7 @@ use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
 /// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
-const GENESIS: u64 = 1;
+pub(crate) const GENESIS: u64 = 1;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
 
@@ -32,7 +32,7 @@ struct Replayed {
     /// The highest page counter that any frame of it gave out.
     counter: u32,
     dropped: bool,
-    merged: HashMap<BranchId, (Epoch, Seq)>,
+    merged: Merged,
 }
 
 /// Builds the branches of a bus from its log.
@@ -63,7 +63,7 @@ impl<'a> Replay<'a> {
             root,
             counter: 0,
             dropped: false,
-            merged: HashMap::new(),
+            merged: Merged::new(),
         };
         let lines = HashMap::from([(BranchId(0), main)]);
         Ok(Replay {
@@ -100,7 +100,7 @@ impl<'a> Replay<'a> {
             match &record {
                 Record::Merged { branch: from, epoch } => {
                     if let Some(line) = self.lines.get_mut(&branch) {
-                        line.merged.insert(*from, (*epoch, frame.seq));
+                        note_merged(&mut line.merged, *from, *epoch, frame.seq);
                     }
                 }
                 Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
@@ -144,7 +144,8 @@ impl<'a> Replay<'a> {
     }
 
     fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
-        let from = self.lines.get(&parent).ok_or_else(|| unknown(frame))?.root;
+        let line = self.lines.get(&parent).ok_or_else(|| unknown(frame))?;
+        let (from, mut merged) = (line.root, line.merged.clone());
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
         let branch = frame.branch;
         let root = if RootRef::new(self.arena, from).epoch() == at {
@@ -153,7 +154,7 @@ impl<'a> Replay<'a> {
             let stretches = self.lineage(parent, at);
             let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
             let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
-            past::rebuild_all(&self.log, &stretches, &mut draft)?;
+            merged = past::rebuild_all(&self.log, &stretches, &mut draft)?;
             draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;
@@ -162,8 +163,7 @@ impl<'a> Replay<'a> {
         self.scratch = stage.settle(&mut self.retired);
         self.recycle();
         let origin = Some(Origin { parent, epoch: at });
-        let line =
-            Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged: HashMap::new() };
+        let line = Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged };
         self.lines.insert(branch, line);
         Ok(())
     }
@@ -188,8 +188,14 @@ impl<'a> Replay<'a> {
         let mut lines = Lines::default();
         for (id, replayed) in self.lines {
             lines.last = lines.last.max(id.0);
-            let line = Line::new(id, replayed.name.clone(), replayed.origin, replayed.root, replayed.counter);
-            *line.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = replayed.merged;
+            let line = Line::new(
+                id,
+                replayed.name.clone(),
+                replayed.origin,
+                replayed.root,
+                replayed.counter,
+                replayed.merged,
+            );
             if replayed.dropped {
                 line.set_dropped();
             } else {

@@ -15,6 +15,7 @@ use crate::page::delta;
 use crate::page::digest::Digest;
 use crate::page::schema::Schema;
 use crate::page::select::Select;
+use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
 
 /// What a state says of a page.
@@ -91,8 +92,17 @@ impl State {
             Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).page(id),
             Kind::Past(past) => past.page(id)?,
         };
-        let at = at.ok_or(crate::page::state_error::StateError::NoPage(id))?;
+        let at = at.ok_or(StateError::NoPage(id))?;
         Ok(PageRef::new(&self.core.arena, at))
+    }
+
+    /// A page's version, if the state has the page.
+    pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
+        match self.page(id) {
+            Ok(page) => Ok(Some(page)),
+            Err(Error::State(StateError::NoPage(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The id of the page with a name.

@@ -194,9 +194,11 @@ impl Transaction {
     /// A change of which pages there are is applied at once, so that the next one is checked against it.
     fn push(&mut self, change: Change<'static>) -> Result<(), Error> {
         self.changes.push(change);
-        self.catch_up().inspect_err(|_| {
-            self.changes.pop();
-        })
+        let Err(error) = self.catch_up() else { return Ok(()) };
+        self.changes.pop();
+        // What was changed before must show again.
+        self.catch_up()?;
+        Err(error)
     }
 
     /// Notes something for the log.
