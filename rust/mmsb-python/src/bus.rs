@@ -70,6 +70,7 @@ pub fn open(
         },
         busy_timeout: Duration::try_from_secs_f64(busy_timeout)
             .map_err(|_| Fault::invalid(format!("busy_timeout {busy_timeout}: not a time in seconds")))?,
+        ..Options::default()
     };
     let bus = py.detach(|| match path {
         Some(path) => CoreBus::open(path, &options),

@@ -38,7 +38,9 @@ pub fn parse(given: &Bound<'_, PyAny>) -> Outcome<(DType, Vec<u64>)> {
     if given.is_none() {
         return Err(unsupported());
     }
-    if let Some((name, inner)) = given.cast::<PyString>().ok().and_then(|text| split_shape(text.to_str().ok()?)) {
+    if let Some((name, inner)) =
+        given.cast::<PyString>().ok().and_then(|text| split_shape(text.to_str().ok()?))
+    {
         return Ok((DType::parse(name).map_err(|_| unsupported())?, inner));
     }
     let descr = PyArrayDescr::new(py, given.clone()).map_err(|_| unsupported())?;
