@@ -276,10 +276,14 @@ impl Bus {
         for (column, given, mut inner) in columns {
             let (dtype, sub) = dtype::parse(&given)?;
             inner.extend(sub);
-            if let Some(op) = op {
-                bus.operators().on(op, dtype)?;
-            }
             made.push(Column::new(column, dtype, inner)?);
+        }
+        // A page's operator must mean something on one of its columns; merging into another is refused when it is tried.
+        if let (Some(op), Some(first)) = (op, made.first()) {
+            let works = |column: &Column| bus.operators().on(op, column.dtype()).is_ok();
+            if !made.iter().any(works) {
+                bus.operators().on(op, first.dtype())?;
+            }
         }
         let schema = Schema::new(kind, made, op)?;
         let id = match current(py, &self.handle)? {

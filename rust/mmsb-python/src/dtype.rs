@@ -23,13 +23,25 @@ pub fn descr<'py>(py: Python<'py>, dtype: DType) -> PyResult<Bound<'py, PyArrayD
     }
 }
 
-/// The type, and the inner shape where the dtype has one, of whatever `numpy.dtype` takes.
+/// `float32[3, 2]` as its type and inner shape; `None` where it is written otherwise.
+fn split_shape(text: &str) -> Option<(&str, Vec<u64>)> {
+    let (name, rest) = text.split_once('[')?;
+    let sizes = rest.strip_suffix(']')?.split(',').map(|size| size.trim().parse().ok());
+    Some((name.trim(), sizes.collect::<Option<_>>()?))
+}
+
+/// The type, and the inner shape where the dtype has one, of whatever `numpy.dtype` takes, and of `float32[3, 2]`.
 pub fn parse(given: &Bound<'_, PyAny>) -> Outcome<(DType, Vec<u64>)> {
     let py = given.py();
     let shown = || -> String { given.str().map_or_else(|_| "?".into(), |text| text.to_string()) };
     let unsupported = || Fault::from(PageError::UnsupportedDtype { name: shown() });
     if given.is_none() {
         return Err(unsupported());
+    }
+    if let Some((name, inner)) =
+        given.cast::<PyString>().ok().and_then(|text| split_shape(text.to_str().ok()?))
+    {
+        return Ok((DType::parse(name).map_err(|_| unsupported())?, inner));
     }
     let descr = PyArrayDescr::new(py, given.clone()).map_err(|_| unsupported())?;
     let inner: Vec<u64> = descr.shape().into_iter().map(|size| size as u64).collect();
