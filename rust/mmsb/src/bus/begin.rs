@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::error::Error;
+use crate::bus::line::Merged;
 use crate::bus::past::Stretch;
 use crate::memory::disk::Disk;
 use crate::page::checkpoint::load::load_page;
@@ -25,6 +26,7 @@ pub(crate) struct Begin {
 struct Image {
     disk: Arc<dyn Disk>,
     record: Arc<Record>,
+    branch: usize,
     pages: BTreeMap<PageId, u32>,
 }
 
@@ -49,6 +51,13 @@ impl Begin {
         let Some(image) = &self.image else { return Ok(()) };
         let Some(&version) = image.pages.get(&id) else { return Ok(()) };
         Ok(load_page(draft, &image.disk, &image.record, version)?)
+    }
+
+    /// What had come in by merges.
+    pub fn merged(&self) -> Merged {
+        let Some(image) = &self.image else { return Merged::new() };
+        let merged = &image.record.branches[image.branch].merged;
+        merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
     }
 
     /// Makes every page of the image in a draft.
@@ -100,7 +109,7 @@ pub(crate) fn begin(store: &Store, log: &LogReader, stretches: &[Stretch]) -> Re
         };
         if let Some(number) = usable(&record, stretches) {
             let pages = record.pages(number);
-            let image = Image { disk: Arc::clone(store.disk()), record, pages };
+            let image = Image { disk: Arc::clone(store.disk()), record, branch: number, pages };
             return Ok(Some(Begin { position: head.position, image: Some(image) }));
         }
     }

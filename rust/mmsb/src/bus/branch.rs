@@ -6,7 +6,7 @@ use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::commit::{self, Shown, Writer};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Origin};
+use crate::bus::line::{Line, Merged, Origin};
 use crate::bus::past;
 use crate::memory::addr::Addr;
 use crate::page::body::Record;
@@ -46,6 +46,7 @@ pub(crate) fn fork(
     }
     let seq = writer.seq + 1;
     let mut stage = Stage::new(&core.arena, seq, Default::default());
+    let mut merged = parent.merged().clone();
     let root = if epoch == head {
         match catalog::fork_root(&mut stage, parent.appended(), id) {
             Ok(root) => root,
@@ -55,13 +56,13 @@ pub(crate) fn fork(
             }
         }
     } else {
-        let (rebuilt, root) = rebuild(core, stage, parent, id, epoch, writer.log.head())?;
-        stage = rebuilt;
+        let (rebuilt, root, brought) = rebuild(core, stage, parent, id, epoch, writer.log.head())?;
+        (stage, merged) = (rebuilt, brought);
         root
     };
     let record = Record::Fork { name, parent: parent.id, at: epoch };
     commit::control(core, &mut writer, id, epoch, &record, stage, || {
-        Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0))
+        Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
     })?;
     commit::show(core, writer, Seq(seq))?;
     core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
@@ -75,7 +76,7 @@ fn rebuild<'a>(
     id: BranchId,
     epoch: Epoch,
     position: u64,
-) -> Result<(Stage<'a>, Addr), Error> {
+) -> Result<(Stage<'a>, Addr, Merged), Error> {
     let root = match catalog::empty_root(&mut stage, id, Epoch(0)) {
         Ok(root) => root,
         Err(error) => {
@@ -87,13 +88,16 @@ fn rebuild<'a>(
     let stretches = past::lineage(core, parent, epoch);
     let rebuilt = past::begin_of(core, parent, epoch, &stretches)
         .and_then(|begin| past::rebuild_all(&core.log, &begin, &stretches, &mut draft));
-    if let Err(error) = rebuilt {
-        draft.abort();
-        return Err(error);
-    }
+    let merged = match rebuilt {
+        Ok(merged) => merged,
+        Err(error) => {
+            draft.abort();
+            return Err(error);
+        }
+    };
     draft.set_epoch(epoch, position);
     let (root, stage) = draft.finish();
-    Ok((stage, root))
+    Ok((stage, root, merged))
 }
 
 /// Lets a branch go: its name is free, its memory is given back, and its history stays in the log.

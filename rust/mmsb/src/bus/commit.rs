@@ -97,6 +97,9 @@ pub(crate) struct Writer {
     pub log: Log,
     pub seq: u64,
     pub limbo: Limbo,
+    /// Commits so far, and bytes of all frames.
+    pub commits: u64,
+    pub appended: u64,
     body: Encoder,
     pages: Vec<PageId>,
     scratch: Scratch,
@@ -111,6 +114,8 @@ impl Writer {
             log,
             seq,
             limbo,
+            commits: 0,
+            appended: 0,
             body: Encoder::with_capacity(4096),
             pages: Vec::new(),
             scratch: Scratch::default(),
@@ -130,7 +135,15 @@ impl Writer {
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
-    let mut writer = core.writer()?;
+    commit_with(core, core.writer()?, request)
+}
+
+/// Commits with the writer already held.
+pub(crate) fn commit_with(
+    core: &Core,
+    mut writer: MutexGuard<'_, Writer>,
+    request: Request<'_, '_>,
+) -> Result<Committed, Error> {
     if request.line.is_dropped() {
         return Err(Error::NoBranch(request.line.name.clone()));
     }
@@ -234,6 +247,8 @@ fn append(
         }
     };
     core.background.grown(head.end());
+    writer.commits += 1;
+    writer.appended += head.end() - head.position;
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);
@@ -289,7 +304,7 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         let syncer = Arc::clone(&core.syncer);
         drop(writer);
         syncer.sync_through(needs)?;
-        writer = core.writer()?;
+        writer = core.writer_again();
     }
     let synced = if needs > 0 { core.syncer.synced() } else { 0 };
     while writer.pending.front().is_some_and(|pending| pending.needs <= synced) {

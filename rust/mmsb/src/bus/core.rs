@@ -13,6 +13,7 @@ use crate::bus::commit::Writer;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::options::place_name;
+use crate::bus::replay::GENESIS;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -134,13 +135,27 @@ impl Core {
         }
     }
 
-    /// The published root of a line, pinned.
+    /// Whether somebody holds the writer.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writer.try_lock(), Err(std::sync::TryLockError::WouldBlock))
+    }
+
+    /// The one writer, for somebody whose commit is made and only has to be shown.
+    pub fn writer_again(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published root of a line, pinned; an error where the branch was dropped.
     pub fn pin(&self, line: &Line) -> Result<(PinGuard, Addr), Error> {
-        let mut root = Addr::default();
+        let mut root = None;
         let pin = PinGuard::new(&self.arena, || {
-            root = line.head();
-            RootRef::new(&self.arena, root).seq()
+            // Asked under the pin: who drops a branch says so before its memory is given back.
+            if line.is_dropped() {
+                return GENESIS;
+            }
+            RootRef::new(&self.arena, *root.insert(line.head())).seq()
         })?;
+        let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
         Ok((pin, root))
     }
 
@@ -174,6 +189,11 @@ impl Core {
     /// The line of an id, living or not.
     pub fn line_of(&self, id: BranchId) -> Option<Arc<Line>> {
         self.lines.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)
+    }
+
+    /// The branches that live.
+    pub fn living(&self) -> Vec<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
     }
 
     /// Where the bus is, for messages.

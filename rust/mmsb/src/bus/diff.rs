@@ -64,12 +64,12 @@ fn candidates(before: &State, after: &State) -> Vec<PageId> {
 pub(crate) fn diff(before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
     let mut found = Vec::new();
     for id in candidates(before, after) {
-        let page = match (before.page(id), after.page(id)) {
-            (Ok(a), Ok(b)) if a.at == b.at => continue,
-            (Ok(a), Ok(b)) => changed(before, a, b),
-            (Ok(a), Err(_)) => whole(before, a, Fate::Dropped),
-            (Err(_), Ok(b)) => whole(after, b, Fate::Created),
-            (Err(error), Err(_)) => return Err(error),
+        let page = match (before.page_if(id)?, after.page_if(id)?) {
+            (Some(a), Some(b)) if a.at == b.at => continue,
+            (Some(a), Some(b)) => changed(before, a, b),
+            (Some(a), None) => whole(before, a, Fate::Dropped),
+            (None, Some(b)) => whole(after, b, Fate::Created),
+            (None, None) => continue,
         };
         if page.fate != Fate::Changed || page.rows.0 != page.rows.1 || !page.columns.is_empty() {
             found.push(page);

@@ -41,6 +41,10 @@ codes! {
     Dtype = "dtype",
     /// An index past the end of its axis.
     IndexOutOfRange = "index-out-of-range",
+    /// Something that is no index, or an index of the wrong shape.
+    BadIndex = "bad-index",
+    /// A number or string that its cell cannot hold.
+    ValueRange = "value-range",
     /// An argument that cannot be.
     InvalidArgument = "invalid-argument",
     /// Another commit wrote the same cells first.

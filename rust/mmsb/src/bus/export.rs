@@ -11,7 +11,11 @@ use crate::page::checkpoint::store::Store;
 use crate::page::log::{Log, LogConfig};
 
 /// Writes the present state of all branches to a directory that is not there yet.
-pub(crate) fn to_path(core: &Core, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
+pub(crate) fn to_path(
+    core: &Core,
+    path: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<CheckpointInfo, Error> {
     if path.exists() {
         return Err(Error::Exists(path.display().to_string()));
     }
@@ -33,10 +37,5 @@ pub(crate) fn to_disk(
     let log = Log::create_at(Arc::clone(disk), LogConfig::default(), cut.position, cut.before)?;
     log.checkpointed(&written.name, written.seq.0)?;
     log.close()?;
-    Ok(CheckpointInfo {
-        seq: written.seq,
-        path: written.name,
-        bytes: written.bytes,
-        reused: written.reused,
-    })
+    Ok(CheckpointInfo { seq: written.seq, path: written.name, bytes: written.bytes, reused: written.reused })
 }

@@ -1,10 +1,12 @@
 //! A handle on one branch of a bus: what users of the crate hold.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
+use crate::bus::audit;
 use crate::bus::background::Background;
 use crate::bus::branch;
 use crate::bus::checkpoint::{self, CheckpointInfo};
@@ -12,13 +14,17 @@ use crate::bus::commit::{Change, Committed, Request, commit};
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
 use crate::bus::error::Error;
+use crate::bus::export;
 use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
 use crate::bus::options::Note;
+use crate::bus::rebuilt::{self, BranchDigest};
 use crate::bus::retain::{self, PruneInfo};
 use crate::bus::state::State;
+use crate::bus::stats::{self, Stats};
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::memory::disk::Disk;
 use crate::page::delta::Delta;
 use crate::page::log::Durability;
 use crate::page::operator::Operators;
@@ -98,7 +104,11 @@ impl Bus {
         Ok(())
     }
 
-    fn writable(&self) -> Result<(), Error> {
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Error> {
         self.usable()?;
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
@@ -121,6 +131,16 @@ impl Bus {
     /// The name of its branch.
     pub fn branch_name(&self) -> &str {
         &self.line.name
+    }
+
+    /// Whether both write the same branch of the same bus.
+    pub fn is_same_branch(&self, other: &Bus) -> bool {
+        Arc::ptr_eq(&self.line, &other.line)
+    }
+
+    /// Whether somebody is committing right now, so that a commit would wait.
+    pub fn is_busy(&self) -> bool {
+        self.core.is_writing()
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.
@@ -169,7 +189,7 @@ impl Bus {
         self.at(epoch)
     }
 
-    fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
+    pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
         Request {
             line: &self.line,
             changes,
@@ -247,7 +267,12 @@ impl Bus {
         };
         let mut infos = Vec::new();
         for line in lines {
-            let epoch = State::live(&self.core, &line)?.epoch();
+            let epoch = match State::live(&self.core, &line) {
+                Ok(state) => state.epoch(),
+                // Dropped since the names were read.
+                Err(Error::NoBranch(_)) => continue,
+                Err(error) => return Err(error),
+            };
             infos.push(BranchInfo { name: line.name.clone(), epoch, origin: line.origin.map(name_of) });
         }
         infos.sort_by(|a, b| a.name.cmp(&b.name));
@@ -333,6 +358,46 @@ impl Bus {
     pub fn squash(&self) -> Result<PruneInfo, Error> {
         self.checkpoint(&mut |_| {})?;
         self.prune(1)
+    }
+
+    /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_path(&self.core, path.as_ref(), progress)
+    }
+
+    /// As [`Bus::export`], to an empty disk of any kind.
+    pub fn export_to(
+        &self,
+        disk: &Arc<dyn Disk>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_disk(&self.core, disk, progress)
+    }
+
+    /// The digests of all branches, made once more from the files: from the start of the log where `from_zero` says so,
+    /// else from the newest checkpoint. Both are what the branches have.
+    pub fn replay_digest(&self, from_zero: bool) -> Result<Vec<BranchDigest>, Error> {
+        self.usable()?;
+        rebuilt::digests(&self.core, from_zero)
+    }
+
+    /// What the bus holds and has done.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.usable()?;
+        stats::stats(&self.core)
+    }
+
+    /// Whether the counts of every block in memory are true. For tests.
+    #[doc(hidden)]
+    pub fn audit(&self) -> Result<(), Error> {
+        audit::audit(&self.core)
     }
 
     /// Who holds which versions.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::memory::addr::Addr;
@@ -14,6 +14,18 @@ pub struct Origin {
     pub parent: BranchId,
     /// The parent's epoch it started from.
     pub epoch: Epoch,
+}
+
+/// The newest epoch of each other branch that merges brought in, and the frame that did: since what leads to an epoch
+/// is all of its branch before it, this says all that is known of other branches but those it was forked from.
+pub(crate) type Merged = HashMap<BranchId, (Epoch, Seq)>;
+
+/// Notes what a frame brought in.
+pub(crate) fn note_merged(merged: &mut Merged, branch: BranchId, epoch: Epoch, seq: Seq) {
+    let known = merged.entry(branch).or_insert((epoch, seq));
+    if known.0 < epoch {
+        *known = (epoch, seq);
+    }
 }
 
 /// A branch while it lives.
@@ -32,13 +44,20 @@ pub struct Line {
     /// The highest page counter given out.
     counter: AtomicU32,
     dropped: AtomicBool,
-    /// The epoch of each branch that was merged into this one last, and the frame that did it: the base of the next merge.
-    pub merged: Mutex<HashMap<BranchId, (Epoch, Seq)>>,
+    /// What came in by merges, here or before this branch was forked.
+    pub merged: Mutex<Merged>,
 }
 
 impl Line {
     /// A line whose state is the root at `root`.
-    pub fn new(id: BranchId, name: String, origin: Option<Origin>, root: Addr, counter: u32) -> Arc<Self> {
+    pub fn new(
+        id: BranchId,
+        name: String,
+        origin: Option<Origin>,
+        root: Addr,
+        counter: u32,
+        merged: Merged,
+    ) -> Arc<Self> {
         Arc::new(Line {
             id,
             name,
@@ -47,7 +66,7 @@ impl Line {
             appended: AtomicU64::new(root.0),
             counter: AtomicU32::new(counter),
             dropped: AtomicBool::new(false),
-            merged: Mutex::default(),
+            merged: Mutex::new(merged),
         })
     }
 
@@ -82,6 +101,11 @@ impl Line {
     /// The highest page counter given out.
     pub fn counter(&self) -> u32 {
         self.counter.load(Ordering::Relaxed)
+    }
+
+    /// What came in by merges.
+    pub fn merged(&self) -> MutexGuard<'_, Merged> {
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the branch was dropped.

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
+use crate::bus::ancestry::{base, known};
 use crate::bus::cells::{copy_cells, copy_page, selections};
 use crate::bus::commit::Committed;
 use crate::bus::core::Core;
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, diff};
 use crate::bus::error::{Clash, Error};
-use crate::bus::line::Line;
+use crate::bus::line::{Line, note_merged};
 use crate::bus::options::Note;
-use crate::bus::past::{Past, lineage};
+use crate::bus::past::Past;
 use crate::bus::state::{State, read_column};
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::page::block::is_null;
 use crate::page::body::Record;
+use crate::page::column::ColumnRef;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
 use crate::page::schema::Schema;
@@ -63,13 +66,20 @@ fn merge_once(
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone())?;
+    // What is known first, so that it is never ahead of the states it is said of.
+    let (our_known, their_known) = (ours.merged().clone(), theirs.merged().clone());
     let mine = tx.base_state()?;
     let other = State::live(core, theirs)?;
-    let base = base_state(core, ours, &mine, theirs, &other)?;
+    let our_known = known(core, ours, &our_known, mine.epoch());
+    let their_known = known(core, theirs, &their_known, other.epoch());
+    let base = base(core, ours, &our_known, &their_known)?;
     let mut merge =
         Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, policy, clashes: Vec::new() };
-    for page in diff(&base, &other)? {
-        merge.page(&page)?;
+    let (gone, there): (Vec<_>, Vec<_>) =
+        diff(&base, &other)?.into_iter().partition(|page| page.fate == Fate::Dropped);
+    // A name is free for another page when the one that had it has gone.
+    for page in gone.iter().chain(&there) {
+        merge.page(page)?;
     }
     if !merge.clashes.is_empty() {
         return Err(Error::Conflict(merge.clashes));
@@ -77,59 +87,24 @@ fn merge_once(
     if tx.is_empty() {
         return Ok(None);
     }
-    tx.remark(Record::Merged { branch: theirs.id, epoch: other.epoch() });
+    let news = || {
+        their_known.iter().filter(|(branch, epoch)| our_known.get(branch).is_none_or(|known| known < *epoch))
+    };
+    news().for_each(|(&branch, &epoch)| tx.remark(Record::Merged { branch, epoch }));
     let committed = tx.commit()?;
     if let Some(committed) = committed {
-        let mut merged = ours.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        merged.insert(theirs.id, (other.epoch(), committed.seq));
+        let mut merged = ours.merged();
+        news().for_each(|(&branch, &epoch)| note_merged(&mut merged, branch, epoch, committed.seq));
     }
     Ok(committed)
 }
 
-/// The state at which the two lines last agreed: the newest of their fork and of what was merged since.
-fn base_state(
-    core: &Arc<Core>,
-    ours: &Arc<Line>,
-    mine: &State,
-    theirs: &Arc<Line>,
-    other: &State,
-) -> Result<State, Error> {
-    let last = |of: &Arc<Line>, from: &Arc<Line>| {
-        of.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&from.id).copied()
-    };
-    let taken = last(ours, theirs).map(|(epoch, seq)| (seq, Arc::clone(theirs), epoch));
-    let given = last(theirs, ours).map(|(epoch, seq)| (seq, Arc::clone(ours), epoch));
-    let newest = [taken, given].into_iter().flatten().max_by_key(|found| found.0);
-    let (line, epoch) = match newest {
-        Some((_, line, epoch)) => (line, epoch),
-        None => fork_point(core, ours, mine.epoch(), theirs, other.epoch()),
-    };
-    state_at(core, &line, epoch)
-}
-
-/// The newest epoch that leads to both.
-fn fork_point(
-    core: &Arc<Core>,
-    ours: &Arc<Line>,
-    our_epoch: Epoch,
-    theirs: &Arc<Line>,
-    their_epoch: Epoch,
-) -> (Arc<Line>, Epoch) {
-    let mine = lineage(core, ours, our_epoch);
-    for stretch in lineage(core, theirs, their_epoch) {
-        if let Some(common) = mine.iter().find(|s| s.branch == stretch.branch) {
-            let line = core.line_of(stretch.branch).unwrap_or_else(|| Arc::clone(ours));
-            return (line, common.to.min(stretch.to));
-        }
-    }
-    (Arc::clone(ours), Epoch(0))
-}
-
 /// The state of a line at an epoch it has.
 pub(crate) fn state_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<State, Error> {
-    let live = State::live(core, line)?;
-    if live.epoch() == epoch && !line.is_dropped() {
-        return Ok(live);
+    match State::live(core, line) {
+        Ok(live) if live.epoch() == epoch => return Ok(live),
+        Ok(_) | Err(Error::NoBranch(_)) => {}
+        Err(error) => return Err(error),
     }
     let past = Past::open(core, line, epoch)?;
     Ok(State::past(core, line, epoch, past))
@@ -151,10 +126,10 @@ impl Merge<'_> {
 
     fn page(&mut self, theirs: &PageDiff) -> Result<(), Error> {
         let id = theirs.page;
-        let mine = self.mine.page(id).ok();
-        let base = self.base.page(id).ok();
+        let mine = self.mine.page_if(id)?;
+        let base = self.base.page_if(id)?;
         match (theirs.fate, mine) {
-            (Fate::Created, None) if self.mine.find(&theirs.name).is_some() => {
+            (Fate::Created, None) if self.tx.find(&theirs.name)?.is_some() => {
                 self.clash(theirs, Vec::new(), "both have a page of this name");
                 Ok(())
             }
@@ -204,42 +179,30 @@ impl Merge<'_> {
         base: Option<PageRef<'_>>,
         mine: PageRef<'_>,
     ) -> Result<(), Error> {
-        let id = theirs.page;
-        let other = self.other.page(id)?;
-        let resized = other.rows() != mine.rows();
-        let base_rows = base.map_or(0, |base| base.rows());
-        if resized && base_rows == other.rows() {
-            // This side resized; the other wrote cells.
-            return self.settle_resize(theirs, mine.rows(), other, base);
-        }
-        if resized {
-            let free = base.is_some_and(|base| !self.differs(base, mine));
-            return self.settle_resize_to(theirs, free, other);
-        }
-        let schema = self.mine.schema(id)?;
+        let other = self.other.page(theirs.page)?;
         let Some(base) = base else {
-            // Both have it and the base does not: whatever differs was written on both sides.
-            return self.settle_unknown(theirs, mine, other, &schema);
+            return self.settle_made(theirs, mine, other);
         };
-        let ours = changed_cells(base, mine, &schema);
-        for column in changed_cells(base, other, &schema) {
+        if other.rows() != mine.rows() && other.rows() == base.rows() {
+            return self.settle_written(theirs, mine.rows(), other);
+        }
+        if other.rows() != mine.rows() {
+            let free = !self.differs(base, mine);
+            return self.settle_resized(theirs, free, other);
+        }
+        let schema = self.mine.schema(theirs.page)?;
+        let ours = changed_since(base, mine, &schema);
+        for column in changed_since(base, other, &schema) {
             let runs = ours.iter().find(|c| c.column == column.column).map_or(&[][..], |c| &c.runs);
             self.column(theirs, &schema, [base, mine, other], &column, runs)?;
         }
         Ok(())
     }
 
-    fn settle_resize(
-        &mut self,
-        theirs: &PageDiff,
-        rows: u64,
-        other: PageRef<'_>,
-        base: Option<PageRef<'_>>,
-    ) -> Result<(), Error> {
-        let id = theirs.page;
-        let from = self.other;
-        let wrote = base.is_some_and(|base| self.differs(base, other));
-        self.settle(theirs, !wrote, "one side resized it, the other wrote it", |tx| {
+    /// This side resized a page of which the other wrote cells.
+    fn settle_written(&mut self, theirs: &PageDiff, rows: u64, other: PageRef<'_>) -> Result<(), Error> {
+        let (from, id) = (self.other, theirs.page);
+        self.settle(theirs, false, "one side resized it, the other wrote it", |tx| {
             let keep = rows.min(other.rows());
             for column in &theirs.columns {
                 let width = from.schema(id)?.column(column.column)?.cells_per_row();
@@ -249,7 +212,8 @@ impl Merge<'_> {
         })
     }
 
-    fn settle_resize_to(&mut self, theirs: &PageDiff, free: bool, other: PageRef<'_>) -> Result<(), Error> {
+    /// The other side resized a page, which this one may have written.
+    fn settle_resized(&mut self, theirs: &PageDiff, free: bool, other: PageRef<'_>) -> Result<(), Error> {
         let (from, id) = (self.other, theirs.page);
         let rows = other.rows();
         self.settle(theirs, free, "one side resized it, the other wrote it", |tx| {
@@ -258,18 +222,10 @@ impl Merge<'_> {
         })
     }
 
-    fn settle_unknown(
-        &mut self,
-        theirs: &PageDiff,
-        mine: PageRef<'_>,
-        other: PageRef<'_>,
-        schema: &Schema,
-    ) -> Result<(), Error> {
-        let (from, id) = (self.other, theirs.page);
-        let changed = changed_cells(mine, other, schema);
-        self.settle(theirs, changed.is_empty(), "both sides wrote it", |tx| {
-            changed.iter().try_for_each(|column| copy_cells(tx, from, id, column.column, &column.runs))
-        })
+    /// Both sides have a page that the base has not.
+    fn settle_made(&mut self, theirs: &PageDiff, mine: PageRef<'_>, other: PageRef<'_>) -> Result<(), Error> {
+        let same = !self.differs(mine, other);
+        self.settle_resized(theirs, same, other)
     }
 
     /// Takes the cells of a column that the other side changed.
@@ -283,18 +239,20 @@ impl Merge<'_> {
     ) -> Result<(), Error> {
         let column = schema.column(changed.column)?;
         let (both, alone) = split(&changed.runs, ours);
+        let (both, added) = cut(&both, base.rows() * column.cells_per_row());
         copy_cells(self.tx, self.other, theirs.page, changed.column, &alone)?;
         let i = usize::from(changed.column);
         let cell = column.cell_bytes() as usize;
-        for select in selections(&both, column) {
+        for select in selections(&both, column).into_iter().chain(selections(&added, column)) {
+            let length = select.cells(column) as usize * cell;
             let get = |page: PageRef<'_>| {
-                let mut bytes = vec![0; select.cells(column) as usize * cell];
+                let mut bytes = vec![0; length];
                 read_column(page, schema, i, &select, &mut bytes).map(|()| bytes)
             };
             let (ours, theirs_bytes) = (get(mine)?, get(other)?);
-            if ours == theirs_bytes {
-                continue;
-            }
+            // Cells that the base does not have yet were zeros; a selection has none of those, or only those.
+            let added = select.bounds(column).is_some_and(|bounds| bounds.1 >= base.rows());
+            let base_bytes = if added { vec![0; length] } else { get(base)? };
             let operator = schema.operator().unwrap_or(OperatorId::ASSIGN);
             let mut result = ours.clone();
             let merged = !operator.is_assign()
@@ -303,10 +261,13 @@ impl Merge<'_> {
                     column.dtype(),
                     &mut result,
                     &theirs_bytes,
-                    &get(base)?,
+                    &base_bytes,
                 )
                 .is_ok();
             if !merged {
+                if ours == theirs_bytes {
+                    continue;
+                }
                 match self.policy {
                     OnConflict::Ours => continue,
                     OnConflict::Theirs => result = theirs_bytes,
@@ -350,6 +311,52 @@ fn clashing_rows(
 /// The part of the runs before a cell.
 fn clip(runs: &[(u64, u64)], end: u64) -> Vec<(u64, u64)> {
     runs.iter().filter(|run| run.0 < end).map(|&(first, n)| (first, n.min(end - first))).collect()
+}
+
+/// The parts of the runs before a cell, and from it on.
+fn cut(runs: &[(u64, u64)], at: u64) -> (Runs, Runs) {
+    let behind = runs.iter().filter(|run| run.0 + run.1 > at);
+    (clip(runs, at), behind.map(|&(first, n)| (first.max(at), first + n - first.max(at))).collect())
+}
+
+/// The cells of a page that are not as they were in the base, in which rows that it has not are zeros.
+fn changed_since(base: PageRef<'_>, page: PageRef<'_>, schema: &Schema) -> Vec<ColumnDiff> {
+    let mut columns = changed_cells(base, page, schema);
+    if page.rows() > base.rows() {
+        for (i, column) in schema.columns().iter().enumerate() {
+            let first = base.rows() * column.cells_per_row();
+            let runs = written_cells(&page.column(schema, i), first, column.cell_bytes());
+            match columns.iter_mut().find(|found| usize::from(found.column) == i) {
+                Some(found) => found.runs.extend(runs),
+                None if runs.is_empty() => {}
+                None => columns.push(ColumnDiff { column: i as u16, runs }),
+            }
+        }
+        columns.sort_unstable_by_key(|found| found.column);
+    }
+    columns
+}
+
+/// The runs of cells from `first` on that are not zeros.
+fn written_cells(column: &ColumnRef<'_>, first: u64, cell: u64) -> Runs {
+    let mut runs: Runs = Vec::new();
+    let mut push = |from: u64, to: u64| match runs.last_mut() {
+        Some(last) if last.0 + last.1 >= from => last.1 = last.1.max(to - last.0),
+        _ => runs.push((from, to - from)),
+    };
+    column.extents(|extent| {
+        let from = extent.start.max(first * cell);
+        let end = extent.start + extent.bytes;
+        if is_null(extent.at) || from >= end {
+            return;
+        }
+        let bytes = &column.slice(extent.at, extent.bytes as usize)[(from - extent.start) as usize..];
+        for (i, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte != 0) {
+            let at = (from + i as u64) / cell;
+            push(at, at + 1);
+        }
+    });
+    runs
 }
 
 /// Runs of cells: the first and how many.

@@ -112,7 +112,7 @@ fn assemble(
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
     let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
-    let log = open_log(&disk, read_only)?;
+    let log = open_log(&disk, options.log, read_only)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
     let checkpoints = Arc::new(Store::open(&disk)?);
@@ -146,7 +146,7 @@ fn assemble(
 }
 
 /// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
-pub(crate) fn start<'a>(
+fn start<'a>(
     arena: &'a Arena,
     tables: Tables<'a>,
     log: &Log,
@@ -185,8 +185,7 @@ pub(crate) fn start<'a>(
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<Log, Error> {
-    let config = LogConfig::default();
+fn open_log(disk: &Arc<dyn Disk>, config: LogConfig, read_only: bool) -> Result<Log, Error> {
     if !read_only
         && disk.list("")?.iter().all(|name| name == "LOCK")
         && disk.list("log")?.is_empty()
@@ -199,7 +198,7 @@ fn open_log(disk: &Arc<dyn Disk>, read_only: bool) -> Result<Log, Error> {
 }
 
 /// What the log's footers note of a frame.
-fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
+pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
     let mut notes = Notes::default();
     for record in body::records(body).map_while(Result::ok) {
         let page: Option<PageId> = match &record {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET};
 use crate::memory::host;
-use crate::page::log::Durability;
+use crate::page::log::{Durability, LogConfig};
 
 /// How a path is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -61,6 +61,9 @@ pub struct Options {
     pub checkpoint_after: Option<u64>,
     /// Bytes of history that a bus without a path keeps; `None` for all.
     pub history_budget: Option<u64>,
+    /// How the log uses its disk. For tests.
+    #[doc(hidden)]
+    pub log: LogConfig,
 }
 
 impl Default for Options {
@@ -73,6 +76,7 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(30),
             checkpoint_after: Some(CHECKPOINT_AFTER),
             history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
+            log: LogConfig::default(),
         }
     }
 }

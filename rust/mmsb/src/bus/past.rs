@@ -9,7 +9,7 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::begin::{self, Begin};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Origin};
+use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;
@@ -78,19 +78,19 @@ pub(crate) struct Past {
     stretches: Vec<Stretch>,
     begin: Begin,
     private: Mutex<Private>,
-    /// Keeps what is shared with the present.
-    _pin: PinGuard,
+    /// Keeps what is shared with the present, where there is one.
+    _pin: Option<PinGuard>,
 }
 
 impl Past {
     /// The state that the line had at `epoch`.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
-        let (mut pin, mut root) = core.pin(line)?;
-        let main = core.line_of(BranchId::MAIN).filter(|_| line.is_dropped());
-        if let Some(main) = main {
-            // What a dropped branch had at last is being given back; the main branch always lives.
-            (pin, root) = core.pin(&main)?;
-        }
+        // A branch that was dropped has no present.
+        let (pin, root) = match core.pin(line) {
+            Ok((pin, root)) => (Some(pin), Some(RootRef::new(&core.arena, root))),
+            Err(Error::NoBranch(_)) => (None, None),
+            Err(error) => return Err(error),
+        };
         let stretches = lineage(core, line, epoch);
         let begin = begin_of(core, line, epoch, &stretches)?;
         let mut pages = BTreeMap::new();
@@ -104,9 +104,8 @@ impl Past {
                 list(&mut pages, &frame)?;
             }
         }
-        let present = RootRef::new(&core.arena, root);
         for (&id, page) in &mut pages {
-            let Some(at) = present.page(id) else { continue };
+            let Some(at) = root.and_then(|root| root.page(id)) else { continue };
             let version = PageRef::new(&core.arena, at).version();
             if version <= epoch {
                 page.version = version;
@@ -122,6 +121,11 @@ impl Past {
     /// The ids of its pages, ascending.
     pub fn ids(&self) -> impl Iterator<Item = PageId> + '_ {
         self.pages.keys().copied()
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        self.pages.iter().map(|(&id, page)| (id, page.name.clone())).collect()
     }
 
     /// The id of the page with a name.
@@ -156,7 +160,13 @@ impl Past {
             return Ok(Some(at));
         }
         let core = Arc::clone(private.core());
-        let at = private.edit(|draft| rebuild(&core.log, &self.begin, &self.stretches, id, draft))?;
+        let at = private.edit(|draft| {
+            // Half a page is left where an earlier reader failed.
+            if draft.page(id).is_some() {
+                draft.drop_page(id)?;
+            }
+            rebuild(&core.log, &self.begin, &self.stretches, id, draft)
+        })?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
 }
@@ -229,22 +239,27 @@ fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes an empty draft what the frames of the stretches made of the branch they begin with.
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what came in by merges.
 pub(crate) fn rebuild_all(
     log: &LogReader,
     begin: &Begin,
     stretches: &[Stretch],
     draft: &mut Draft<'_>,
-) -> Result<(), Error> {
+) -> Result<Merged, Error> {
     begin.all(draft)?;
+    let mut merged = begin.merged();
     let mut frames = log.frames(begin.position, u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);
             for record in body::records(body) {
-                draft.apply(&record?)?;
+                let record = record?;
+                if let Record::Merged { branch, epoch } = record {
+                    note_merged(&mut merged, branch, epoch, head.seq);
+                }
+                draft.apply(&record)?;
             }
         }
     }
-    Ok(())
+    Ok(merged)
 }

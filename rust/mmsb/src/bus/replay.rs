@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::begin::{self, Begin};
 use crate::bus::core::Lines;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Origin};
+use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::past::{self, Stretch};
+use crate::bus::rebuilt::BranchDigest;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
@@ -19,13 +20,15 @@ use crate::page::checkpoint::load::load;
 use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
 use crate::page::checkpoint::store::Store;
 use crate::page::checkpoint::write::Known;
+use crate::page::digest::DigestCache;
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
 
 /// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
-const GENESIS: u64 = 1;
+pub(crate) const GENESIS: u64 = 1;
 /// The name of the branch every bus starts with.
 pub(crate) const MAIN: &str = "main";
 
@@ -38,7 +41,7 @@ struct Replayed {
     /// The highest page counter that any frame of it gave out.
     counter: u32,
     dropped: bool,
-    merged: HashMap<BranchId, (Epoch, Seq)>,
+    merged: Merged,
 }
 
 /// Builds the branches of a bus from its log.
@@ -54,6 +57,7 @@ pub(crate) struct Replay<'a> {
     scratch: Scratch,
     limbo: Limbo,
     retired: Vec<Retired>,
+    digests: DigestCache,
     /// The last frame seen.
     pub seq: u64,
 }
@@ -76,7 +80,7 @@ impl<'a> Replay<'a> {
             root,
             counter: 0,
             dropped: false,
-            merged: HashMap::new(),
+            merged: Merged::new(),
         };
         let lines = HashMap::from([(BranchId(0), main)]);
         Ok(Replay {
@@ -89,6 +93,7 @@ impl<'a> Replay<'a> {
             scratch,
             limbo: Limbo::default(),
             retired,
+            digests: DigestCache::default(),
             seq: GENESIS,
         })
     }
@@ -119,6 +124,7 @@ impl<'a> Replay<'a> {
             scratch: Scratch::default(),
             limbo: Limbo::default(),
             retired: Vec::new(),
+            digests: DigestCache::default(),
             seq: record.head.seq.0,
         };
         Ok((replay, loaded.known))
@@ -154,7 +160,7 @@ impl<'a> Replay<'a> {
             match &record {
                 Record::Merged { branch: from, epoch } => {
                     if let Some(line) = self.lines.get_mut(&branch) {
-                        line.merged.insert(*from, (*epoch, frame.seq));
+                        note_merged(&mut line.merged, *from, *epoch, frame.seq);
                     }
                 }
                 Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
@@ -198,7 +204,8 @@ impl<'a> Replay<'a> {
     }
 
     fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
-        let from = self.lines.get(&parent).ok_or_else(|| unknown(frame))?.root;
+        let line = self.lines.get(&parent).ok_or_else(|| unknown(frame))?;
+        let (from, mut merged) = (line.root, line.merged.clone());
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
         let branch = frame.branch;
         let root = if RootRef::new(self.arena, from).epoch() == at {
@@ -211,7 +218,7 @@ impl<'a> Replay<'a> {
                 Some(store) => begin::begin(store, &self.log, &stretches)?.ok_or_else(|| unknown(frame))?,
                 None => Begin::zero(),
             };
-            past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
+            merged = past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
             draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;
@@ -220,8 +227,7 @@ impl<'a> Replay<'a> {
         self.scratch = stage.settle(&mut self.retired);
         self.recycle();
         let origin = Some(Origin { parent, epoch: at });
-        let line =
-            Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged: HashMap::new() };
+        let line = Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged };
         self.lines.insert(branch, line);
         Ok(())
     }
@@ -240,14 +246,34 @@ impl<'a> Replay<'a> {
         self.recycle();
     }
 
+    /// The digests of the branches that live, by name.
+    pub fn digests(&mut self) -> Result<Vec<BranchDigest>, Error> {
+        self.close()?;
+        let mut found = Vec::new();
+        for line in self.lines.values().filter(|line| !line.dropped) {
+            let root = RootRef::new(self.arena, line.root);
+            let pages = root.pages().map(|at| PageRef::new(self.arena, at));
+            let digest = self.digests.state(pages, self.tables.catalog, true);
+            found.push(BranchDigest { branch: line.name.clone(), epoch: root.epoch(), digest });
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
     /// The branches, as the log leaves them.
     pub fn finish(mut self) -> Result<(Lines, u64, Limbo), Error> {
         self.close()?;
         let mut lines = Lines::default();
         for (id, replayed) in self.lines {
             lines.last = lines.last.max(id.0);
-            let line = Line::new(id, replayed.name.clone(), replayed.origin, replayed.root, replayed.counter);
-            *line.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = replayed.merged;
+            let line = Line::new(
+                id,
+                replayed.name.clone(),
+                replayed.origin,
+                replayed.root,
+                replayed.counter,
+                replayed.merged,
+            );
             if replayed.dropped {
                 line.set_dropped();
             } else {

@@ -15,6 +15,7 @@ use crate::page::delta;
 use crate::page::digest::Digest;
 use crate::page::schema::Schema;
 use crate::page::select::Select;
+use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
 
 /// What a state says of a page.
@@ -91,8 +92,17 @@ impl State {
             Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).page(id),
             Kind::Past(past) => past.page(id)?,
         };
-        let at = at.ok_or(crate::page::state_error::StateError::NoPage(id))?;
+        let at = at.ok_or(StateError::NoPage(id))?;
         Ok(PageRef::new(&self.core.arena, at))
+    }
+
+    /// A page's version, if the state has the page.
+    pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
+        match self.page(id) {
+            Ok(page) => Ok(Some(page)),
+            Err(Error::State(StateError::NoPage(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The id of the page with a name.
@@ -140,6 +150,29 @@ impl State {
             rows: page.rows(),
             version: page.version(),
         })
+    }
+
+    /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
+    pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
+        let page = self.page(id)?;
+        Ok((page.version(), page.rows()))
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        match &self.kind {
+            Kind::Live { root, .. } => {
+                let arena = &self.core.arena;
+                let pages = RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at));
+                pages.map(|page| (page.id(), page.def().name().into())).collect()
+            }
+            Kind::Past(past) => past.names(),
+        }
+    }
+
+    /// Whether it was the published one when it was taken, so that nothing of it has to be rebuilt.
+    pub fn is_live(&self) -> bool {
+        matches!(self.kind, Kind::Live { .. })
     }
 
     /// A page's columns.

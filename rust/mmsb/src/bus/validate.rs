@@ -44,7 +44,7 @@ pub(crate) fn against_head(
     changes: &[Change<'_>],
 ) -> Result<(), Error> {
     let head = RootRef::new(&core.arena, line.appended());
-    if head.seq() == base.root.seq() {
+    if head.at == base.root.at {
         return Ok(());
     }
     let suspects = suspects(base, head, changes);
@@ -55,7 +55,8 @@ pub(crate) fn against_head(
     // By page version first; only where a page moved are the frames since looked at cell by cell.
     let mut frames = core.log.frames(base.root.position(), u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
-        if head.branch != line.id || head.seq.0 <= base.root.seq() {
+        // By epoch: a replayed root has the seq of the first of the frames that were replayed in one go.
+        if head.branch != line.id || head.epoch <= base.root.epoch() {
             continue;
         }
         for record in body::records(body) {
