@@ -70,7 +70,7 @@ def replays(path: Path, scratch: Path, digest: str) -> Proof:
         from_checkpoint = bytes(bus.digest()).hex()
     copy = scratch / "from-zero.mmsb"
     shutil.copytree(path, copy)
-    shutil.rmtree(copy / "checkpoints", ignore_errors=True)
+    shutil.rmtree(copy / "ckpt", ignore_errors=True)
     with open_bus(copy, mode="r") as bus:
         from_zero = bytes(bus.digest()).hex()
         epochs = bus.epoch
