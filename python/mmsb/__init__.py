@@ -2,6 +2,7 @@
 
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
 from mmsb.bus import Branch, Bus, Pin, Upsert, open  # noqa: A004 - it is used as `mmsb.open`
+from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.errors import (
     BadIndex,
     BranchExists,
@@ -36,6 +37,7 @@ from mmsb.errors import (
     WriterPoisoned,
     WrongTransaction,
 )
+from mmsb.keep import Checkpoint, Pruned
 from mmsb.watch import Update, Watch
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "BusNotFound",
     "BusyError",
     "Change",
+    "Checkpoint",
     "ClosedError",
     "Column",
     "CommitUnknown",
@@ -72,6 +75,7 @@ __all__ = [
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "Pruned",
     "ReadOnlyError",
     "ShapeError",
     "Snapshot",
@@ -85,5 +89,11 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "create_page",
+    "mmsb",
+    "mmsb_start",
+    "mmsb_stop",
     "open",
+    "query_page",
+    "update_page",
 ]

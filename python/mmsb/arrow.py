@@ -140,7 +140,9 @@ def _column(values: Any, name: str) -> Array:
         if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
             found = _imported(values, name)
             if isinstance(found, dict):
-                raise DtypeError(f"column '{name}' is a table of {len(found)} columns: give each its own name")
+                raise DtypeError(
+                    f"column '{name}' is a table of {len(found)} columns: give each its own name"
+                )
             return found
     return _checked(np.asarray(values), name)
 
@@ -221,7 +223,9 @@ def _imported(data: Any, name: str | None = None) -> Array | Table:
     schema = stream.get_schema()
     chunks = list(stream)
     if c_schema_view(schema).type != "struct":
-        return _joined([_cells(chunk.view(), schema, name, 0, chunk.length) for chunk in chunks], schema, name)
+        return _joined(
+            [_cells(chunk.view(), schema, name, 0, chunk.length) for chunk in chunks], schema, name
+        )
     children = list(schema.children)
     names = [child.name for child in children]
     twice = {name for name in names if names.count(name) > 1}

@@ -21,15 +21,30 @@ def checkpoint(path: str, as_json: bool) -> None:
         with progress("checkpoint") as tick:
             made = bus.checkpoint(progress=tick)
         if as_json:
-            emit({"path": path, "epoch": bus.epoch, "seq": made.seq, "bytes": made.bytes, "reused": made.reused})
+            emit(
+                {
+                    "path": path,
+                    "epoch": bus.epoch,
+                    "seq": made.seq,
+                    "bytes": made.bytes,
+                    "reused": made.reused,
+                }
+            )
             return
-        say(f"checkpoint at epoch {bus.epoch}: {size(made.bytes)} written, {size(made.reused)} kept from earlier ones")
+        say(
+            f"checkpoint at epoch {bus.epoch}: {size(made.bytes)} written, {size(made.reused)} kept from earlier ones"
+        )
 
 
 @click.command()
 @path_argument
 @click.option(
-    "--keep-checkpoints", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="The newest N stay."
+    "--keep-checkpoints",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="The newest N stay.",
 )
 @json_option
 def prune(path: str, keep_checkpoints: int, as_json: bool) -> None:

@@ -78,7 +78,9 @@ def newest(
     window, end = WINDOW, min(last, bus.epoch)
     while len(found) < limit and end >= first:
         start = max(first, end - window + 1)
-        part = list(_between(bus, wanted, max(since, start) if isinstance(since, int) else since, until, start, end))
+        part = list(
+            _between(bus, wanted, max(since, start) if isinstance(since, int) else since, until, start, end)
+        )
         found = part + found
         window, end = window * 4, start - 1
     return found[-limit:]
@@ -135,7 +137,9 @@ def _done(deltas: list[dict[str, Any]], kinds: Kinds) -> str:
     """What a commit did: `assign pos, add book[qty]`."""
     said = []
     for delta in islice(deltas, 4):
-        columns = f"[{', '.join(delta['columns'])}]" if kinds[delta["id"]] == "table" and delta["columns"] else ""
+        columns = (
+            f"[{', '.join(delta['columns'])}]" if kinds[delta["id"]] == "table" and delta["columns"] else ""
+        )
         said.append(f"{delta['op']} {delta['page']}{columns}")
     more = len(deltas) - len(said)
     return ", ".join(said) + (f" and {more} more" if more else "")

@@ -34,7 +34,9 @@ class MomentType(click.ParamType):
         try:
             return datetime.fromisoformat(value).astimezone()
         except ValueError:
-            self.fail(f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx)
+            self.fail(
+                f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx
+            )
 
 
 class RowsType(click.ParamType):
@@ -93,7 +95,10 @@ complete_branch = _names(lambda bus: list(bus.branches()))
 path_argument = click.argument("path", type=click.Path(), is_eager=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 branch_option = click.option(
-    "--branch", metavar="NAME", shell_complete=complete_branch, help="Look at this branch instead of the main one."
+    "--branch",
+    metavar="NAME",
+    shell_complete=complete_branch,
+    help="Look at this branch instead of the main one.",
 )
 
 
