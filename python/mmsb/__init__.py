@@ -37,7 +37,7 @@ from mmsb.errors import (
     WriterPoisoned,
     WrongTransaction,
 )
-from mmsb.keep import Checkpoint, Pruned
+from mmsb.keep import Checkpoint, Diagnosis, Pruned, Report, doctor, verify
 from mmsb.watch import Update, Watch
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "CommitUnknown",
     "ConflictError",
     "CorruptLog",
+    "Diagnosis",
     "DiskError",
     "DiskFull",
     "DtypeError",
@@ -77,6 +78,7 @@ __all__ = [
     "Pin",
     "Pruned",
     "ReadOnlyError",
+    "Report",
     "ShapeError",
     "Snapshot",
     "TooLarge",
@@ -90,10 +92,12 @@ __all__ = [
     "WrongTransaction",
     "__version__",
     "create_page",
+    "doctor",
     "mmsb",
     "mmsb_start",
     "mmsb_stop",
     "open",
     "query_page",
     "update_page",
+    "verify",
 ]

@@ -15,10 +15,12 @@ from mmsb.cli.branch import branch
 from mmsb.cli.completion import completion
 from mmsb.cli.demo import demo
 from mmsb.cli.diff import diff
+from mmsb.cli.check import doctor, verify
+from mmsb.cli.keep import checkpoint, export, prune
 from mmsb.cli.log import log
 from mmsb.cli.show import show
 
-COMMANDS = (demo, show, log, diff, at, branch, completion)
+COMMANDS = (demo, show, log, diff, at, branch, verify, doctor, checkpoint, prune, export, completion)
 
 
 class Commands(click.Group):

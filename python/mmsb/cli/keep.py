@@ -56,10 +56,10 @@ def prune(path: str, keep_checkpoints: int, as_json: bool) -> None:
         pruned = bus.prune(keep_checkpoints=keep_checkpoints)
         if as_json:
             counts = {"checkpoints": pruned.checkpoints, "segments": pruned.segments, "bytes": pruned.bytes}
-            emit({"path": path, **counts, "first": pruned.first})
+            emit({"path": path, **counts, "first": pruned.first_epoch})
             return
         gone = f"{plural(pruned.checkpoints, 'checkpoint')} and {plural(pruned.segments, 'log segment')}"
-        say(f"{gone} removed, {size(pruned.bytes)} freed: history starts at epoch {pruned.first}")
+        say(f"{gone} removed, {size(pruned.bytes)} freed: history starts at epoch {pruned.first_epoch}")
 
 
 @click.command()
