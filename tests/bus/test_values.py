@@ -64,7 +64,7 @@ def test_what_does_not_fit_is_refused(dtype: str, value: Any, error: type[Except
         ("f8", np.array([1, 2, 3, 4], ">i2"), [1, 2, 3, 4]),
         ("f8", np.arange(8.0)[::2], [0, 2, 4, 6]),
         ("S3", ["a", "bb", b"ccc", ""], [b"a", b"bb", b"ccc", b""]),
-        ("f8", memoryview(np.arange(4.0)), [0, 1, 2, 3]),
+        ("f8", np.arange(4.0).data, [0, 1, 2, 3]),
         ("i4", range(4), [0, 1, 2, 3]),
     ],
 )

@@ -46,7 +46,7 @@ def create(**options: Any) -> Callable[[mmsb.Bus], Any]:
 BAD: list[tuple[Callable[[mmsb.Bus], Any], type[Exception], str]] = [
     (lambda bus: bus["nope"], KeyError, "nope"),
     (lambda bus: bus[77], KeyError, "77"),
-    (lambda bus: bus[1.5], TypeError, "float"),
+    (lambda bus: bus[1.5], TypeError, "float"),  # type: ignore[index]
     (lambda bus: bus["book"]["nope"], KeyError, "no column 'nope': it has price, qty"),
     (lambda bus: bus["book"].array, ValueError, "price, qty"),
     (lambda bus: bus.create_page("pos", shape=(1,), dtype="f4"), ValueError, "'pos' is taken"),
@@ -158,7 +158,7 @@ def test_opening_what_is_not_there_or_no_bus(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["letter.txt"]
     for options in ({"mode": "w"}, {"durability": "none"}, {"arena": "moon"}, {"busy_timeout": -1}):
         with pytest.raises(mmsb.InvalidArgument):
-            mmsb.open(**options)  # type: ignore[arg-type]
+            mmsb.open(**options)
 
 
 def test_read_only_and_closed_handles(tmp_path: Path) -> None:
