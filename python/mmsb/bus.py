@@ -298,7 +298,7 @@ class Bus(CoreBus):
         return Checkpoint(*self._export(os.fspath(path), progress))
 
     def prune(self, keep_checkpoints: int = 1) -> Pruned:
-        """Keep the newest checkpoints and the history from the oldest on; what was before is gone for good.
+        """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
 
         Without a checkpoint nothing goes.
         """
