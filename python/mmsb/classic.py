@@ -44,7 +44,7 @@ def mmsb_start(enable_gpu: bool = False, path: str | os.PathLike[str] | None = N
 def mmsb_stop(state: Bus, checkpoint_path: str | os.PathLike[str] | None = None) -> None:
     """Close a bus; first write its present state to the new directory `checkpoint_path`, if given.
 
-    The directory is a bus squashed to the current epoch, with the same page ids and epoch; it opens as any bus does.
+    The directory is a bus squashed to the current epoch, with the same page ids and epoch.
 
     Raises:
         BusExists: something is at `checkpoint_path`; the bus stays open.
@@ -64,8 +64,8 @@ def _active() -> Bus:
 class mmsb:  # noqa: N801 - the name the original design gave it
     """Make a state the active one: as a context manager, or as a decorator for the time of each call.
 
-    Inside, the functions of this module may leave out their first argument. It nests, and holds for the thread or task
-    that entered it.
+    Inside, the functions of this module may leave out their first argument. It nests, and holds for the
+    thread or task that entered it.
     """
 
     def __init__(self, state: Bus) -> None:
@@ -89,6 +89,8 @@ class mmsb:  # noqa: N801 - the name the original design gave it
         self._entered.pop().__exit__(*error)
 
     def __call__(self, function: _F) -> _F:
+        """Make the state the active one for the time of each call."""
+
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
             with self._inside():
@@ -102,7 +104,7 @@ def create_page(
 ) -> Page:
     """Make a page of `size` raw bytes of zeros, with a name of its own unless one is given.
 
-    `location="gpu"` degrades to the CPU, with one warning, where there is none; `page.location` says where it is.
+    `location="gpu"` degrades to the CPU, with one warning, where there is none: see `page.location`.
     """
     if location not in ("cpu", "gpu"):
         raise InvalidArgument(f"location {location!r}: 'cpu' and 'gpu' are possible")

@@ -57,7 +57,7 @@ class Diagnosis:
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
     """Read everything of a bus that has a checksum, and compare its checkpoints with a replay of its log.
 
-    Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read so far.
+    Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
 
     Raises:
         BusNotFound, DiskError, PermissionDenied: there is nothing, or it cannot be read.
