@@ -1,6 +1,6 @@
 """The group of all commands: their order, their errors, their exit codes.
 
-Exit codes: 0; 1, something is wrong, with what was looked at or with what was asked of it; 2, the line makes no sense.
+Exit codes: 0; 1, something is wrong with what was looked at or asked for; 2, the line makes no sense.
 """
 
 from __future__ import annotations

@@ -29,7 +29,13 @@ from mmsb.cli.show import describe, show_page, show_pages
 @click.option("--digest", is_flag=True, help="The digest of the state, too: the same on every machine.")
 @json_option
 def at(
-    path: str, moment: Moment, page: str | None, rows: Rows | None, branch: str | None, digest: bool, as_json: bool
+    path: str,
+    moment: Moment,
+    page: str | None,
+    rows: Rows | None,
+    branch: str | None,
+    digest: bool,
+    as_json: bool,
 ) -> None:
     """Show a bus, or a page, as it was.
 

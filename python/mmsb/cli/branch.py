@@ -12,7 +12,9 @@ from mmsb.cli.show import branches_of, show_branches
 @click.command()
 @path_argument
 @click.option("--create", metavar="NAME", help="Make a branch of this name.")
-@click.option("--at", type=click.IntRange(min=0), metavar="EPOCH", help="Where it forks; the present by default.")
+@click.option(
+    "--at", type=click.IntRange(min=0), metavar="EPOCH", help="Where it forks; the present by default."
+)
 @click.option("--from", "parent", metavar="NAME", shell_complete=complete_branch, help="What it forks from.")
 @click.option("--drop", metavar="NAME", shell_complete=complete_branch, help="Drop the branch of this name.")
 @json_option

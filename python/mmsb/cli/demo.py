@@ -23,10 +23,13 @@ from mmsb.cli.output import emit
     "--picture", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH", help="Draw the year (PNG)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def demo(flights: int | None, seed: int | None, keep: Path | None, picture: Path | None, as_json: bool) -> None:
+def demo(
+    flights: int | None, seed: int | None, keep: Path | None, picture: Path | None, as_json: bool
+) -> None:
     """Play a year of flights, and prove what came of it.
 
-    336,776 real flights become deltas on pages; the writing process is killed on the way and goes on. Exit code 1 if a proof fails.
+    336,776 real flights become deltas on pages; the writing process is killed on the way and goes on.
+    Exit code 1 if a proof fails.
     """
     from mmsb.applications.flights.demo import Options, run
     from mmsb.applications.flights.source import FlightsMissingError

@@ -12,7 +12,16 @@ import numpy as np
 
 from mmsb._core import Snapshot
 from mmsb.bus import Bus
-from mmsb.cli.options import MOMENT, branch_option, complete_branch, complete_page, json_option, opened, path_argument, state
+from mmsb.cli.options import (
+    MOMENT,
+    branch_option,
+    complete_branch,
+    complete_page,
+    json_option,
+    opened,
+    path_argument,
+    state,
+)
 from mmsb.cli.output import aside, emit, plural, say, shown, table
 from mmsb.cli.show import columns_of
 from mmsb.errors import BranchNotFound
@@ -33,11 +42,19 @@ States = tuple[Snapshot, Snapshot]
 @branch_option
 @json_option
 def diff(
-    path: str, before: str, after: str, page: str | None, cells: bool, limit: int | None, branch: str | None, as_json: bool
+    path: str,
+    before: str,
+    after: str,
+    page: str | None,
+    cells: bool,
+    limit: int | None,
+    branch: str | None,
+    as_json: bool,
 ) -> None:
-    """Show what differs between A and B: two epochs, times or branches.
+    """Show what differs between two moments.
 
-    Epochs and times are those of the main branch, or of the one that --branch names.
+    A and B are epochs, times or branches. Epochs and times are those of the main branch, or of the one
+    that --branch names.
     """
     with opened(path, branch=branch) as bus:
         states = side(bus, before), side(bus, after)
@@ -49,7 +66,10 @@ def diff(
         if not changes:
             say(f"no difference between {before} and {after}")
             return
-        table(["page", "what", "columns", ">rows", ">cells", "which rows"], [summary(change, states) for change in changes])
+        table(
+            ["page", "what", "columns", ">rows", ">cells", "which rows"],
+            [summary(change, states) for change in changes],
+        )
         if cells:
             show_cells(changes, states, limit or CELLS)
 

@@ -44,7 +44,8 @@ def log(
 ) -> None:
     """List commits, oldest first.
 
-    Each with its epoch, time, source, bytes, what was done and why. With --json one record a line, and all of them unless --limit says otherwise.
+    Each with its epoch, time, source, bytes, what was done and why. With --json one record a line, and
+    all of them unless --limit says otherwise.
     """
     if everything and limit is not None:
         raise click.UsageError("--all and --limit exclude each other")
@@ -78,7 +79,9 @@ def newest(
     window, end = WINDOW, min(last, bus.epoch)
     while len(found) < limit and end >= first:
         start = max(first, end - window + 1)
-        part = list(_between(bus, wanted, max(since, start) if isinstance(since, int) else since, until, start, end))
+        part = list(
+            _between(bus, wanted, max(since, start) if isinstance(since, int) else since, until, start, end)
+        )
         found = part + found
         window, end = window * 4, start - 1
     return found[-limit:]
@@ -128,14 +131,17 @@ def line(entry: Any, kinds: Kinds) -> str:
     """A commit on one line."""
     when = entry.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     intent = "" if entry.intent is None else "  " + json.dumps(plain(entry.intent), ensure_ascii=False)
-    return f"{entry.epoch:>8}  {when}  {entry.source or '-':<12}  {size(entry.bytes):>10}  {_done(entry.deltas, kinds)}{intent}"
+    who, done = entry.source or "-", _done(entry.deltas, kinds)
+    return f"{entry.epoch:>8}  {when}  {who:<12}  {size(entry.bytes):>10}  {done}{intent}"
 
 
 def _done(deltas: list[dict[str, Any]], kinds: Kinds) -> str:
     """What a commit did: `assign pos, add book[qty]`."""
     said = []
     for delta in islice(deltas, 4):
-        columns = f"[{', '.join(delta['columns'])}]" if kinds[delta["id"]] == "table" and delta["columns"] else ""
+        columns = (
+            f"[{', '.join(delta['columns'])}]" if kinds[delta["id"]] == "table" and delta["columns"] else ""
+        )
         said.append(f"{delta['op']} {delta['page']}{columns}")
     more = len(deltas) - len(said)
     return ", ".join(said) + (f" and {more} more" if more else "")

@@ -34,7 +34,9 @@ class MomentType(click.ParamType):
         try:
             return datetime.fromisoformat(value).astimezone()
         except ValueError:
-            self.fail(f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx)
+            self.fail(
+                f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx
+            )
 
 
 class RowsType(click.ParamType):
@@ -51,11 +53,9 @@ class RowsType(click.ParamType):
             return int(value)
         if re.fullmatch(r"-?\d+(,-?\d+)*,?", value):
             return [int(part) for part in value.split(",") if part]
-        if re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?\d+)?)?", value):
-            parts = [int(part) if part else None for part in value.split(":")]
-            if len(parts) < 3 or parts[2] != 0:
-                return slice(*parts)
-        self.fail(f"{value!r} is no row (5), range (5:8, ::100) or list (1,4,7) of rows", param, ctx)
+        if not re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?[1-9]\d*)?)?", value):
+            self.fail(f"{value!r} is no row (5), range (5:8, ::100) or list (1,4,7) of rows", param, ctx)
+        return slice(*(int(part) if part else None for part in value.split(":")))
 
 
 MOMENT = MomentType()
@@ -78,10 +78,14 @@ def _names(of: Callable[[Bus], list[str]]) -> Callable[..., list[CompletionItem]
     """Completes a name out of the bus that stands on the line already; nothing where it cannot be opened."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        # Behind an option that still lacks its value, click leaves the words before it unread.
+        path = ctx.params.get("path") or next(iter(ctx.args), None)
+        if path is None:
+            return []
         try:
-            with opened(ctx.params["path"]) as bus:
+            with opened(path) as bus:
                 return [CompletionItem(name) for name in of(bus) if name.startswith(incomplete)]
-        except (mmsb.MmsbError, KeyError):
+        except mmsb.MmsbError:
             return []
 
     return complete
@@ -93,7 +97,10 @@ complete_branch = _names(lambda bus: list(bus.branches()))
 path_argument = click.argument("path", type=click.Path(), is_eager=True)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 branch_option = click.option(
-    "--branch", metavar="NAME", shell_complete=complete_branch, help="Look at this branch instead of the main one."
+    "--branch",
+    metavar="NAME",
+    shell_complete=complete_branch,
+    help="Look at this branch instead of the main one.",
 )
 
 

@@ -29,12 +29,14 @@ from mmsb.cli.output import dtype_name, emit, plural, say, size, table
 @branch_option
 @click.option("--digest", is_flag=True, help="The digest of the state, too: the same on every machine.")
 @json_option
-def show(path: str, page: str | None, rows: Rows | None, branch: str | None, digest: bool, as_json: bool) -> None:
+def show(
+    path: str, page: str | None, rows: Rows | None, branch: str | None, digest: bool, as_json: bool
+) -> None:
     """Show a bus, or the cells of a page.
 
-    Without PAGE: the pages and branches there are.
- ROWS are written as
-    numpy does: 5, 5:8, ::100, or a list 1,4,7. Where they start with a minus, put -- in front of PATH.
+       Without PAGE: the pages and branches there are.
+    ROWS are written as
+       numpy does: 5, 5:8, ::100, or a list 1,4,7. Where they start with a minus, put -- in front of PATH.
     """
     with opened(path, branch=branch) as bus:
         if page is not None:
@@ -60,13 +62,17 @@ def show_page(page: Any, rows: Rows | None, as_json: bool) -> None:
     if as_json:
         emit({**describe(page), **cells_json(page, rows)})
         return
-    show_cells(page, rows, f"{page.name}: {makeup(page)}, {size(page.nbytes)}, changed last at epoch {page.version}")
+    show_cells(
+        page, rows, f"{page.name}: {makeup(page)}, {size(page.nbytes)}, changed last at epoch {page.version}"
+    )
 
 
 def describe(page: Any) -> dict[str, Any]:
     """All that is known of a page, as JSON has it."""
     about = {"id": page.id, "name": page.name, "kind": page.kind, "shape": list(page.shape)}
-    columns = [{"name": name, "dtype": dtype, "inner": list(inner)} for name, dtype, inner in columns_of(page)]
+    columns = [
+        {"name": name, "dtype": dtype, "inner": list(inner)} for name, dtype, inner in columns_of(page)
+    ]
     return {**about, "columns": columns, "op": page.op, "bytes": page.nbytes, "version": page.version}
 
 
@@ -95,7 +101,15 @@ def show_pages(state: Any) -> None:
     table(
         [">id", "name", "kind", "cells", ">rows", ">bytes", ">version"],
         [
-            (page.id, page.name, page.kind, makeup(page), f"{len(page):,}" if page.shape else "", size(page.nbytes), page.version)
+            (
+                page.id,
+                page.name,
+                page.kind,
+                makeup(page),
+                f"{len(page):,}" if page.shape else "",
+                size(page.nbytes),
+                page.version,
+            )
             for page in pages
         ],
     )
