@@ -21,6 +21,7 @@ use crate::error::{Fault, Outcome};
 use crate::handle::Handle;
 use crate::log::Log;
 use crate::page::Page;
+use crate::progress::Told;
 use crate::sheet::{Sheet, Source};
 use crate::show::plural;
 use crate::state::{Snapshot, names};
@@ -442,6 +443,25 @@ impl Bus {
     /// Returns when everything committed so far survives a loss of power.
     fn sync(&self, py: Python<'_>) -> Outcome<()> {
         self.handle.long(py, CoreBus::sync)
+    }
+
+    /// Makes a checkpoint: its frame, file, bytes written and bytes that earlier ones had written.
+    fn _checkpoint(
+        &self,
+        py: Python<'_>,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> Outcome<(u64, String, u64, u64)> {
+        let mut told = Told::new(progress);
+        let info = self.handle.long(py, |bus| bus.checkpoint(&mut |bytes| told.tell(bytes)))?;
+        told.end()?;
+        Ok((info.seq.0, info.path, info.bytes, info.reused))
+    }
+
+    /// Keeps that many checkpoints and the history from the oldest of them on: checkpoints and segments removed, bytes
+    /// given back, and the first epoch that can still be had.
+    fn _prune(&self, py: Python<'_>, keep: usize) -> Outcome<(u64, u64, i64, u64)> {
+        let info = self.handle.long(py, |bus| bus.prune(keep))?;
+        Ok((info.checkpoints, info.segments, info.bytes, info.first.0))
     }
 
     /// Frame, page id (0 for all pages) and process of everything that is held.

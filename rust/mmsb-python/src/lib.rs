@@ -14,6 +14,7 @@ mod index;
 mod log;
 mod numpy;
 mod page;
+mod progress;
 mod sheet;
 mod show;
 mod state;

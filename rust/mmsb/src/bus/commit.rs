@@ -77,6 +77,8 @@ pub(crate) enum Shown {
     Forked(Arc<Line>),
     /// A branch went.
     Dropped(Arc<Line>),
+    /// Nothing new.
+    Nothing,
 }
 
 /// A frame that is in the log and not yet shown.
@@ -115,6 +117,14 @@ impl Writer {
             pending: VecDeque::new(),
             spare: Vec::new(),
         }
+    }
+
+    /// Branches that are in the log and not yet shown.
+    pub fn forked(&self) -> impl Iterator<Item = &Line> {
+        self.pending.iter().filter_map(|pending| match &pending.shown {
+            Shown::Forked(line) => Some(&**line),
+            _ => None,
+        })
     }
 }
 
@@ -231,6 +241,7 @@ fn append(
             return Err(error.into());
         }
     };
+    core.background.grown(head.end());
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);
@@ -306,6 +317,7 @@ fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
         Shown::Root(line, root) => line.publish(*root),
         Shown::Forked(line) => core.add_line(line),
         Shown::Dropped(line) => core.forget_name(line),
+        Shown::Nothing => {}
     }
     core.set_published(pending.seq);
     fence(Ordering::SeqCst);
