@@ -1,10 +1,11 @@
 """Arrow both ways: pages out through the Arrow PyCapsule interface, arrays, tables and data frames in.
 
-Out, cells are lent as they lie in memory where Arrow has the type: integers, floats, fixed bytes, inner shapes as fixed size
-lists. Only booleans are copied, as Arrow packs eight into a byte. What is lent keeps its version alive and never changes.
+Out, cells are lent as they lie in memory where Arrow has the type: integers, floats, fixed bytes,
+inner shapes as fixed size lists. Only booleans are copied, as Arrow packs eight into a byte. What is lent keeps its version
+alive and never changes.
 
-In, whatever is given becomes columns of numpy arrays. A bus has no missing values and no strings of varying length: such
-columns are refused by name.
+In, whatever is given becomes columns of numpy arrays. A bus has no missing values and no strings of varying
+length: such columns are refused by name.
 """
 
 from __future__ import annotations
@@ -106,15 +107,17 @@ def c_schema(source: Any) -> object:
 
 
 def columns_of(data: Any) -> Array | Table:
-    """What `create_page(..., data=)` takes, as one array or as columns by name; without a copy where that can be.
+    """What `create_page(..., data=)` takes, as one array or as columns by name, copied only where it must be.
 
     Args:
-        data: a numpy array, plain or structured; a mapping of arrays by column; a data frame or table of polars, pandas,
-            pyarrow, duckdb or anything else with `__arrow_c_stream__` or `__arrow_c_array__`; or what `numpy.asarray` takes.
+        data: a numpy array, plain or structured; a mapping of arrays by column; a data frame or table of
+            polars, pandas, pyarrow, duckdb or anything else with `__arrow_c_stream__` or
+            `__arrow_c_array__`; or what `numpy.asarray` takes.
 
     Raises:
-        MmsbError: `dtype` where a column holds missing values or something that is no fixed-size cell; `shape` where the
-            columns are not equally long.
+        DtypeError: a column has missing values, or holds what no cell of fixed size can.
+        NameTaken: two columns have one name.
+        ShapeError: the columns are not equally long.
     """
     if isinstance(data, np.ndarray):
         return data if data.dtype.names is None else _fields(data)
@@ -177,7 +180,7 @@ STRINGS = "make them bytes of a fixed width, as in numpy's astype('S12')"
 
 
 def _checked(array: Array, name: str | None) -> Array:
-    """The array, unless its dtype can never be a page's; numpy's strings of a fixed width as bytes of UTF-8."""
+    """The array, unless its dtype can never be a page's; numpy's strings of fixed width as UTF-8."""
     if array.dtype.kind == "U":
         return np.strings.encode(array, "utf-8")
     if array.dtype.kind == "T":
@@ -194,7 +197,7 @@ def _checked(array: Array, name: str | None) -> Array:
 
 
 def _pandas(frame: Any) -> Array | Table:
-    """A pandas data frame or series. Its index is not taken; NaN in a column of numpy's own floats stays NaN."""
+    """A pandas data frame or series. Its index is not taken; NaN in numpy's own floats stays NaN."""
     if not hasattr(frame, "columns"):
         return _series(frame, None)
     names = [str(name) for name in frame.columns]
@@ -273,7 +276,7 @@ def _type(schema: Any, name: str | None) -> tuple[np.dtype[Any], tuple[int, ...]
 
 
 def _cells(view: Any, schema: Any, name: str | None, start: int, rows: int) -> Array:
-    """Rows of one Arrow array, from `start` on beside its own offset, as numpy's array over the same memory."""
+    """Rows of one Arrow array, from `start` on beside its own offset, as an array over the same memory."""
     cell, inner = _type(schema, name)
     start += view.offset
     absent = _absent(view, start, rows)

@@ -1,6 +1,7 @@
 """The group of all commands: their order, their errors, their exit codes.
 
-Exit codes: 0; 1, something is wrong, with what was looked at or with what was asked of it; 2, the line makes no sense.
+Exit codes: 0; 1, something is wrong, with what was looked at or with what was asked of it; 2, the line makes
+no sense.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ import click
 import mmsb
 from mmsb.cli.at import at
 from mmsb.cli.branch import branch
+from mmsb.cli.check import doctor, verify
 from mmsb.cli.completion import completion
 from mmsb.cli.demo import demo
 from mmsb.cli.diff import diff
-from mmsb.cli.check import doctor, verify
 from mmsb.cli.keep import checkpoint, export, prune
 from mmsb.cli.log import log
 from mmsb.cli.show import show

@@ -51,9 +51,10 @@ def diff(
     branch: str | None,
     as_json: bool,
 ) -> None:
-    """Show what differs between A and B: two epochs, times or branches.
+    """Show what differs between two moments.
 
-    Epochs and times are those of the main branch, or of the one that --branch names.
+    A and B are epochs, times or branches. Epochs and times are those of the main branch, or of the one
+    that --branch names.
     """
     with opened(path, branch=branch) as bus:
         states = side(bus, before), side(bus, after)
@@ -82,7 +83,8 @@ def side(bus: Bus, given: str) -> Snapshot:
             return bus.checkout(given).snapshot()
         except BranchNotFound:
             raise click.BadParameter(f"{given!r} is no epoch, no time and no branch of this bus") from None
-    return state(bus, moment)
+    found: Snapshot = state(bus, moment)
+    return found
 
 
 def about(side: Snapshot) -> dict[str, Any]:

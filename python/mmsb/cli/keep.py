@@ -31,9 +31,8 @@ def checkpoint(path: str, as_json: bool) -> None:
                 }
             )
             return
-        say(
-            f"checkpoint at epoch {bus.epoch}: {size(made.bytes)} written, {size(made.reused)} kept from earlier ones"
-        )
+        kept = f"{size(made.reused)} kept from earlier ones"
+        say(f"checkpoint at epoch {bus.epoch}: {size(made.bytes)} written, {kept}")
 
 
 @click.command()

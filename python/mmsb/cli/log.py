@@ -44,7 +44,8 @@ def log(
 ) -> None:
     """List commits, oldest first.
 
-    Each with its epoch, time, source, bytes, what was done and why. With --json one record a line, and all of them unless --limit says otherwise.
+    Each with its epoch, time, source, bytes, what was done and why. With --json one record a line, and
+    all of them unless --limit says otherwise.
     """
     if everything and limit is not None:
         raise click.UsageError("--all and --limit exclude each other")
@@ -130,7 +131,8 @@ def line(entry: Any, kinds: Kinds) -> str:
     """A commit on one line."""
     when = entry.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     intent = "" if entry.intent is None else "  " + json.dumps(plain(entry.intent), ensure_ascii=False)
-    return f"{entry.epoch:>8}  {when}  {entry.source or '-':<12}  {size(entry.bytes):>10}  {_done(entry.deltas, kinds)}{intent}"
+    who, done = entry.source or "-", _done(entry.deltas, kinds)
+    return f"{entry.epoch:>8}  {when}  {who:<12}  {size(entry.bytes):>10}  {done}{intent}"
 
 
 def _done(deltas: list[dict[str, Any]], kinds: Kinds) -> str:

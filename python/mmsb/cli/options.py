@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,7 +19,14 @@ Rows = int | slice | list[int]
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-class MomentType(click.ParamType):
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    # Only newer releases of click can be subscripted.
+    _ParamType = click.ParamType
+
+
+class MomentType(_ParamType):
     """An epoch, or a time."""
 
     name = "moment"
@@ -39,7 +46,7 @@ class MomentType(click.ParamType):
             )
 
 
-class RowsType(click.ParamType):
+class RowsType(_ParamType):
     """Rows as numpy writes them: `5`, `5:8`, `::100`, `-3:`, or a list `1,4,7`."""
 
     name = "rows"
@@ -53,11 +60,9 @@ class RowsType(click.ParamType):
             return int(value)
         if re.fullmatch(r"-?\d+(,-?\d+)*,?", value):
             return [int(part) for part in value.split(",") if part]
-        if re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?\d+)?)?", value):
-            parts = [int(part) if part else None for part in value.split(":")]
-            if len(parts) < 3 or parts[2] != 0:
-                return slice(*parts)
-        self.fail(f"{value!r} is no row (5), range (5:8, ::100) or list (1,4,7) of rows", param, ctx)
+        if not re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?[1-9]\d*)?)?", value):
+            self.fail(f"{value!r} is no row (5), range (5:8, ::100) or list (1,4,7) of rows", param, ctx)
+        return slice(*(int(part) if part else None for part in value.split(":")))
 
 
 MOMENT = MomentType()
@@ -65,7 +70,7 @@ ROWS = RowsType()
 
 
 @contextmanager
-def opened(path: str, mode: str = "r", branch: str | None = None) -> Iterator[Bus]:
+def opened(path: str, mode: Literal["r", "r+"] = "r", branch: str | None = None) -> Iterator[Bus]:
     """The bus at a path, or one of its branches; closed at the end."""
     with mmsb.open(path, mode=mode) as bus:
         yield bus if branch is None else bus.checkout(branch)
@@ -80,10 +85,14 @@ def _names(of: Callable[[Bus], list[str]]) -> Callable[..., list[CompletionItem]
     """Completes a name out of the bus that stands on the line already; nothing where it cannot be opened."""
 
     def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        # Behind an option that still lacks its value, click leaves the words before it unread.
+        path = ctx.params.get("path") or next(iter(ctx.args), None)
+        if path is None:
+            return []
         try:
-            with opened(ctx.params["path"]) as bus:
+            with opened(path) as bus:
                 return [CompletionItem(name) for name in of(bus) if name.startswith(incomplete)]
-        except (mmsb.MmsbError, KeyError):
+        except mmsb.MmsbError:
             return []
 
     return complete

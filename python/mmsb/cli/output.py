@@ -77,12 +77,8 @@ def size(count: int) -> str:
     """Bytes as people say them: `11.7 KiB`."""
     if count < 1024:
         return f"{count} B"
-    amount = float(count)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        amount /= 1024
-        if amount < 1024:
-            break
-    return f"{amount:.1f} {unit}"
+    steps = min(4, (count.bit_length() - 1) // 10)
+    return f"{count / 1024**steps:.1f} {('KiB', 'MiB', 'GiB', 'TiB')[steps - 1]}"
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
