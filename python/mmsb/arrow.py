@@ -1,8 +1,8 @@
 """Arrow both ways: pages out through the Arrow PyCapsule interface, arrays, tables and data frames in.
 
-Out, cells are lent as they lie in memory where Arrow has the type: integers, floats, fixed bytes,
-inner shapes as fixed size lists. Only booleans are copied, as Arrow packs eight into a byte. What is lent keeps its version
-alive and never changes.
+Out, cells are lent as they lie in memory where Arrow has the type: integers, floats, fixed bytes, inner
+shapes as fixed size lists. Only booleans are copied, as Arrow packs eight into a byte. What is lent keeps its
+version alive and never changes.
 
 In, whatever is given becomes columns of numpy arrays. A bus has no missing values and no strings of varying
 length: such columns are refused by name.
