@@ -15,19 +15,25 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Ca
 export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
+CASES  ?= 100000
+SECONDS_EACH ?= 300
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build test test-rust test-python lint lint-rust lint-python docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz campaign docs wheel clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 build: $(BUILD) ## Build the compiled core, optimised, into the virtual environment.
 
+demo: $(BUILD) ## Play the flights of 2013 through a bus, kill its writer, and prove what came of it.
+	$(PY) -m mmsb.applications.flights $(ARGS)
+
 test: test-rust test-python lint ## Run every test and every check.
 
 test-rust: $(TOOLS) ## Run the Rust tests, doc tests too.
-	$(CARGO) test --workspace --locked
+	$(CARGO) test --locked
 
 test-python: $(BUILD) ## Run the Python tests.
 	$(PY) -m pytest
@@ -49,11 +55,26 @@ lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-l
 	$(PY) -m mypy.stubtest mmsb._core
 	$(VENV)/bin/lint-imports
 
+loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
+	RUSTFLAGS="--cfg loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --target-dir target/loom
+
+# The sanitizers are nightly features that the stable compiler has too.
+fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.
+	for target in delta body replay; do \
+	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) || exit 1; done
+
+campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
+	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 $(CARGO) test --release --locked
+	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
+
 docs: $(BUILD) ## Write the API reference of both languages under site/.
 	$(PY) -m pdoc --docformat google --output-directory site/python mmsb
 	$(CARGO) doc --workspace --no-deps --locked
 	rm -rf site/rust && cp -r $${CARGO_TARGET_DIR:-target}/doc site/rust
 	@echo "site/python/index.html  site/rust/mmsb/index.html"
+
+bench: ## Measure the core's operations; figures go to target/criterion/.
+	$(CARGO) bench -p mmsb-benches --locked
 
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist

@@ -49,7 +49,8 @@ id! {
 }
 
 id! {
-    /// The number of a frame in the bus's one log. Pins and reclamation speak it. The first frame has 1.
+    /// The number of a frame in the bus's one log. Pins and reclamation speak it. The empty bus has 1, the first
+    /// frame 2.
     Seq(u64), "seq "
 }
 

@@ -42,6 +42,10 @@ pub const AHEAD_MIN: u64 = 1 << 20;
 /// See [`AHEAD_MIN`].
 pub const AHEAD_MAX: u64 = 32 << 20;
 
+/// Bytes that the background thread makes ready at once: for so long it may hold up a writer that has caught up with
+/// it, in the kernel's locks of the file.
+pub const AHEAD_STEP: u64 = 256 << 10;
+
 const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= 4096 && CHUNK <= 16384);
 const _: () = assert!(CONTROL_BYTES.is_multiple_of(CHUNK) && SLAB.is_multiple_of(CHUNK));
 const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTES as u64));
@@ -78,5 +82,19 @@ pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 /// Bytes of a segment's frames that are compressed as one: what reading one frame of it costs at most.
 pub const LOG_BLOCK: u64 = 256 << 10;
 
+/// Percent of a chunk file that kept checkpoints must need for pruning to leave it as it is: rewriting costs at most as
+/// much as it gives back.
+pub const CHUNK_FILE_LIVE: u64 = 50;
+
+/// Bytes of log behind the newest checkpoint that are worth another one: about a second of replay.
+pub const CHECKPOINT_AFTER: u64 = 128 << 20;
+
+/// Bytes of history that a bus without a path keeps at most, unless a quarter of memory is less.
+pub const HISTORY_BUDGET: u64 = 1 << 30;
+
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
+
+/// Memory mappings that the views of a process may take together. The kernel allows 65,530 in all; the rest is for the
+/// spans, libraries and allocators of the process.
+pub const VIEW_MAPPINGS_MAX: usize = 49_152;

@@ -7,7 +7,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::limits::{
-    AHEAD_MAX, AHEAD_MIN, CHUNK, EXTENT_MAX, GROW_STEP, SMALL_REACH, SPAN_FIRST, SPAN_MAX, SPANS_MAX,
+    AHEAD_MAX, AHEAD_MIN, AHEAD_STEP, CHUNK, EXTENT_MAX, GROW_STEP, SMALL_REACH, SPAN_FIRST, SPAN_MAX,
+    SPANS_MAX,
 };
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
@@ -175,7 +176,7 @@ impl Chunks {
         let room = self.budget.saturating_sub(state.committed);
         let chunks = state.spans.last_mut()?;
         let want = chunks.wanted();
-        let step = GROW_STEP as usize / CHUNK;
+        let step = AHEAD_STEP as usize / CHUNK;
         let from = chunks.populated.max(chunks.fresh);
         if from >= want {
             return None;
@@ -219,10 +220,10 @@ impl Chunks {
 }
 
 impl SpanChunks {
-    /// Up to where fresh chunks should be ready: an eighth of what is used, within bounds.
+    /// Up to where fresh chunks should be ready: half as many again as are used, within bounds.
     fn wanted(&self) -> usize {
         let shape = self.span.shape();
-        let ahead = bytes(self.fresh - shape.first) / 8;
+        let ahead = bytes(self.fresh - shape.first) / 2;
         (self.fresh + ahead.clamp(AHEAD_MIN, AHEAD_MAX) as usize / CHUNK).min(shape.chunks().end)
     }
 

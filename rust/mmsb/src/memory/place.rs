@@ -56,7 +56,8 @@ fn prefix() -> String {
     format!("mmsb-{}-", rustix::process::geteuid().as_raw())
 }
 
-/// The arena's hold on its place: makes span files, and removes them when dropped.
+/// The arena's hold on its place: makes span files, and removes them when dropped. A folder made in tmpfs goes with all
+/// that anybody has put in it.
 #[derive(Debug)]
 pub struct Home {
     folder: Option<Folder>,
@@ -161,12 +162,14 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.process == std::process::id() {
+        if self.process != std::process::id() {
+            return;
+        }
+        if self.own {
+            let _ = remove_folder(&self.path);
+        } else {
             let _ = remove_spans(&self.path);
             let _ = fs::remove_file(self.path.join(LOCK));
-            if self.own {
-                let _ = fs::remove_dir(&self.path);
-            }
         }
     }
 }
@@ -212,13 +215,16 @@ pub fn sweep(dir: &Path) -> usize {
 }
 
 fn sweep_folder(folder: &Path) -> bool {
-    let path = folder.join(LOCK);
-    // Without a lock file the folder is empty: a birth (which then tries again) or the end of another sweep.
-    if path.symlink_metadata().is_ok() {
-        let Ok(Some(_lock)) = lock(&path) else { return false };
-        if remove_spans(folder).and_then(|()| fs::remove_file(&path)).is_err() {
-            return false;
-        }
-    }
-    fs::remove_dir(folder).is_ok()
+    // A folder just being made has no lock yet; its maker finds this one and tries another folder.
+    let Ok(Some(_lock)) = lock(&folder.join(LOCK)) else { return false };
+    remove_folder(folder).is_ok()
+}
+
+/// Removes a folder with all that is in it; the caller has its lock. It takes another name first, so that nobody who
+/// knows the old one can make a lock in it while it goes.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    let mut name = folder.as_os_str().to_os_string();
+    name.push(".dead");
+    fs::rename(folder, &name)?;
+    fs::remove_dir_all(&name)
 }

@@ -1,0 +1,125 @@
+//! Branches: forking a line of epochs off another, and letting one go. Both are frames of the log that make no epoch.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::bus::commit::{self, Shown, Writer};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::{Line, Merged, Origin};
+use crate::bus::past;
+use crate::memory::addr::Addr;
+use crate::page::body::Record;
+use crate::page::catalog::{self, RootRef};
+use crate::page::draft::Draft;
+use crate::page::schema::check_name;
+use crate::page::stage::Stage;
+
+/// Forks a branch off `parent` at an epoch, by default at its head, in the time of a commit; further back its pages are
+/// rebuilt.
+pub(crate) fn fork(
+    core: &Arc<Core>,
+    parent: &Arc<Line>,
+    name: &str,
+    at: Option<Epoch>,
+) -> Result<Arc<Line>, Error> {
+    check_name(name)?;
+    let mut writer = core.writer()?;
+    if core.line(name).is_some() {
+        return Err(Error::BranchExists(name.into()));
+    }
+    if parent.is_dropped() {
+        return Err(Error::NoBranch(parent.name.clone()));
+    }
+    let id = {
+        let mut lines = core.lines.write().unwrap_or_else(PoisonError::into_inner);
+        let next = lines.last.checked_add(1);
+        lines.last =
+            next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?;
+        BranchId(lines.last)
+    };
+    let head = RootRef::new(&core.arena, parent.appended()).epoch();
+    let epoch = at.unwrap_or(head);
+    if epoch > head {
+        let branch = parent.name.clone();
+        return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: head });
+    }
+    let seq = writer.seq + 1;
+    let mut stage = Stage::new(&core.arena, seq, Default::default());
+    let mut merged = parent.merged().clone();
+    let root = if epoch == head {
+        match catalog::fork_root(&mut stage, parent.appended(), id) {
+            Ok(root) => root,
+            Err(error) => {
+                stage.abort();
+                return Err(error.into());
+            }
+        }
+    } else {
+        let (rebuilt, root, brought) = rebuild(core, stage, parent, id, epoch, writer.log.head())?;
+        (stage, merged) = (rebuilt, brought);
+        root
+    };
+    let record = Record::Fork { name, parent: parent.id, at: epoch };
+    commit::control(core, &mut writer, id, epoch, &record, stage, || {
+        Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
+    })?;
+    commit::show(core, writer, Seq(seq))?;
+    core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
+}
+
+/// Builds a past state as the root of a branch.
+fn rebuild<'a>(
+    core: &'a Core,
+    mut stage: Stage<'a>,
+    parent: &Arc<Line>,
+    id: BranchId,
+    epoch: Epoch,
+    position: u64,
+) -> Result<(Stage<'a>, Addr, Merged), Error> {
+    let root = match catalog::empty_root(&mut stage, id, Epoch(0)) {
+        Ok(root) => root,
+        Err(error) => {
+            stage.abort();
+            return Err(error.into());
+        }
+    };
+    let mut draft = Draft::new(stage, core.tables(), root, epoch, position)?;
+    let stretches = past::lineage(core, parent, epoch);
+    let rebuilt = past::begin_of(core, parent, epoch, &stretches)
+        .and_then(|begin| past::rebuild_all(&core.log, &begin, &stretches, &mut draft));
+    let merged = match rebuilt {
+        Ok(merged) => merged,
+        Err(error) => {
+            draft.abort();
+            return Err(error);
+        }
+    };
+    draft.set_epoch(epoch, position);
+    let (root, stage) = draft.finish();
+    Ok((stage, root, merged))
+}
+
+/// Lets a branch go: its name is free, its memory is given back, and its history stays in the log.
+pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>) -> Result<(), Error> {
+    if line.origin.is_none() {
+        return Err(Error::Invalid(format!(
+            "branch '{}' is the bus's first and cannot be dropped",
+            line.name
+        )));
+    }
+    let mut writer: std::sync::MutexGuard<'_, Writer> = core.writer()?;
+    if line.is_dropped() {
+        return Err(Error::NoBranch(line.name.clone()));
+    }
+    let seq = writer.seq + 1;
+    let mut stage = Stage::new(&core.arena, seq, Default::default());
+    let root = line.appended();
+    let epoch = RootRef::new(&core.arena, root).epoch();
+    stage.release(root);
+    commit::control(core, &mut writer, line.id, epoch, &Record::DropBranch, stage, || {
+        Shown::Dropped(Arc::clone(line))
+    })?;
+    line.set_dropped();
+    commit::show(core, writer, Seq(seq))
+}

@@ -1,0 +1,333 @@
+//! The hallway: how a change becomes part of the state, top to bottom. Nothing else changes state.
+//!
+//! change -> validate -> stage unpublished versions -> encode one frame -> append (and sync) -> publish -> tell watchers
+
+use std::collections::VecDeque;
+use std::sync::atomic::{Ordering, fence};
+use std::sync::{Arc, MutexGuard};
+
+use crate::base::codec::Writer as Encoder;
+use crate::base::ids::{BranchId, Epoch, PageId, Seq};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::Line;
+use crate::bus::validate::{self, Base};
+use crate::memory::addr::Addr;
+use crate::memory::limbo::{Limbo, Retired};
+use crate::page::body::{self, Record};
+use crate::page::catalog::RootRef;
+use crate::page::delta::Delta;
+use crate::page::draft::Draft;
+use crate::page::log::Durability;
+use crate::page::log::{FrameNotes, Kind, Log, NewFrame};
+use crate::page::schema::Schema;
+use crate::page::stage::{Scratch, Stage, recycle};
+
+/// One change that a commit makes.
+#[derive(Debug, Clone)]
+pub enum Change<'a> {
+    /// Cells are written.
+    Write(Delta<'a>),
+    /// A page comes to be.
+    Create {
+        /// Its id, given out by the line.
+        page: PageId,
+        /// Its name.
+        name: String,
+        /// Its columns.
+        schema: Schema,
+        /// Its rows.
+        rows: u64,
+    },
+    /// A page goes.
+    Drop(PageId),
+    /// A page gets another number of rows.
+    Resize(PageId, u64),
+    /// Something the log is to remember that changes no page.
+    Remark(Record<'static>),
+}
+
+/// What is asked to be committed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'r, 'd> {
+    pub line: &'r Arc<Line>,
+    pub changes: &'r [Change<'d>],
+    pub source: Option<&'r str>,
+    pub intent: Option<&'r str>,
+    pub durability: Durability,
+    /// What the changes were made from, where somebody may have come first.
+    pub base: Option<&'r Base<'r>>,
+}
+
+/// A commit that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The epoch it made.
+    pub epoch: Epoch,
+    /// Its frame's number.
+    pub seq: Seq,
+}
+
+/// What readers see once a frame is shown.
+#[derive(Debug)]
+pub(crate) enum Shown {
+    /// A line has a new root.
+    Root(Arc<Line>, Addr),
+    /// A branch came to be.
+    Forked(Arc<Line>),
+    /// A branch went.
+    Dropped(Arc<Line>),
+    /// Nothing new.
+    Nothing,
+}
+
+/// A frame that is in the log and not yet shown.
+#[derive(Debug)]
+struct Pending {
+    shown: Shown,
+    seq: u64,
+    /// Through which position the log must be synced first; 0 for none.
+    needs: u64,
+    retired: Vec<Retired>,
+}
+
+/// The one who changes state: whoever holds its lock.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub log: Log,
+    pub seq: u64,
+    pub limbo: Limbo,
+    /// Commits so far, and bytes of all frames.
+    pub commits: u64,
+    pub appended: u64,
+    body: Encoder,
+    pages: Vec<PageId>,
+    scratch: Scratch,
+    pending: VecDeque<Pending>,
+    spare: Vec<Vec<Retired>>,
+}
+
+impl Writer {
+    /// A writer that goes on behind `seq`.
+    pub fn new(log: Log, seq: u64, limbo: Limbo) -> Self {
+        Writer {
+            log,
+            seq,
+            limbo,
+            commits: 0,
+            appended: 0,
+            body: Encoder::with_capacity(4096),
+            pages: Vec::new(),
+            scratch: Scratch::default(),
+            pending: VecDeque::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Branches that are in the log and not yet shown.
+    pub fn forked(&self) -> impl Iterator<Item = &Line> {
+        self.pending.iter().filter_map(|pending| match &pending.shown {
+            Shown::Forked(line) => Some(&**line),
+            _ => None,
+        })
+    }
+}
+
+/// Commits the changes as one epoch of the line.
+pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
+    commit_with(core, core.writer()?, request)
+}
+
+/// Commits with the writer already held.
+pub(crate) fn commit_with(
+    core: &Core,
+    mut writer: MutexGuard<'_, Writer>,
+    request: Request<'_, '_>,
+) -> Result<Committed, Error> {
+    if request.line.is_dropped() {
+        return Err(Error::NoBranch(request.line.name.clone()));
+    }
+    if let Some(base) = request.base {
+        validate::against_head(core, request.line, base, request.changes)?;
+    }
+    let (draft, committed) = stage(core, &mut writer, request)?;
+    encode(&mut writer, request);
+    append(core, &mut writer, draft, request, committed)?;
+    show(core, writer, committed.seq)?;
+    Ok(committed)
+}
+
+/// Stages unpublished versions of all that the changes touch.
+fn stage<'a>(
+    core: &'a Core,
+    writer: &mut Writer,
+    request: Request<'_, '_>,
+) -> Result<(Draft<'a>, Committed), Error> {
+    let seq = writer.seq + 1;
+    let stage = Stage::new(&core.arena, seq, std::mem::take(&mut writer.scratch));
+    let base = request.line.appended();
+    let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
+    let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
+    for change in request.changes {
+        let done = match change {
+            Change::Write(delta) => draft.write(delta),
+            Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows),
+            Change::Drop(page) => draft.drop_page(*page),
+            Change::Resize(page, rows) => draft.resize(*page, *rows),
+            Change::Remark(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            writer.scratch = draft.abort();
+            return Err(error.into());
+        }
+    }
+    Ok((draft, Committed { epoch, seq: Seq(seq) }))
+}
+
+/// Writes the frame's body, and notes which pages it speaks of.
+fn encode(writer: &mut Writer, request: Request<'_, '_>) {
+    let (to, pages) = (&mut writer.body, &mut writer.pages);
+    to.clear();
+    pages.clear();
+    if let Some(source) = request.source {
+        Record::Source(source).encode(to);
+    }
+    if let Some(intent) = request.intent {
+        Record::Intent(intent).encode(to);
+    }
+    for change in request.changes {
+        match change {
+            Change::Write(delta) => body::encode_delta(to, delta),
+            Change::Create { page, name, schema, rows } => {
+                body::encode_create(to, *page, name, schema, *rows)
+            }
+            Change::Drop(page) => Record::Drop(*page).encode(to),
+            Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
+            Change::Remark(record) => record.encode(to),
+        }
+        if let Some(page) = page_of(change)
+            && !pages.contains(&page)
+        {
+            pages.push(page);
+        }
+    }
+}
+
+fn page_of(change: &Change<'_>) -> Option<PageId> {
+    match change {
+        Change::Write(delta) => Some(delta.page),
+        Change::Create { page, .. } | Change::Drop(page) | Change::Resize(page, _) => Some(*page),
+        Change::Remark(_) => None,
+    }
+}
+
+/// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from.
+fn append(
+    core: &Core,
+    writer: &mut Writer,
+    draft: Draft<'_>,
+    request: Request<'_, '_>,
+    committed: Committed,
+) -> Result<(), Error> {
+    let frame = NewFrame {
+        seq: committed.seq,
+        epoch: committed.epoch,
+        branch: request.line.id,
+        durability: request.durability,
+        kind: Kind::Commit,
+        time: core.clock.now_ns(),
+    };
+    let catalog = request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
+    let notes = FrameNotes { pages: &writer.pages, source: request.source, catalog };
+    let head = match writer.log.append(frame, &[writer.body.as_slice()], notes) {
+        Ok(head) => head,
+        Err(error) => {
+            writer.scratch = draft.abort();
+            return Err(error.into());
+        }
+    };
+    core.background.grown(head.end());
+    writer.commits += 1;
+    writer.appended += head.end() - head.position;
+    let (root, stage) = draft.finish();
+    let mut retired = writer.spare.pop().unwrap_or_default();
+    writer.scratch = stage.settle(&mut retired);
+    writer.seq = committed.seq.0;
+    request.line.set_appended(root);
+    let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
+    let shown = Shown::Root(Arc::clone(request.line), root);
+    writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
+    Ok(())
+}
+
+/// Appends a frame that makes no epoch, with the stage that goes with it.
+pub(crate) fn control(
+    core: &Core,
+    writer: &mut Writer,
+    branch: BranchId,
+    epoch: Epoch,
+    record: &Record<'_>,
+    stage: Stage<'_>,
+    shown: impl FnOnce() -> Shown,
+) -> Result<(), Error> {
+    let seq = writer.seq + 1;
+    let frame = NewFrame {
+        seq: Seq(seq),
+        epoch,
+        branch,
+        durability: core.durability,
+        kind: Kind::Control,
+        time: core.clock.now_ns(),
+    };
+    writer.body.clear();
+    record.encode(&mut writer.body);
+    let notes = FrameNotes { pages: &[], source: None, catalog: record.is_catalog() };
+    let head = match writer.log.append(frame, &[writer.body.as_slice()], notes) {
+        Ok(head) => head,
+        Err(error) => {
+            stage.abort();
+            return Err(error.into());
+        }
+    };
+    let mut retired = writer.spare.pop().unwrap_or_default();
+    stage.settle(&mut retired);
+    writer.seq = seq;
+    let needs = if core.durability == Durability::Disk { head.end() } else { 0 };
+    writer.pending.push_back(Pending { shown: shown(), seq, needs, retired });
+    Ok(())
+}
+
+/// Publishes what is ready, in the order of the log; first waits for the disk where this commit, or one before it, must.
+pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: Seq) -> Result<(), Error> {
+    let needs = writer.pending.iter().map(|pending| pending.needs).max().unwrap_or(0);
+    if needs > 0 {
+        let syncer = Arc::clone(&core.syncer);
+        drop(writer);
+        syncer.sync_through(needs)?;
+        writer = core.writer_again();
+    }
+    let synced = if needs > 0 { core.syncer.synced() } else { 0 };
+    while writer.pending.front().is_some_and(|pending| pending.needs <= synced) {
+        if let Some(pending) = writer.pending.pop_front() {
+            publish(core, &mut writer, pending);
+        }
+    }
+    debug_assert!(writer.pending.front().is_none_or(|pending| pending.seq > seq.0));
+    drop(writer);
+    core.watch.tell(seq);
+    Ok(())
+}
+
+/// Shows a root to readers and gives back what nobody can see any more.
+fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
+    match &pending.shown {
+        Shown::Root(line, root) => line.publish(*root),
+        Shown::Forked(line) => core.add_line(line),
+        Shown::Dropped(line) => core.forget_name(line),
+        Shown::Nothing => {}
+    }
+    core.set_published(pending.seq);
+    fence(Ordering::SeqCst);
+    recycle(&mut writer.limbo, &core.arena, &mut pending.retired);
+    writer.spare.push(pending.retired);
+}

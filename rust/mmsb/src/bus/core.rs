@@ -1,0 +1,203 @@
+//! What the handles of one bus share: its memory, its log, its branches, its one writer.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use crate::base::clock::Clock;
+use crate::base::ids::BranchId;
+use crate::bus::background::Background;
+use crate::bus::commit::Writer;
+use crate::bus::error::Error;
+use crate::bus::line::Line;
+use crate::bus::options::place_name;
+use crate::bus::replay::GENESIS;
+use crate::bus::watch::Watch;
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::guard::PinGuard;
+use crate::page::catalog::{Catalog, RootRef};
+use crate::page::checkpoint::store::Store;
+use crate::page::digest::DigestCache;
+use crate::page::draft::Tables;
+use crate::page::log::Durability;
+use crate::page::log::{LogReader, Syncer};
+use crate::page::operator::Operators;
+
+/// Something that is held only to be let go with the bus.
+pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
+impl<T: std::fmt::Debug + Send + Sync> Held for T {}
+
+/// The branches that live, and those that did.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    pub by_name: HashMap<String, Arc<Line>>,
+    /// Every branch there ever was, so that history can be followed through it.
+    pub by_id: HashMap<BranchId, Arc<Line>>,
+    /// The highest id given out.
+    pub last: u32,
+}
+
+/// What the handles of one bus share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub arena: Arc<Arena>,
+    pub catalog: Catalog,
+    pub operators: Operators,
+    pub digests: DigestCache,
+    pub lines: RwLock<Lines>,
+    writer: Mutex<Writer>,
+    pub syncer: Arc<Syncer>,
+    pub log: LogReader,
+    pub watch: Watch,
+    pub checkpoints: Arc<Store>,
+    pub background: Background,
+    pub clock: Arc<dyn Clock>,
+    pub path: Option<PathBuf>,
+    pub durability: Durability,
+    pub busy_timeout: Duration,
+    pub read_only: bool,
+    /// Seqs that private stages count down from the top, so that none is ever a frame's.
+    private: AtomicU64,
+    /// Held as long as the bus is open: what keeps other processes from writing, and what goes with it.
+    pub _held: Vec<Box<dyn Held>>,
+}
+
+/// What `Core::new` is made of.
+pub(crate) struct Parts {
+    pub arena: Arc<Arena>,
+    pub catalog: Catalog,
+    pub operators: Operators,
+    pub lines: Lines,
+    pub writer: Writer,
+    pub checkpoints: Arc<Store>,
+    pub background: Background,
+    pub clock: Arc<dyn Clock>,
+    pub path: Option<PathBuf>,
+    pub durability: Durability,
+    pub busy_timeout: Duration,
+    pub read_only: bool,
+    pub held: Vec<Box<dyn Held>>,
+}
+
+impl Core {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let (syncer, log) = (parts.writer.log.syncer(), parts.writer.log.reader());
+        Arc::new(Core {
+            arena: parts.arena,
+            catalog: parts.catalog,
+            operators: parts.operators,
+            digests: DigestCache::default(),
+            lines: RwLock::new(parts.lines),
+            writer: Mutex::new(parts.writer),
+            syncer,
+            log,
+            watch: Watch::default(),
+            checkpoints: parts.checkpoints,
+            background: parts.background,
+            clock: parts.clock,
+            path: parts.path,
+            durability: parts.durability,
+            busy_timeout: parts.busy_timeout,
+            read_only: parts.read_only,
+            private: AtomicU64::new(u64::MAX - 1),
+            _held: parts.held,
+        })
+    }
+
+    /// The schemas and operators that a draft needs.
+    pub fn tables(&self) -> Tables<'_> {
+        Tables { catalog: &self.catalog, operators: &self.operators }
+    }
+
+    /// The one writer, waiting for it as long as the bus allows.
+    pub fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
+        if let Ok(writer) = self.writer.try_lock() {
+            return Ok(writer);
+        }
+        // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time.
+        if self.busy_timeout >= Duration::from_secs(1) {
+            return Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let end = Instant::now() + self.busy_timeout;
+        loop {
+            match self.writer.try_lock() {
+                Ok(writer) => return Ok(writer),
+                Err(std::sync::TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(std::sync::TryLockError::WouldBlock) if Instant::now() < end => std::thread::yield_now(),
+                Err(std::sync::TryLockError::WouldBlock) => {
+                    let seconds = self.busy_timeout.as_secs();
+                    return Err(Error::Busy { seconds, by: "another thread is committing".into() });
+                }
+            }
+        }
+    }
+
+    /// Whether somebody holds the writer.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writer.try_lock(), Err(std::sync::TryLockError::WouldBlock))
+    }
+
+    /// The one writer, for somebody whose commit is made and only has to be shown.
+    pub fn writer_again(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The published root of a line, pinned; an error where the branch was dropped.
+    pub fn pin(&self, line: &Line) -> Result<(PinGuard, Addr), Error> {
+        let mut root = None;
+        let pin = PinGuard::new(&self.arena, || {
+            // Asked under the pin: who drops a branch says so before its memory is given back.
+            if line.is_dropped() {
+                return GENESIS;
+            }
+            RootRef::new(&self.arena, *root.insert(line.head())).seq()
+        })?;
+        let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
+        Ok((pin, root))
+    }
+
+    /// Notes which frame is the newest that readers see.
+    pub fn set_published(&self, seq: u64) {
+        self.arena.control().published.0.store(seq, Ordering::Release);
+    }
+
+    /// A seq for a stage that is never published.
+    pub fn private_seq(&self) -> u64 {
+        self.private.fetch_sub(1, Ordering::Relaxed)
+    }
+
+    /// The line of a name.
+    pub fn line(&self, name: &str) -> Option<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).map(Arc::clone)
+    }
+
+    /// Lists a new branch.
+    pub fn add_line(&self, line: &Arc<Line>) {
+        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
+        lines.by_name.insert(line.name.clone(), Arc::clone(line));
+        lines.by_id.insert(line.id, Arc::clone(line));
+    }
+
+    /// Frees the name of a branch that was dropped.
+    pub fn forget_name(&self, line: &Line) {
+        self.lines.write().unwrap_or_else(PoisonError::into_inner).by_name.remove(&line.name);
+    }
+
+    /// The line of an id, living or not.
+    pub fn line_of(&self, id: BranchId) -> Option<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)
+    }
+
+    /// The branches that live.
+    pub fn living(&self) -> Vec<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
+    }
+
+    /// Where the bus is, for messages.
+    pub fn place(&self) -> String {
+        place_name(self.path.as_ref())
+    }
+}

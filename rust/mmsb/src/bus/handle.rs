@@ -1,0 +1,412 @@
+//! A handle on one branch of a bus: what users of the crate hold.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use crate::base::ids::{Epoch, PageId, Seq};
+use crate::bus::audit;
+use crate::bus::background::Background;
+use crate::bus::branch;
+use crate::bus::checkpoint::{self, CheckpointInfo};
+use crate::bus::commit::{Change, Committed, Request, commit};
+use crate::bus::core::Core;
+use crate::bus::diff::{PageDiff, diff};
+use crate::bus::error::Error;
+use crate::bus::export;
+use crate::bus::history::{self, Commit, Filter};
+use crate::bus::line::{Line, Origin};
+use crate::bus::merge::{self, OnConflict};
+use crate::bus::options::Note;
+use crate::bus::rebuilt::{self, BranchDigest};
+use crate::bus::retain::{self, PruneInfo};
+use crate::bus::state::State;
+use crate::bus::stats::{self, Stats};
+use crate::bus::transaction::{Isolation, Transaction};
+use crate::memory::disk::Disk;
+use crate::page::delta::Delta;
+use crate::page::log::Durability;
+use crate::page::operator::Operators;
+use crate::page::schema::{self, Schema};
+use crate::page::state_error::StateError;
+
+/// A handle on one branch of a bus. Closing it leaves views, snapshots and other handles as they are.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    core: Arc<Core>,
+    line: Arc<Line>,
+    read_only: bool,
+    door: Arc<Door>,
+}
+
+/// What handles cloned from one another share: closing one closes all.
+#[derive(Debug)]
+struct Door {
+    core: Arc<Core>,
+    closed: AtomicBool,
+}
+
+impl Door {
+    fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.core.background.leave();
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// What `branches` says of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchInfo {
+    /// Its name.
+    pub name: String,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The name of the branch it comes from and the epoch it started at.
+    pub origin: Option<(String, Epoch)>,
+}
+
+/// A version that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PinInfo {
+    /// The frame whose state is held; `u64::MAX` for the moment in which a pin is being taken.
+    pub seq: Seq,
+    /// The page held; 0 for all pages.
+    pub page: PageId,
+    /// The process that holds it.
+    pub process: u64,
+}
+
+impl Bus {
+    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Self {
+        Background::enter(&core);
+        let door = Arc::new(Door { core: Arc::clone(&core), closed: AtomicBool::new(false) });
+        Bus { core, line, read_only, door }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn usable(&self) -> Result<(), Error> {
+        if self.is_closed() {
+            return Err(Error::Closed(self.core.place()));
+        }
+        if self.line.is_dropped() {
+            return Err(Error::NoBranch(self.line.name.clone()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Error> {
+        self.usable()?;
+        if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
+    }
+
+    /// Closes the handle, and every handle cloned from it.
+    pub fn close(&self) {
+        self.door.close();
+    }
+
+    /// Whether the handle was closed.
+    pub fn is_closed(&self) -> bool {
+        self.door.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the handle only reads.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The name of its branch.
+    pub fn branch_name(&self) -> &str {
+        &self.line.name
+    }
+
+    /// Whether both write the same branch of the same bus.
+    pub fn is_same_branch(&self, other: &Bus) -> bool {
+        Arc::ptr_eq(&self.line, &other.line)
+    }
+
+    /// Whether somebody is committing right now, so that a commit would wait.
+    pub fn is_busy(&self) -> bool {
+        self.core.is_writing()
+    }
+
+    /// Where the bus is: its path in quotes, or `in memory`.
+    pub fn place(&self) -> String {
+        self.core.place()
+    }
+
+    /// What a commit survives unless it asks for something else.
+    pub fn durability(&self) -> Durability {
+        self.core.durability
+    }
+
+    /// The operators of merge deltas.
+    pub fn operators(&self) -> &Operators {
+        &self.core.operators
+    }
+
+    /// The published state.
+    pub fn state(&self) -> Result<State, Error> {
+        self.usable()?;
+        State::live(&self.core, &self.line)
+    }
+
+    /// The epoch of the published state.
+    pub fn epoch(&self) -> Result<Epoch, Error> {
+        Ok(self.state()?.epoch())
+    }
+
+    /// The state the branch had at an epoch.
+    pub fn at(&self, epoch: Epoch) -> Result<State, Error> {
+        let now = self.state()?;
+        if epoch == now.epoch() {
+            return Ok(now);
+        }
+        if epoch > now.epoch() {
+            let branch = self.line.name.clone();
+            return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: now.epoch() });
+        }
+        merge::state_at(&self.core, &self.line, epoch)
+    }
+
+    /// The state the branch had at a time, in UTC nanoseconds since 1970.
+    pub fn at_time(&self, time: u64) -> Result<State, Error> {
+        let now = self.epoch()?;
+        let epoch = history::epoch_at(&self.core, &self.line, now, time)?.unwrap_or(Epoch(0));
+        self.at(epoch)
+    }
+
+    pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
+        Request {
+            line: &self.line,
+            changes,
+            source: note.source.as_deref(),
+            intent: note.intent.as_deref(),
+            durability: note.durability.unwrap_or(self.core.durability),
+            base: None,
+        }
+    }
+
+    /// Writes cells as an epoch of their own.
+    pub fn write(&self, delta: Delta<'_>, note: &Note) -> Result<Committed, Error> {
+        self.writable()?;
+        commit(&self.core, self.request(&[Change::Write(delta)], note))
+    }
+
+    /// Commits changes of several pages as one epoch.
+    pub fn commit(&self, changes: &[Change<'_>], note: &Note) -> Result<Committed, Error> {
+        self.writable()?;
+        commit(&self.core, self.request(changes, note))
+    }
+
+    /// Makes a page of zeros.
+    pub fn create_page(&self, name: &str, schema: Schema, rows: u64, note: &Note) -> Result<PageId, Error> {
+        self.writable()?;
+        schema::check_name(name)?;
+        schema.page_bytes(rows)?;
+        let counter = self.line.next_counter().ok_or(StateError::IdsExhausted(self.line.id))?;
+        let page = PageId(u64::from(self.line.id.0) << 32 | u64::from(counter));
+        let change = Change::Create { page, name: name.into(), schema, rows };
+        commit(&self.core, self.request(&[change], note))?;
+        Ok(page)
+    }
+
+    /// Drops a page.
+    pub fn drop_page(&self, page: PageId, note: &Note) -> Result<Committed, Error> {
+        self.commit(&[Change::Drop(page)], note)
+    }
+
+    /// Gives a page another number of rows; new ones are zeros.
+    pub fn resize(&self, page: PageId, rows: u64, note: &Note) -> Result<Committed, Error> {
+        self.commit(&[Change::Resize(page, rows)], note)
+    }
+
+    /// Begins a transaction.
+    pub fn begin(&self, isolation: Isolation, note: Note) -> Result<Transaction, Error> {
+        self.writable()?;
+        Transaction::begin(&self.core, &self.line, isolation, note)
+    }
+
+    /// Forks a branch off this one, by default at its head.
+    pub fn branch(&self, name: &str, at: Option<Epoch>) -> Result<Bus, Error> {
+        self.writable()?;
+        let line = branch::fork(&self.core, &self.line, name, at)?;
+        Ok(Bus { line, ..self.clone() })
+    }
+
+    /// A handle on another branch of the same bus; closing one closes both.
+    pub fn checkout(&self, name: &str) -> Result<Bus, Error> {
+        self.usable()?;
+        let line = self.core.line(name).ok_or_else(|| Error::NoBranch(name.into()))?;
+        Ok(Bus { line, ..self.clone() })
+    }
+
+    /// The branches there are, by name.
+    pub fn branches(&self) -> Result<Vec<BranchInfo>, Error> {
+        self.usable()?;
+        let lines: Vec<Arc<Line>> = {
+            let lines = self.core.lines.read().unwrap_or_else(PoisonError::into_inner);
+            lines.by_name.values().cloned().collect()
+        };
+        let name_of = |origin: Origin| {
+            let parent = self.core.line_of(origin.parent);
+            (parent.map_or_else(|| origin.parent.to_string(), |line| line.name.clone()), origin.epoch)
+        };
+        let mut infos = Vec::new();
+        for line in lines {
+            let epoch = match State::live(&self.core, &line) {
+                Ok(state) => state.epoch(),
+                // Dropped since the names were read.
+                Err(Error::NoBranch(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            infos.push(BranchInfo { name: line.name.clone(), epoch, origin: line.origin.map(name_of) });
+        }
+        infos.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(infos)
+    }
+
+    /// Lets this branch go.
+    pub fn drop_branch(&self) -> Result<(), Error> {
+        self.writable()?;
+        branch::drop_branch(&self.core, &self.line)
+    }
+
+    /// Merges what another branch changed into this one; `None` where there was nothing to take.
+    pub fn merge(&self, other: &Bus, policy: OnConflict, note: &Note) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        other.usable()?;
+        if !Arc::ptr_eq(&self.core, &other.core) {
+            let (ours, theirs) = (self.place(), other.place());
+            return Err(Error::Invalid(format!(
+                "cannot merge a branch of the bus {theirs} into the bus {ours}"
+            )));
+        }
+        merge::merge(&self.core, &self.line, &other.line, policy, note)
+    }
+
+    /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
+    pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        self.at(to)?;
+        merge::revert(&self.core, &self.line, to, note)
+    }
+
+    /// What differs between two states of this bus.
+    pub fn diff(&self, before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
+        self.usable()?;
+        diff(before, after)
+    }
+
+    /// Calls `visit` with the commits that lead to the present and pass the filter, oldest first, until it says false.
+    pub fn log(&self, filter: &Filter, mut visit: impl FnMut(Commit) -> bool) -> Result<(), Error> {
+        let epoch = self.epoch()?;
+        for commit in history::commits(&self.core, &self.line, epoch, filter) {
+            if !visit(commit?) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something behind `seen` is committed anywhere in the bus, or for as long as given; the newest frame.
+    pub fn wait(&self, seen: Seq, timeout: Duration) -> Result<Seq, Error> {
+        self.usable()?;
+        Ok(Seq(self.core.watch.wait(seen.0, timeout)))
+    }
+
+    /// The newest frame that readers see.
+    pub fn newest(&self) -> Seq {
+        Seq(self.core.watch.newest())
+    }
+
+    /// Waits until everything committed so far survives a loss of power.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.writable()?;
+        let through = self.core.writer()?.log.head();
+        Ok(self.core.syncer.sync_through(through)?)
+    }
+
+    /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
+    /// `progress` is told the bytes written so far.
+    pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
+        self.writable()?;
+        checkpoint::make(&self.core, progress)
+    }
+
+    /// Keeps the newest checkpoints, so many of them (at least 1), and the history from the oldest of those on; earlier
+    /// states are gone for good. Without a checkpoint nothing goes.
+    pub fn prune(&self, keep: usize) -> Result<PruneInfo, Error> {
+        self.writable()?;
+        retain::prune(&self.core, keep)
+    }
+
+    /// Makes a checkpoint and lets all history before it go.
+    pub fn squash(&self) -> Result<PruneInfo, Error> {
+        self.checkpoint(&mut |_| {})?;
+        self.prune(1)
+    }
+
+    /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_path(&self.core, path.as_ref(), progress)
+    }
+
+    /// As [`Bus::export`], to an empty disk of any kind.
+    pub fn export_to(
+        &self,
+        disk: &Arc<dyn Disk>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_disk(&self.core, disk, progress)
+    }
+
+    /// The digests of all branches, made once more from the files: from the start of the log where `from_zero` says so,
+    /// else from the newest checkpoint. Both are what the branches have.
+    pub fn replay_digest(&self, from_zero: bool) -> Result<Vec<BranchDigest>, Error> {
+        self.usable()?;
+        rebuilt::digests(&self.core, from_zero)
+    }
+
+    /// What the bus holds and has done.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.usable()?;
+        stats::stats(&self.core)
+    }
+
+    /// Whether the counts of every block in memory are true. For tests.
+    #[doc(hidden)]
+    pub fn audit(&self) -> Result<(), Error> {
+        audit::audit(&self.core)
+    }
+
+    /// Who holds which versions.
+    pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
+        self.usable()?;
+        let pins = self.core.arena.list_pins();
+        Ok(pins
+            .into_iter()
+            .map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process })
+            .collect())
+    }
+}

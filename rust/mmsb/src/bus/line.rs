@@ -1,0 +1,120 @@
+//! A line of epochs: a branch while it lives, with the roots it has published and appended.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::memory::addr::Addr;
+
+/// Where a branch comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The branch it was forked from.
+    pub parent: BranchId,
+    /// The parent's epoch it started from.
+    pub epoch: Epoch,
+}
+
+/// The newest epoch of each other branch that merges brought in, and the frame that did: since what leads to an epoch
+/// is all of its branch before it, this says all that is known of other branches but those it was forked from.
+pub(crate) type Merged = HashMap<BranchId, (Epoch, Seq)>;
+
+/// Notes what a frame brought in.
+pub(crate) fn note_merged(merged: &mut Merged, branch: BranchId, epoch: Epoch, seq: Seq) {
+    let known = merged.entry(branch).or_insert((epoch, seq));
+    if known.0 < epoch {
+        *known = (epoch, seq);
+    }
+}
+
+/// A branch while it lives.
+#[derive(Debug)]
+pub struct Line {
+    /// Its id, never reused.
+    pub id: BranchId,
+    /// Its name.
+    pub name: String,
+    /// Where it comes from; of the main branch none.
+    pub origin: Option<Origin>,
+    /// The root that readers see.
+    head: AtomicU64,
+    /// The root the next commit starts from: ahead of `head` while a commit waits for the disk. The writer's own.
+    appended: AtomicU64,
+    /// The highest page counter given out.
+    counter: AtomicU32,
+    dropped: AtomicBool,
+    /// What came in by merges, here or before this branch was forked.
+    pub merged: Mutex<Merged>,
+}
+
+impl Line {
+    /// A line whose state is the root at `root`.
+    pub fn new(
+        id: BranchId,
+        name: String,
+        origin: Option<Origin>,
+        root: Addr,
+        counter: u32,
+        merged: Merged,
+    ) -> Arc<Self> {
+        Arc::new(Line {
+            id,
+            name,
+            origin,
+            head: AtomicU64::new(root.0),
+            appended: AtomicU64::new(root.0),
+            counter: AtomicU32::new(counter),
+            dropped: AtomicBool::new(false),
+            merged: Mutex::new(merged),
+        })
+    }
+
+    /// The root that readers see. Pin before you follow it.
+    pub fn head(&self) -> Addr {
+        Addr(self.head.load(Ordering::Acquire))
+    }
+
+    /// Shows a root to readers.
+    pub fn publish(&self, root: Addr) {
+        self.head.store(root.0, Ordering::Release);
+    }
+
+    /// The root the next commit starts from; call with the writer held.
+    pub fn appended(&self) -> Addr {
+        Addr(self.appended.load(Ordering::Relaxed))
+    }
+
+    /// Sets what the next commit starts from; call with the writer held.
+    pub fn set_appended(&self, root: Addr) {
+        self.appended.store(root.0, Ordering::Relaxed);
+    }
+
+    /// A page counter that was never given out on this line.
+    pub fn next_counter(&self) -> Option<u32> {
+        self.counter
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1))
+            .ok()
+            .map(|n| n + 1)
+    }
+
+    /// The highest page counter given out.
+    pub fn counter(&self) -> u32 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
+    /// What came in by merges.
+    pub fn merged(&self) -> MutexGuard<'_, Merged> {
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the branch was dropped.
+    pub fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// Notes that the branch was dropped.
+    pub fn set_dropped(&self) {
+        self.dropped.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,219 @@
+//! Opening a bus: making it or taking it up where its log ends.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use crate::algebra::operator::builtin;
+use crate::base::clock::{Clock, SystemClock};
+use crate::base::ids::PageId;
+use crate::bus::background::Background;
+use crate::bus::begin::belongs;
+use crate::bus::commit::Writer;
+use crate::bus::core::{Core, Held, Parts};
+use crate::bus::error::Error;
+use crate::bus::handle::Bus;
+use crate::bus::options::{ArenaPlace, Mode, Options};
+use crate::bus::replay::{MAIN, Replay};
+use crate::memory::arena::Arena;
+use crate::memory::disk::{Disk, Real};
+use crate::memory::host;
+use crate::memory::place::{Home, Place};
+use crate::page::body::{self, Record};
+use crate::page::catalog::Catalog;
+use crate::page::checkpoint::store::{DIR, Store};
+use crate::page::draft::Tables;
+use crate::page::log::{FrameHead, Log, LogConfig, LogError, Notes};
+
+/// The buses this process has open, by device and inode of their directory: a second open shares the first one.
+static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
+
+type OpenBuses = HashMap<(u64, u64), Weak<Core>>;
+
+/// The folder of a bus in which its memory lies when it is not in tmpfs.
+const ARENA_FOLDER: &str = "arena";
+
+impl Bus {
+    /// Opens the bus in a directory.
+    ///
+    /// # Errors
+    /// See [`crate::bus::error::Code`]: among them `NotFound` and `Exists` by the mode, `Locked` where another process
+    /// has it open for writing, `NotABus`, `UnsupportedFormat`, `CorruptLog`, `Permission`.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Bus, Error> {
+        let path = path.as_ref();
+        let there = path.exists();
+        let shown = path.display().to_string();
+        match options.mode {
+            Mode::Read | Mode::ReadWrite if !there => return Err(Error::NotFound(shown)),
+            Mode::Create if there => return Err(Error::Exists(shown)),
+            _ => {}
+        }
+        let read_only = options.mode == Mode::Read;
+        let disk: Arc<dyn Disk> = Arc::new(Real::new(path, read_only));
+        if !there {
+            disk.create_dir("")?;
+        }
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = open.get_or_insert_default();
+        open.retain(|_, core| core.strong_count() > 0);
+        let key = identity(&path);
+        if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
+            && (read_only || !core.read_only)
+        {
+            return main(core, read_only);
+        }
+        let place = match options.arena {
+            ArenaPlace::Shared if !read_only => Place::tmpfs().unwrap_or(Place::Memory),
+            ArenaPlace::Directory if !read_only => Place::Directory { dir: path.join(ARENA_FOLDER) },
+            // A reader beside a writer has a copy of its own, which nobody else needs to find.
+            _ => Place::Memory,
+        };
+        let bus = assemble(disk, place, Some(path), options, Arc::new(SystemClock), Vec::new())?;
+        if let Some(key) = key.filter(|_| !read_only) {
+            open.insert(key, Arc::downgrade(bus.core()));
+        }
+        Ok(bus)
+    }
+
+    /// A bus in memory only. Its log lies in tmpfs and goes with it.
+    pub fn memory(options: &Options) -> Result<Bus, Error> {
+        let place = Place::tmpfs().unwrap_or(Place::Tmpfs { dir: std::env::temp_dir() });
+        let home = Home::open(&place)?;
+        let folder = home.path().map(Path::to_path_buf).unwrap_or_default();
+        let disk: Arc<dyn Disk> = Arc::new(Real::new(folder.join("log"), false));
+        disk.create_dir("")?;
+        assemble(disk, Place::Memory, None, options, Arc::new(SystemClock), vec![Box::new(home)])
+    }
+
+    /// Opens the bus on a disk of any kind: what tests with a simulated one do.
+    pub fn on_disk(disk: Arc<dyn Disk>, options: &Options, clock: Arc<dyn Clock>) -> Result<Bus, Error> {
+        assemble(disk, Place::Memory, None, options, clock, Vec::new())
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
+    let line = core.line(MAIN).ok_or_else(|| Error::NoBranch(MAIN.into()))?;
+    Ok(Bus::new(core, line, read_only))
+}
+
+fn assemble(
+    disk: Arc<dyn Disk>,
+    place: Place,
+    path: Option<PathBuf>,
+    options: &Options,
+    clock: Arc<dyn Clock>,
+    held: Vec<Box<dyn Held>>,
+) -> Result<Bus, Error> {
+    let read_only = options.mode == Mode::Read;
+    let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
+    let log = open_log(&disk, options.log, read_only)?;
+    let (catalog, operators) = (Catalog::default(), builtin());
+    let tables = Tables { catalog: &catalog, operators: &operators };
+    let checkpoints = Arc::new(Store::open(&disk)?);
+    let (mut replay, from) = start(&arena, tables, &log, &checkpoints)?;
+    replay.frames(from, u64::MAX)?;
+    let (lines, seq, limbo) = replay.finish()?;
+    let background = match &path {
+        _ if read_only => Background::new(None, false, 0),
+        // Its log is never replayed: checkpoints serve to let history go.
+        None => Background::new(options.history_budget, true, log.start_position()),
+        Some(_) => Background::new(options.checkpoint_after, false, from),
+    };
+    let core = Core::new(Parts {
+        arena,
+        catalog,
+        operators,
+        lines,
+        writer: Writer::new(log, seq, limbo),
+        checkpoints,
+        background,
+        clock,
+        path,
+        durability: options.durability,
+        busy_timeout: options.busy_timeout,
+        read_only,
+        held,
+    });
+    core.set_published(seq);
+    core.watch.tell(crate::base::ids::Seq(seq));
+    main(core, read_only)
+}
+
+/// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
+fn start<'a>(
+    arena: &'a Arena,
+    tables: Tables<'a>,
+    log: &Log,
+    store: &Arc<Store>,
+) -> Result<(Replay<'a>, u64), Error> {
+    let reader = log.reader();
+    let mut damage = None;
+    for head in store.heads().iter().rev() {
+        if !belongs(&reader, log.last_crc(), head)? {
+            store.forget(head.seq);
+            continue;
+        }
+        let loaded = store
+            .record(head.seq)
+            .and_then(|record| Replay::resume(arena, tables, reader.clone(), store, &record));
+        match loaded {
+            Ok((replay, known)) => {
+                store.set_known(known);
+                return Ok((replay, head.position));
+            }
+            Err(error) if error.is_damage() => {
+                store.forget(head.seq);
+                damage = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match (log.start_position(), damage) {
+        (0, _) => Ok((Replay::new(arena, tables, reader, Some(Arc::clone(store)))?, 0)),
+        (_, Some(damage)) => Err(damage.into()),
+        (position, None) => {
+            let what = "history was pruned up to here, and the checkpoint that holds it is missing";
+            Err(LogError::CorruptLog { segment: 0, offset: 0, position, what }.into())
+        }
+    }
+}
+
+/// Opens the log, making it where there is none.
+fn open_log(disk: &Arc<dyn Disk>, config: LogConfig, read_only: bool) -> Result<Log, Error> {
+    if !read_only
+        && disk.list("")?.iter().all(|name| name == "LOCK")
+        && disk.list("log")?.is_empty()
+        && disk.list(DIR)?.is_empty()
+    {
+        return Ok(Log::create(Arc::clone(disk), config)?);
+    }
+    let (log, _recovered) = Log::open(Arc::clone(disk), config, &describe)?;
+    Ok(log)
+}
+
+/// What the log's footers note of a frame.
+pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
+    let mut notes = Notes::default();
+    for record in body::records(body).map_while(Result::ok) {
+        let page: Option<PageId> = match &record {
+            Record::Delta(delta) => Some(delta.page),
+            Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
+            Record::Source(source) => {
+                notes.source = Some((*source).into());
+                None
+            }
+            _ => None,
+        };
+        notes.catalog |= record.is_catalog();
+        if let Some(page) = page.filter(|page| !notes.pages.contains(page)) {
+            notes.pages.push(page);
+        }
+    }
+    notes
+}

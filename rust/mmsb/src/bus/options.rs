@@ -1,0 +1,98 @@
+//! How a bus is opened and a commit is asked for.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET};
+use crate::memory::host;
+use crate::page::log::{Durability, LogConfig};
+
+/// How a path is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mode {
+    /// Reading only; the bus must exist.
+    Read,
+    /// Reading and writing; the bus must exist.
+    ReadWrite,
+    /// Reading and writing; made if absent.
+    #[default]
+    Append,
+    /// Reading and writing; must not exist.
+    Create,
+}
+
+impl Mode {
+    /// The mode of a name: `r`, `r+`, `a` or `x`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "r" => Some(Mode::Read),
+            "r+" => Some(Mode::ReadWrite),
+            "a" => Some(Mode::Append),
+            "x" => Some(Mode::Create),
+            _ => None,
+        }
+    }
+}
+
+/// Where the memory of a bus with a path lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ArenaPlace {
+    /// In the machine's shared memory (tmpfs).
+    #[default]
+    Shared,
+    /// In the directory of the bus, written back by the kernel.
+    Directory,
+}
+
+/// How a bus is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the path is opened.
+    pub mode: Mode,
+    /// What a commit survives unless it asks for something else.
+    pub durability: Durability,
+    /// Bytes of memory the bus may take; by default 80 % of what the machine or container has.
+    pub budget: Option<u64>,
+    /// Where its memory lies.
+    pub arena: ArenaPlace,
+    /// How long a caller waits for others.
+    pub busy_timeout: Duration,
+    /// Bytes of log after which a bus with a path makes a checkpoint in the background; `None` for never.
+    pub checkpoint_after: Option<u64>,
+    /// Bytes of history that a bus without a path keeps; `None` for all.
+    pub history_budget: Option<u64>,
+    /// How the log uses its disk. For tests.
+    #[doc(hidden)]
+    pub log: LogConfig,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            mode: Mode::default(),
+            durability: Durability::default(),
+            budget: None,
+            arena: ArenaPlace::default(),
+            busy_timeout: Duration::from_secs(30),
+            checkpoint_after: Some(CHECKPOINT_AFTER),
+            history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// What a commit says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct Note {
+    /// Who writes it.
+    pub source: Option<String>,
+    /// Why: a JSON text.
+    pub intent: Option<String>,
+    /// What it must survive; by default what the bus was opened with.
+    pub durability: Option<Durability>,
+}
+
+/// Where a bus came from, for messages.
+pub(crate) fn place_name(path: Option<&PathBuf>) -> String {
+    path.map_or_else(|| "in memory".into(), |path| format!("'{}'", path.display()))
+}

@@ -1,0 +1,265 @@
+//! A past state: what pages there were is known at once, each page is rebuilt from the log when it is first read.
+//!
+//! A page that has not changed since is not rebuilt but shared with the present.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::bus::begin::{self, Begin};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::private::Private;
+use crate::bus::state::PageInfo;
+use crate::memory::addr::Addr;
+use crate::memory::guard::PinGuard;
+use crate::page::body::{self, Record};
+use crate::page::catalog::RootRef;
+use crate::page::draft::Draft;
+use crate::page::log::{Frame, FrameHead, Kind, LogReader};
+use crate::page::schema::Schema;
+use crate::page::version::PageRef;
+
+/// A stretch of a branch's epochs that a state's history runs through: after `from`, up to and with `to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub branch: BranchId,
+    pub from: Epoch,
+    pub to: Epoch,
+}
+
+/// The stretches that lead to an epoch of a line, newest first.
+pub(crate) fn lineage(core: &Core, line: &Arc<Line>, epoch: Epoch) -> Vec<Stretch> {
+    stretches(line.id, epoch, |id| core.line_of(id).and_then(|line| line.origin))
+}
+
+/// The stretches that lead to an epoch of a branch, newest first; `origin` says where each branch comes from.
+pub(crate) fn stretches(
+    branch: BranchId,
+    epoch: Epoch,
+    origin: impl Fn(BranchId) -> Option<Origin>,
+) -> Vec<Stretch> {
+    let mut stretches = Vec::new();
+    let (mut branch, mut to) = (branch, epoch);
+    loop {
+        let comes_from = origin(branch);
+        let from = comes_from.map_or(Epoch(0), |origin| origin.epoch);
+        if to > from {
+            stretches.push(Stretch { branch, from, to });
+        }
+        let Some(origin) = comes_from else { return stretches };
+        to = to.min(origin.epoch);
+        branch = origin.parent;
+    }
+}
+
+/// Whether a frame made an epoch of these stretches.
+pub(crate) fn leads(stretches: &[Stretch], head: &FrameHead) -> bool {
+    head.kind == Kind::Commit
+        && stretches.iter().any(|s| s.branch == head.branch && s.from < head.epoch && head.epoch <= s.to)
+}
+
+#[derive(Debug)]
+struct PastPage {
+    name: String,
+    schema: Schema,
+    rows: u64,
+    version: Epoch,
+    /// The version that the present still has, or that was rebuilt.
+    built: OnceLock<Addr>,
+}
+
+/// A state of the past.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pages: BTreeMap<PageId, PastPage>,
+    names: HashMap<String, PageId>,
+    stretches: Vec<Stretch>,
+    begin: Begin,
+    private: Mutex<Private>,
+    /// Keeps what is shared with the present, where there is one.
+    _pin: Option<PinGuard>,
+}
+
+impl Past {
+    /// The state that the line had at `epoch`.
+    pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
+        // A branch that was dropped has no present.
+        let (pin, root) = match core.pin(line) {
+            Ok((pin, root)) => (Some(pin), Some(RootRef::new(&core.arena, root))),
+            Err(Error::NoBranch(_)) => (None, None),
+            Err(error) => return Err(error),
+        };
+        let stretches = lineage(core, line, epoch);
+        let begin = begin_of(core, line, epoch, &stretches)?;
+        let mut pages = BTreeMap::new();
+        begin.pages(|page, name, schema, rows, version| {
+            let built = OnceLock::new();
+            pages.insert(page, PastPage { name: name.into(), schema: schema.clone(), rows, version, built });
+        });
+        for position in core.log.catalog_frames(begin.position, u64::MAX)? {
+            let frame = core.log.frame(position)?;
+            if leads(&stretches, &frame.head) {
+                list(&mut pages, &frame)?;
+            }
+        }
+        for (&id, page) in &mut pages {
+            let Some(at) = root.and_then(|root| root.page(id)) else { continue };
+            let version = PageRef::new(&core.arena, at).version();
+            if version <= epoch {
+                page.version = version;
+                // A fresh cell: nobody has set it.
+                let _ = page.built.set(at);
+            }
+        }
+        let names = pages.iter().map(|(&id, page)| (page.name.clone(), id)).collect();
+        let private = Mutex::new(Private::empty(core, line.id, epoch)?);
+        Ok(Arc::new(Past { pages, names, stretches, begin, private, _pin: pin }))
+    }
+
+    /// The ids of its pages, ascending.
+    pub fn ids(&self) -> impl Iterator<Item = PageId> + '_ {
+        self.pages.keys().copied()
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        self.pages.iter().map(|(&id, page)| (id, page.name.clone())).collect()
+    }
+
+    /// The id of the page with a name.
+    pub fn find(&self, name: &str) -> Option<PageId> {
+        self.names.get(name).copied()
+    }
+
+    /// What it says of a page.
+    pub fn info(&self, id: PageId) -> Result<PageInfo, Error> {
+        let page = self.pages.get(&id).ok_or(crate::page::state_error::StateError::NoPage(id))?;
+        self.page(id)?;
+        let private = self.private.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = page.built.get().copied().unwrap_or_default();
+        let version = PageRef::new(&private.core().arena, at).version();
+        Ok(PageInfo {
+            id,
+            name: page.name.clone(),
+            schema: Arc::new(page.schema.clone()),
+            rows: page.rows,
+            version,
+        })
+    }
+
+    /// A page's version, rebuilt now where nobody has read it yet.
+    pub fn page(&self, id: PageId) -> Result<Option<Addr>, Error> {
+        let Some(page) = self.pages.get(&id) else { return Ok(None) };
+        if let Some(&at) = page.built.get() {
+            return Ok(Some(at));
+        }
+        let mut private = self.private.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&at) = page.built.get() {
+            return Ok(Some(at));
+        }
+        let core = Arc::clone(private.core());
+        let at = private.edit(|draft| {
+            // Half a page is left where an earlier reader failed.
+            if draft.page(id).is_some() {
+                draft.drop_page(id)?;
+            }
+            rebuild(&core.log, &self.begin, &self.stretches, id, draft)
+        })?;
+        Ok(at.map(|at| *page.built.get_or_init(|| at)))
+    }
+}
+
+/// Follows what a frame says of which pages there are.
+fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Error> {
+    let version = frame.head.epoch;
+    for record in body::records(&frame.body) {
+        match record? {
+            Record::Create { page, name, schema, rows } => {
+                let built = OnceLock::new();
+                pages.insert(page, PastPage { name: name.into(), schema, rows, version, built });
+            }
+            Record::Drop(page) => {
+                pages.remove(&page);
+            }
+            Record::Resize(page, rows) => {
+                if let Some(page) = pages.get_mut(&page) {
+                    page.rows = rows;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Where to begin for a state of a line.
+pub(crate) fn begin_of(
+    core: &Core,
+    line: &Line,
+    epoch: Epoch,
+    stretches: &[Stretch],
+) -> Result<Begin, Error> {
+    let begin = begin::begin(&core.checkpoints, &core.log, stretches)?;
+    begin.ok_or_else(|| {
+        let origin = |id| core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent);
+        let first = begin::first_epoch(&core.checkpoints, line.id, origin);
+        Error::Pruned { branch: line.name.clone(), epoch, first }
+    })
+}
+
+/// Makes a page in the draft what the frames of the stretches made it.
+fn rebuild(
+    log: &LogReader,
+    begin: &Begin,
+    stretches: &[Stretch],
+    id: PageId,
+    draft: &mut Draft<'_>,
+) -> Result<Option<Addr>, Error> {
+    begin.page(draft, id)?;
+    for position in log.frames_of_page(id, begin.position, u64::MAX)? {
+        let frame = log.frame(position)?;
+        if !leads(stretches, &frame.head) {
+            continue;
+        }
+        draft.set_epoch(frame.head.epoch, frame.head.position);
+        for record in body::records(&frame.body) {
+            let record = record?;
+            let about = match &record {
+                Record::Delta(delta) => delta.page,
+                Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => *page,
+                _ => continue,
+            };
+            if about == id {
+                draft.apply(&record)?;
+            }
+        }
+    }
+    Ok(draft.page(id).map(|page| page.at))
+}
+
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what came in by merges.
+pub(crate) fn rebuild_all(
+    log: &LogReader,
+    begin: &Begin,
+    stretches: &[Stretch],
+    draft: &mut Draft<'_>,
+) -> Result<Merged, Error> {
+    begin.all(draft)?;
+    let mut merged = begin.merged();
+    let mut frames = log.frames(begin.position, u64::MAX);
+    while let Some((head, body)) = frames.next_frame()? {
+        if leads(stretches, &head) {
+            draft.set_epoch(head.epoch, head.position);
+            for record in body::records(body) {
+                let record = record?;
+                if let Record::Merged { branch, epoch } = record {
+                    note_merged(&mut merged, branch, epoch, head.seq);
+                }
+                draft.apply(&record)?;
+            }
+        }
+    }
+    Ok(merged)
+}

@@ -1,0 +1,292 @@
+//! Replay: the frames of the log, applied in order to an empty bus or to a checkpoint. User code never runs here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::base::ids::{BranchId, Epoch};
+use crate::bus::begin::{self, Begin};
+use crate::bus::core::Lines;
+use crate::bus::error::Error;
+use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::past::{self, Stretch};
+use crate::bus::rebuilt::BranchDigest;
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::limbo::{Limbo, Retired};
+use crate::page::body::{self, Record};
+use crate::page::catalog::{self, RootRef};
+use crate::page::checkpoint::CheckpointError;
+use crate::page::checkpoint::load::load;
+use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
+use crate::page::checkpoint::store::Store;
+use crate::page::checkpoint::write::Known;
+use crate::page::digest::DigestCache;
+use crate::page::draft::{Draft, Tables};
+use crate::page::log::{FrameHead, Kind, LogReader};
+use crate::page::stage::{Scratch, Stage, recycle};
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
+
+/// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
+pub(crate) const GENESIS: u64 = 1;
+/// The name of the branch every bus starts with.
+pub(crate) const MAIN: &str = "main";
+
+/// A branch while the log is replayed.
+#[derive(Debug)]
+struct Replayed {
+    name: String,
+    origin: Option<Origin>,
+    root: Addr,
+    /// The highest page counter that any frame of it gave out.
+    counter: u32,
+    dropped: bool,
+    merged: Merged,
+}
+
+/// Builds the branches of a bus from its log.
+pub(crate) struct Replay<'a> {
+    arena: &'a Arena,
+    tables: Tables<'a>,
+    log: LogReader,
+    /// Where past states may begin; without, they are replayed from the start of the log.
+    store: Option<Arc<Store>>,
+    lines: HashMap<BranchId, Replayed>,
+    /// The draft that the frames of one branch in a row go to.
+    open: Option<(BranchId, Draft<'a>)>,
+    scratch: Scratch,
+    limbo: Limbo,
+    retired: Vec<Retired>,
+    digests: DigestCache,
+    /// The last frame seen.
+    pub seq: u64,
+}
+
+impl<'a> Replay<'a> {
+    /// A bus with an empty main branch.
+    pub fn new(
+        arena: &'a Arena,
+        tables: Tables<'a>,
+        log: LogReader,
+        store: Option<Arc<Store>>,
+    ) -> Result<Self, Error> {
+        let mut stage = Stage::new(arena, GENESIS, Scratch::default());
+        let root = catalog::empty_root(&mut stage, BranchId(0), Epoch(0))?;
+        let mut retired = Vec::new();
+        let scratch = stage.settle(&mut retired);
+        let main = Replayed {
+            name: MAIN.into(),
+            origin: None,
+            root,
+            counter: 0,
+            dropped: false,
+            merged: Merged::new(),
+        };
+        let lines = HashMap::from([(BranchId(0), main)]);
+        Ok(Replay {
+            arena,
+            tables,
+            log,
+            store,
+            lines,
+            open: None,
+            scratch,
+            limbo: Limbo::default(),
+            retired,
+            digests: DigestCache::default(),
+            seq: GENESIS,
+        })
+    }
+
+    /// The bus that a checkpoint holds, and where its blocks lie on disk.
+    pub fn resume(
+        arena: &'a Arena,
+        tables: Tables<'a>,
+        log: LogReader,
+        store: &Arc<Store>,
+        record: &Checkpoint,
+    ) -> Result<(Self, Known), CheckpointError> {
+        let loaded = load(arena, tables.catalog, store.disk(), record)?;
+        let line = |(branch, root): (&Branch, Addr)| {
+            let origin = branch.origin.map(|(parent, epoch)| Origin { parent, epoch });
+            let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect();
+            let (name, dropped) = (branch.name.clone(), branch.root.is_none());
+            (branch.id, Replayed { name, origin, root, counter: branch.counter, dropped, merged })
+        };
+        let lines = record.branches.iter().zip(loaded.roots).map(line).collect();
+        let replay = Replay {
+            arena,
+            tables,
+            log,
+            store: Some(Arc::clone(store)),
+            lines,
+            open: None,
+            scratch: Scratch::default(),
+            limbo: Limbo::default(),
+            retired: Vec::new(),
+            digests: DigestCache::default(),
+            seq: record.head.seq.0,
+        };
+        Ok((replay, loaded.known))
+    }
+
+    /// Applies the frames from a position on.
+    pub fn frames(&mut self, from: u64, to: u64) -> Result<(), Error> {
+        let mut frames = self.log.clone().frames(from, to);
+        while let Some((head, body)) = frames.next_frame()? {
+            self.frame(&head, body)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a frame.
+    pub fn frame(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
+        self.seq = frame.seq.0;
+        if frame.kind != Kind::Commit {
+            return self.control(frame, body);
+        }
+        let branch = frame.branch;
+        if self.open.as_ref().is_none_or(|(open, _)| *open != branch) {
+            self.close()?;
+            let line = self.lines.get(&branch).ok_or_else(|| unknown(frame))?;
+            let stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+            let draft = Draft::new(stage, self.tables, line.root, frame.epoch, frame.position)?;
+            self.open = Some((branch, draft));
+        }
+        let Some((_, draft)) = &mut self.open else { return Err(unknown(frame)) };
+        draft.set_epoch(frame.epoch, frame.position);
+        for record in body::records(body) {
+            let record = record?;
+            match &record {
+                Record::Merged { branch: from, epoch } => {
+                    if let Some(line) = self.lines.get_mut(&branch) {
+                        note_merged(&mut line.merged, *from, *epoch, frame.seq);
+                    }
+                }
+                Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
+                    if let Some(line) = self.lines.get_mut(&branch) {
+                        line.counter = line.counter.max(page.0 as u32);
+                    }
+                    draft.apply(&record)?;
+                }
+                _ => draft.apply(&record)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles the draft: its frames are the state now.
+    fn close(&mut self) -> Result<(), Error> {
+        let Some((branch, draft)) = self.open.take() else { return Ok(()) };
+        let (root, stage) = draft.finish();
+        self.scratch = stage.settle(&mut self.retired);
+        if let Some(line) = self.lines.get_mut(&branch) {
+            line.root = root;
+        }
+        self.recycle();
+        Ok(())
+    }
+
+    fn recycle(&mut self) {
+        recycle(&mut self.limbo, self.arena, &mut self.retired);
+    }
+
+    fn control(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {
+        self.close()?;
+        for record in body::records(body) {
+            match record? {
+                Record::Fork { name, parent, at } => self.fork(frame, name, parent, at)?,
+                Record::DropBranch => self.drop_branch(frame.branch),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
+        let line = self.lines.get(&parent).ok_or_else(|| unknown(frame))?;
+        let (from, mut merged) = (line.root, line.merged.clone());
+        let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+        let branch = frame.branch;
+        let root = if RootRef::new(self.arena, from).epoch() == at {
+            catalog::fork_root(&mut stage, from, branch)?
+        } else {
+            let stretches = self.lineage(parent, at);
+            let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
+            let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
+            let begin = match &self.store {
+                Some(store) => begin::begin(store, &self.log, &stretches)?.ok_or_else(|| unknown(frame))?,
+                None => Begin::zero(),
+            };
+            merged = past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
+            draft.set_epoch(at, frame.position);
+            let (root, finished) = draft.finish();
+            stage = finished;
+            root
+        };
+        self.scratch = stage.settle(&mut self.retired);
+        self.recycle();
+        let origin = Some(Origin { parent, epoch: at });
+        let line = Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged };
+        self.lines.insert(branch, line);
+        Ok(())
+    }
+
+    fn lineage(&self, line: BranchId, epoch: Epoch) -> Vec<Stretch> {
+        past::stretches(line, epoch, |id| self.lines.get(&id).and_then(|line| line.origin))
+    }
+
+    fn drop_branch(&mut self, branch: BranchId) {
+        let Some(line) = self.lines.get_mut(&branch) else { return };
+        let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
+        stage.release(line.root);
+        line.root = Addr::default();
+        line.dropped = true;
+        self.scratch = stage.settle(&mut self.retired);
+        self.recycle();
+    }
+
+    /// The digests of the branches that live, by name.
+    pub fn digests(&mut self) -> Result<Vec<BranchDigest>, Error> {
+        self.close()?;
+        let mut found = Vec::new();
+        for line in self.lines.values().filter(|line| !line.dropped) {
+            let root = RootRef::new(self.arena, line.root);
+            let pages = root.pages().map(|at| PageRef::new(self.arena, at));
+            let digest = self.digests.state(pages, self.tables.catalog, true);
+            found.push(BranchDigest { branch: line.name.clone(), epoch: root.epoch(), digest });
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The branches, as the log leaves them.
+    pub fn finish(mut self) -> Result<(Lines, u64, Limbo), Error> {
+        self.close()?;
+        let mut lines = Lines::default();
+        for (id, replayed) in self.lines {
+            lines.last = lines.last.max(id.0);
+            let line = Line::new(
+                id,
+                replayed.name.clone(),
+                replayed.origin,
+                replayed.root,
+                replayed.counter,
+                replayed.merged,
+            );
+            if replayed.dropped {
+                line.set_dropped();
+            } else {
+                lines.by_name.insert(replayed.name, Arc::clone(&line));
+            }
+            lines.by_id.insert(id, line);
+        }
+        Ok((lines, self.seq, self.limbo))
+    }
+}
+
+fn unknown(frame: &FrameHead) -> Error {
+    let why =
+        format!("the frame at {} speaks of {}, which no frame before it made", frame.position, frame.branch);
+    StateError::BadRecord(why).into()
+}

@@ -1,0 +1,230 @@
+//! A state: all pages of a branch at one epoch, unchanging for as long as it is held.
+
+use std::sync::Arc;
+
+use crate::base::ids::{Epoch, PageId};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::Line;
+use crate::bus::past::Past;
+use crate::bus::view::View;
+use crate::memory::addr::Addr;
+use crate::memory::guard::PinGuard;
+use crate::page::catalog::RootRef;
+use crate::page::delta;
+use crate::page::digest::Digest;
+use crate::page::schema::Schema;
+use crate::page::select::Select;
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
+
+/// What a state says of a page.
+#[derive(Debug, Clone)]
+pub struct PageInfo {
+    /// Its id.
+    pub id: PageId,
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub schema: Arc<Schema>,
+    /// Its rows.
+    pub rows: u64,
+    /// The epoch that changed it last.
+    pub version: Epoch,
+}
+
+/// All pages of a branch at one epoch, unchanging for as long as it is held.
+#[derive(Debug)]
+pub struct State {
+    core: Arc<Core>,
+    line: Arc<Line>,
+    epoch: Epoch,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// What is published, or was when the state was taken.
+    Live { root: Addr, pin: PinGuard },
+    /// Rebuilt from history, page by page as they are read.
+    Past(Arc<Past>),
+}
+
+impl State {
+    /// The published state of a line.
+    pub(crate) fn live(core: &Arc<Core>, line: &Arc<Line>) -> Result<Self, Error> {
+        let (pin, root) = core.pin(line)?;
+        Ok(State::pinned(core, line, root, pin))
+    }
+
+    /// The state at a root that the pin keeps.
+    pub(crate) fn pinned(core: &Arc<Core>, line: &Arc<Line>, root: Addr, pin: PinGuard) -> Self {
+        let epoch = RootRef::new(&core.arena, root).epoch();
+        State { core: Arc::clone(core), line: Arc::clone(line), epoch, kind: Kind::Live { root, pin } }
+    }
+
+    /// A state of a line's past.
+    pub(crate) fn past(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
+        State { core: Arc::clone(core), line: Arc::clone(line), epoch, kind: Kind::Past(past) }
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Its branch's name.
+    pub fn branch(&self) -> &str {
+        &self.line.name
+    }
+
+    /// The root, where the state is a published one.
+    pub(crate) fn root(&self) -> Option<RootRef<'_>> {
+        match &self.kind {
+            Kind::Live { root, .. } => Some(RootRef::new(&self.core.arena, *root)),
+            Kind::Past(_) => None,
+        }
+    }
+
+    /// A page's version.
+    pub(crate) fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        let at = match &self.kind {
+            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).page(id),
+            Kind::Past(past) => past.page(id)?,
+        };
+        let at = at.ok_or(StateError::NoPage(id))?;
+        Ok(PageRef::new(&self.core.arena, at))
+    }
+
+    /// A page's version, if the state has the page.
+    pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
+        match self.page(id) {
+            Ok(page) => Ok(Some(page)),
+            Err(Error::State(StateError::NoPage(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id of the page with a name.
+    pub fn find(&self, name: &str) -> Option<PageId> {
+        match &self.kind {
+            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).find(&self.core.catalog, name),
+            Kind::Past(past) => past.find(name),
+        }
+    }
+
+    /// How many pages it has.
+    pub fn len(&self) -> u64 {
+        match &self.kind {
+            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).len(),
+            Kind::Past(past) => past.ids().count() as u64,
+        }
+    }
+
+    /// Whether it has no page.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The ids of its pages, ascending.
+    pub fn ids(&self) -> Vec<PageId> {
+        match &self.kind {
+            Kind::Live { root, .. } => {
+                let arena = &self.core.arena;
+                RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at).id()).collect()
+            }
+            Kind::Past(past) => past.ids().collect(),
+        }
+    }
+
+    /// What it says of a page.
+    pub fn info(&self, id: PageId) -> Result<PageInfo, Error> {
+        if let Kind::Past(past) = &self.kind {
+            return past.info(id);
+        }
+        let page = self.page(id)?;
+        Ok(PageInfo {
+            id,
+            name: page.def().name().into(),
+            schema: self.core.catalog.schema(page.def().schema_at()),
+            rows: page.rows(),
+            version: page.version(),
+        })
+    }
+
+    /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
+    pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
+        let page = self.page(id)?;
+        Ok((page.version(), page.rows()))
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        match &self.kind {
+            Kind::Live { root, .. } => {
+                let arena = &self.core.arena;
+                let pages = RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at));
+                pages.map(|page| (page.id(), page.def().name().into())).collect()
+            }
+            Kind::Past(past) => past.names(),
+        }
+    }
+
+    /// Whether it was the published one when it was taken, so that nothing of it has to be rebuilt.
+    pub fn is_live(&self) -> bool {
+        matches!(self.kind, Kind::Live { .. })
+    }
+
+    /// A page's columns.
+    pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
+        Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))
+    }
+
+    /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
+    /// nobody else can see any more: where only few chunks changed since, its mapping is used again.
+    pub fn view(&self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
+        let page = self.page(id)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        schema.column(column as u16)?;
+        let part = page.column(&schema, column);
+        match &self.kind {
+            Kind::Live { pin, .. } => View::live(&self.core, part, pin.again(id.0)?, reuse),
+            Kind::Past(past) => View::past(part, Arc::clone(past)),
+        }
+    }
+
+    /// Copies the selected cells of a column, in the selection's order.
+    ///
+    /// # Panics
+    /// When `out` is not as long as the selection has bytes.
+    pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
+        let page = self.page(id)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        read_column(page, &schema, column, select, out)
+    }
+
+    /// The digest of the state.
+    pub fn digest(&self) -> Result<Digest, Error> {
+        let ids = self.ids();
+        let pages = ids.iter().map(|&id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.core.digests.state(pages.into_iter(), &self.core.catalog, true))
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+}
+
+/// Copies the selected cells of a column of a page version.
+pub(crate) fn read_column(
+    page: PageRef<'_>,
+    schema: &Schema,
+    i: usize,
+    select: &Select,
+    out: &mut [u8],
+) -> Result<(), Error> {
+    let column = schema.column(i as u16)?;
+    select.check(column, page.rows())?;
+    delta::read(select, column, &page.column(schema, i), out);
+    Ok(())
+}

@@ -1,0 +1,326 @@
+//! A transaction: changes that become one epoch together, or none.
+//!
+//! It reads the state it started from and its own writes. The writer is held only while it commits; whoever commits a
+//! cell first wins (Berenson et al., "A Critique of ANSI SQL Isolation Levels", 1995: snapshot isolation).
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::base::ids::{Epoch, PageId};
+use crate::bus::commit::{self, Change, Committed, Request};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::Line;
+use crate::bus::options::Note;
+use crate::bus::private::Private;
+use crate::bus::state::{PageInfo, State, read_column};
+use crate::bus::validate::{Base, Read};
+use crate::bus::view::View;
+use crate::memory::addr::Addr;
+use crate::memory::guard::PinGuard;
+use crate::page::body::Record;
+use crate::page::catalog::RootRef;
+use crate::page::column::ColumnRef;
+use crate::page::delta::Delta;
+use crate::page::schema::{self, Schema};
+use crate::page::select::Select;
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
+
+/// What a transaction is protected from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Isolation {
+    /// Others' writes to the cells it writes.
+    #[default]
+    Snapshot,
+    /// And others' writes to what it read.
+    Serializable,
+}
+
+/// Changes that become one epoch together, or none.
+#[derive(Debug)]
+pub struct Transaction {
+    core: Arc<Core>,
+    line: Arc<Line>,
+    root: Addr,
+    pin: PinGuard,
+    note: Note,
+    isolation: Isolation,
+    changes: Vec<Change<'static>>,
+    /// The state with the first `applied` changes in it; made when somebody reads what was written.
+    private: Option<Private>,
+    applied: usize,
+    reads: Mutex<Vec<Read>>,
+    listed: Mutex<bool>,
+}
+
+impl Transaction {
+    pub(crate) fn begin(
+        core: &Arc<Core>,
+        line: &Arc<Line>,
+        isolation: Isolation,
+        note: Note,
+    ) -> Result<Self, Error> {
+        let (pin, root) = core.pin(line)?;
+        Ok(Transaction {
+            core: Arc::clone(core),
+            line: Arc::clone(line),
+            root,
+            pin,
+            note,
+            isolation,
+            changes: Vec::new(),
+            private: None,
+            applied: 0,
+            reads: Mutex::default(),
+            listed: Mutex::new(false),
+        })
+    }
+
+    /// The epoch it started from.
+    pub fn base_epoch(&self) -> Epoch {
+        RootRef::new(&self.core.arena, self.root).epoch()
+    }
+
+    /// The state it started from.
+    pub(crate) fn base_state(&self) -> Result<State, Error> {
+        Ok(State::pinned(&self.core, &self.line, self.root, self.pin.again(0)?))
+    }
+
+    /// Whether it changed nothing so far.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    fn root(&self) -> RootRef<'_> {
+        match &self.private {
+            Some(private) => private.root(),
+            None => RootRef::new(&self.core.arena, self.root),
+        }
+    }
+
+    fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        let at = self.root().page(id).ok_or(StateError::NoPage(id))?;
+        Ok(PageRef::new(&self.core.arena, at))
+    }
+
+    /// Makes its own writes readable.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        if self.applied == self.changes.len() {
+            return Ok(());
+        }
+        let mut private = match self.private.take() {
+            Some(private) => private,
+            None => Private::on(&self.core, self.root)?,
+        };
+        let done = private.edit(|draft| {
+            for change in &self.changes[self.applied..] {
+                match change {
+                    Change::Write(delta) => draft.write(delta)?,
+                    Change::Create { page, name, schema, rows } => {
+                        draft.create(*page, name, schema, *rows)?
+                    }
+                    Change::Drop(page) => draft.drop_page(*page)?,
+                    Change::Resize(page, rows) => draft.resize(*page, *rows)?,
+                    Change::Remark(_) => {}
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = done {
+            // Half applied: the next reader starts over from the state it began with.
+            self.applied = 0;
+            return Err(error);
+        }
+        self.private = Some(private);
+        self.applied = self.changes.len();
+        Ok(())
+    }
+
+    /// Writes cells.
+    pub fn write(&mut self, delta: Delta<'_>) -> Result<(), Error> {
+        let page = self.page(delta.page)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        delta.check(&schema, page.rows()).map_err(|source| named(page, source))?;
+        for part in &delta.parts {
+            let column = schema.column(part.column)?;
+            self.core.operators.on(delta.op, column.dtype()).map_err(|source| named(page, source))?;
+        }
+        self.changes.push(Change::Write(delta.into_owned()));
+        Ok(())
+    }
+
+    /// Makes a page of zeros.
+    pub fn create_page(&mut self, name: &str, schema: Schema, rows: u64) -> Result<PageId, Error> {
+        self.catch_up()?;
+        schema::check_name(name)?;
+        schema.page_bytes(rows)?;
+        if let Some(page) = self.root().find(&self.core.catalog, name) {
+            return Err(StateError::NameTaken { name: name.into(), page }.into());
+        }
+        let counter = self.line.next_counter().ok_or(StateError::IdsExhausted(self.line.id))?;
+        let page = PageId(u64::from(self.line.id.0) << 32 | u64::from(counter));
+        self.push(Change::Create { page, name: name.into(), schema, rows })?;
+        Ok(page)
+    }
+
+    /// Brings a page that was dropped back under its own id, filled with zeros.
+    pub(crate) fn restore_page(
+        &mut self,
+        page: PageId,
+        name: &str,
+        schema: Schema,
+        rows: u64,
+    ) -> Result<(), Error> {
+        self.push(Change::Create { page, name: name.into(), schema, rows })
+    }
+
+    /// Drops a page.
+    pub fn drop_page(&mut self, id: PageId) -> Result<(), Error> {
+        self.page(id)?;
+        self.push(Change::Drop(id))
+    }
+
+    /// Gives a page another number of rows; new ones are zeros.
+    pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), Error> {
+        let page = self.page(id)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        schema.page_bytes(rows).map_err(|source| named(page, source))?;
+        if page.rows() == rows {
+            return Ok(());
+        }
+        self.push(Change::Resize(id, rows))
+    }
+
+    /// A change of which pages there are is applied at once, so that the next one is checked against it.
+    fn push(&mut self, change: Change<'static>) -> Result<(), Error> {
+        self.changes.push(change);
+        let Err(error) = self.catch_up() else { return Ok(()) };
+        self.changes.pop();
+        // What was changed before must show again.
+        self.catch_up()?;
+        Err(error)
+    }
+
+    /// Notes something for the log.
+    pub(crate) fn remark(&mut self, record: Record<'static>) {
+        self.changes.push(Change::Remark(record));
+    }
+
+    /// The id of the page with a name.
+    pub fn find(&mut self, name: &str) -> Result<Option<PageId>, Error> {
+        Ok(self.root().find(&self.core.catalog, name))
+    }
+
+    /// The ids of its pages, ascending.
+    pub fn ids(&mut self) -> Vec<PageId> {
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.root().pages().map(|at| PageRef::new(&self.core.arena, at).id()).collect()
+    }
+
+    /// What it says of a page.
+    pub fn info(&mut self, id: PageId) -> Result<PageInfo, Error> {
+        let page = self.page(id)?;
+        Ok(PageInfo {
+            id,
+            name: page.def().name().into(),
+            schema: self.core.catalog.schema(page.def().schema_at()),
+            rows: page.rows(),
+            version: page.version(),
+        })
+    }
+
+    /// The epoch that changed a page last, and its rows.
+    pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
+        let page = self.page(id)?;
+        Ok((page.version(), page.rows()))
+    }
+
+    /// Bytes of data it has to commit.
+    pub fn bytes(&self) -> usize {
+        let of = |change: &Change<'_>| match change {
+            Change::Write(delta) => delta.parts.iter().map(|part| part.data.bytes().len()).sum(),
+            _ => 0,
+        };
+        self.changes.iter().map(of).sum()
+    }
+
+    /// One column of a page with the transaction's own writes in it, as contiguous memory that never changes.
+    pub fn view(&mut self, id: PageId, column: usize) -> Result<View, Error> {
+        self.catch_up()?;
+        self.note_read(Read { page: id, cells: None });
+        let page = self.page(id)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        schema.column(column as u16)?;
+        let part = page.column(&schema, column);
+        match &self.private {
+            // What the transaction writes next would show through, so its own pages are copied.
+            Some(private) if private.is_own(page) => View::copied(part),
+            _ => View::live(&self.core, part, self.pin.again(id.0)?, None),
+        }
+    }
+
+    /// Copies the selected cells of a column, with the transaction's own writes in them.
+    pub fn read(&mut self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
+        self.catch_up()?;
+        if self.isolation == Isolation::Serializable {
+            self.note_read(Read { page: id, cells: Some((column as u16, select.clone())) });
+        }
+        let page = self.page(id)?;
+        let schema = self.core.catalog.schema(page.def().schema_at());
+        read_column(page, &schema, column, select, out)
+    }
+
+    /// A page's columns.
+    pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
+        Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))
+    }
+
+    /// A column with its own writes in it.
+    pub(crate) fn column(&mut self, id: PageId, column: usize) -> Result<ColumnRef<'_>, Error> {
+        self.catch_up()?;
+        let schema = self.schema(id)?;
+        schema.column(column as u16)?;
+        Ok(self.page(id)?.column(&schema, column))
+    }
+
+    /// Notes that it decides a whole column, whatever its isolation, although it writes only some of the cells.
+    pub(crate) fn claim(&mut self, page: PageId, column: usize) {
+        let rows = self.page(page).map_or(0, |page| page.rows());
+        let cells = Some((column as u16, Select::range(0, rows)));
+        self.reads.get_mut().unwrap_or_else(PoisonError::into_inner).push(Read { page, cells });
+    }
+
+    fn note_read(&self, read: Read) {
+        if self.isolation == Isolation::Serializable {
+            self.reads.lock().unwrap_or_else(PoisonError::into_inner).push(read);
+        }
+    }
+
+    /// Commits; `None` where nothing was changed. On an error nothing happened, and the transaction is over.
+    pub fn commit(self) -> Result<Option<Committed>, Error> {
+        if self.changes.is_empty() {
+            return Ok(None);
+        }
+        let reads = self.reads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let listed = self.listed.into_inner().unwrap_or_else(PoisonError::into_inner)
+            && self.isolation == Isolation::Serializable;
+        // Its own memory goes before the commit needs some.
+        drop(self.private);
+        let base = Base { root: RootRef::new(&self.core.arena, self.root), reads: &reads, listed };
+        let request = Request {
+            line: &self.line,
+            changes: &self.changes,
+            source: self.note.source.as_deref(),
+            intent: self.note.intent.as_deref(),
+            durability: self.note.durability.unwrap_or(self.core.durability),
+            base: Some(&base),
+        };
+        let committed = commit::commit(&self.core, request)?;
+        drop(self.pin);
+        Ok(Some(committed))
+    }
+}
+
+fn named(page: PageRef<'_>, source: crate::page::error::PageError) -> StateError {
+    StateError::Page { page: page.def().name().into(), source }
+}

@@ -1,0 +1,290 @@
+//! Limbo: blocks that no published root reaches any more, kept until no pin covers them.
+//!
+//! A block lived from the commit that published it to the one that let it go, `[born, died)`. It may be used again
+//! when no pin lies in its life: not "when every older pin has gone", or one view of a constant page would stop
+//! reclamation for ever. A block that must wait is parked under a pin that covers it and is looked at again only when
+//! that pin has gone, so an old pin costs nothing while it stands.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+
+use crate::base::limits::CHUNK;
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::pins::{PIN_ALL, Pin, Pinned};
+
+/// A block that is out of use, with its life.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Retired {
+    /// Where it lies.
+    pub addr: Addr,
+    /// Its bytes as they were asked for, 0 = it is a chunk.
+    pub bytes: u32,
+    /// The page it belonged to, 0 = none (a root, a directory).
+    pub page: u64,
+    /// The seq of the first commit whose root reached it.
+    pub born: u64,
+    /// The seq of the first commit whose root does not.
+    pub died: u64,
+}
+
+impl Retired {
+    fn size(&self) -> u64 {
+        if self.bytes == 0 { CHUNK as u64 } else { u64::from(self.bytes) }
+    }
+}
+
+/// What one reclamation did.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reclaimed {
+    /// Blocks given back.
+    pub blocks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Blocks looked at.
+    pub examined: u64,
+}
+
+#[derive(Debug, Default)]
+struct Parked {
+    blocks: Vec<Retired>,
+    bytes: u64,
+}
+
+/// The blocks in limbo. It is the writer's own.
+#[derive(Debug, Default)]
+pub struct Limbo {
+    new: Vec<Retired>,
+    parked: HashMap<(Pin, u64, u64), Parked>,
+    bytes: u64,
+    found: Vec<Pinned>,
+}
+
+/// Blocks up to which every pin is asked about every block: sorting a thousand pins costs more.
+const FEW: usize = 8;
+
+/// The pins of one scan, sorted by what they cover.
+struct Covers {
+    /// A pin in the making covers everything.
+    all: Option<Pinned>,
+    /// Those of all pages, by seq.
+    whole: Vec<Pinned>,
+    /// Those of one page, by page and seq.
+    paged: Vec<Pinned>,
+}
+
+fn covers(pin: &Pinned, block: &Retired) -> bool {
+    let within = block.born <= pin.seq && pin.seq < block.died;
+    pin.seq == PIN_ALL || (within && (pin.page == 0 || pin.page == block.page))
+}
+
+impl Covers {
+    fn new(pins: &[Pinned]) -> Covers {
+        let all = pins.iter().find(|pin| pin.seq == PIN_ALL).copied();
+        let known = pins.iter().filter(|pin| pin.seq != PIN_ALL).copied();
+        let (mut whole, mut paged): (Vec<Pinned>, Vec<Pinned>) = known.partition(|pin| pin.page == 0);
+        whole.sort_unstable_by_key(|pin| pin.seq);
+        paged.sort_unstable_by_key(|pin| (pin.page, pin.seq));
+        Covers { all, whole, paged }
+    }
+
+    /// The pin that holds `block` with the lowest seq, likely the oldest and the last of them to go.
+    fn of(&self, block: &Retired) -> Option<&Pinned> {
+        let within = |pin: &&Pinned| pin.seq < block.died;
+        let whole = &self.whole[self.whole.partition_point(|pin| pin.seq < block.born)..];
+        let paged = || {
+            let from = self.paged.partition_point(|pin| (pin.page, pin.seq) < (block.page, block.born));
+            self.paged[from..].first().filter(|pin| pin.page == block.page).filter(within)
+        };
+        whole.first().filter(within).or_else(paged).or(self.all.as_ref())
+    }
+}
+
+impl Limbo {
+    /// Takes in blocks that the commit being published lets go.
+    pub fn retire(&mut self, blocks: impl IntoIterator<Item = Retired>) {
+        let before = self.new.len();
+        self.new.extend(blocks);
+        self.bytes += self.new[before..].iter().map(Retired::size).sum::<u64>();
+    }
+
+    /// Bytes of all blocks in limbo.
+    pub fn held_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes that wait for `pin` first. Others may cover them as well.
+    pub fn held_by(&self, pin: Pin) -> u64 {
+        self.parked.iter().filter(|(key, _)| key.0 == pin).map(|(_, parked)| parked.bytes).sum()
+    }
+
+    /// Scans the arena's pins and gives back what may go. The caller has published the commits that retired.
+    ///
+    /// # Safety
+    /// Every block retired came from `arena`, with those bytes, was retired once, and is reached from published
+    /// roots exactly in its life.
+    pub unsafe fn reclaim(&mut self, arena: &Arena) -> Reclaimed {
+        let mut found = std::mem::take(&mut self.found);
+        let mut done = Reclaimed::default();
+        if arena.pins().scan(&mut found) {
+            done = self.sort_out(&found, |block| {
+                // SAFETY: the caller's promise, and no pin of the scan covers the block; nor does a later one, whose
+                // pinner sees a head from after the block's death.
+                unsafe {
+                    if block.bytes == 0 {
+                        arena.free_chunk(block.addr);
+                    } else {
+                        arena.free(block.addr, block.bytes as usize);
+                    }
+                }
+            });
+        }
+        self.found = found;
+        done
+    }
+
+    /// Frees what none of `pins`, in the order of a scan, covers and parks the rest.
+    pub fn sort_out(&mut self, pins: &[Pinned], mut free: impl FnMut(&Retired)) -> Reclaimed {
+        let mut done = Reclaimed::default();
+        debug_assert!(pins.is_sorted_by_key(|pin| pin.pin.0));
+        let stands = |key: &(Pin, u64, u64)| {
+            let at = pins.binary_search_by_key(&key.0.0, |pin| pin.pin.0);
+            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (key.1, key.2))
+        };
+        let gone = self.parked.extract_if(|key, _| !stands(key));
+        let again: Vec<Parked> = gone.map(|(_, parked)| parked).collect();
+        if self.new.is_empty() && again.is_empty() {
+            return done;
+        }
+        let mut new = std::mem::take(&mut self.new);
+        let blocks = new.len() + again.iter().map(|parked| parked.blocks.len()).sum::<usize>();
+        let sorted = (blocks > FEW).then(|| Covers::new(pins));
+        let holder = |block: &Retired| match &sorted {
+            Some(sorted) => sorted.of(block),
+            None => pins.iter().filter(|pin| covers(pin, block)).min_by_key(|pin| pin.seq),
+        };
+        for block in again.iter().flat_map(|parked| &parked.blocks).chain(&new) {
+            done.examined += 1;
+            if let Some(pin) = holder(block) {
+                let parked = self.parked.entry((pin.pin, pin.seq, pin.page)).or_default();
+                parked.blocks.push(*block);
+                parked.bytes += block.size();
+            } else {
+                free(block);
+                done.blocks += 1;
+                done.bytes += block.size();
+            }
+        }
+        new.clear();
+        self.new = new;
+        self.bytes -= done.bytes;
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// As the module says it, and not as it does it.
+    fn holds(pin: &Pinned, block: &Retired) -> bool {
+        let life: BTreeSet<u64> = (block.born..block.died).collect();
+        pin.seq == PIN_ALL || (life.contains(&pin.seq) && [0, block.page].contains(&pin.page))
+    }
+
+    fn pinned(index: u32, seq: u64, page: u64) -> Pinned {
+        Pinned { seq, page, pin: Pin(index) }
+    }
+
+    fn block(at: u64, page: u64, born: u64, died: u64) -> Retired {
+        Retired { addr: Addr(at * 64), bytes: 64, page, born, died }
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A commit that retires blocks of these pages and ages.
+        Commit(Vec<(u64, u64)>),
+        /// A pin at (head - back) of a page, `None` = in the making.
+        Pin(Option<(u64, u64)>),
+        Narrow(usize, u64),
+        Unpin(usize),
+        Reclaim,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => prop::collection::vec((0u64..4, 1u64..9), 0..6).prop_map(Step::Commit),
+            2 => prop::option::weighted(0.9, (0u64..5, 0u64..4)).prop_map(Step::Pin),
+            1 => (any::<usize>(), 1u64..4).prop_map(|(i, page)| Step::Narrow(i, page)),
+            2 => any::<usize>().prop_map(Step::Unpin),
+            4 => Just(Step::Reclaim),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn frees_exactly_what_no_pin_covers(steps in prop::collection::vec(step(), 1..120)) {
+            let (mut limbo, mut pins, mut model) = (Limbo::default(), Vec::<Pinned>::new(), Vec::<Retired>::new());
+            let (mut head, mut next) = (10u64, 1u64);
+            for step in steps {
+                match step {
+                    Step::Commit(lives) => {
+                        head += 1;
+                        for (page, age) in lives {
+                            let block = block(next, page, head - age, head);
+                            next += 1;
+                            limbo.retire([block]);
+                            model.push(block);
+                        }
+                    }
+                    Step::Pin(how) => {
+                        let index = (0..).find(|i| pins.iter().all(|p| p.pin.0 != *i)).unwrap_or(0);
+                        let (back, page) = how.unwrap_or((0, 0));
+                        let seq = if how.is_none() { PIN_ALL } else { head - back };
+                        pins.push(pinned(index, seq, page));
+                        pins.sort_by_key(|pin| pin.pin.0);
+                    }
+                    Step::Narrow(i, page) if !pins.is_empty() => {
+                        let i = i % pins.len();
+                        pins[i].page = page;
+                        // A pin in the making is whole until it knows its seq.
+                        pins[i].seq = pins[i].seq.min(head);
+                    }
+                    Step::Unpin(i) if !pins.is_empty() => { pins.remove(i % pins.len()); }
+                    Step::Narrow(..) | Step::Unpin(_) => {}
+                    Step::Reclaim => {
+                        let mut freed = BTreeSet::new();
+                        limbo.sort_out(&pins, |block| assert!(freed.insert(block.addr)));
+                        let (kept, gone): (Vec<Retired>, Vec<Retired>) =
+                            model.iter().partition(|block| pins.iter().any(|pin| holds(pin, block)));
+                        prop_assert_eq!(&freed, &gone.iter().map(|block| block.addr).collect::<BTreeSet<_>>());
+                        model = kept;
+                        prop_assert_eq!(limbo.held_bytes(), model.len() as u64 * 64);
+                    }
+                }
+            }
+            limbo.sort_out(&[], |_| ());
+            prop_assert_eq!(limbo.held_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn an_old_pin_does_not_make_commits_dearer() {
+        let (mut limbo, commits) = (Limbo::default(), 10_000);
+        let old = pinned(0, 5, 0);
+        let mut examined = 0;
+        for seq in 6..6 + commits {
+            // One block that the old pin covers, one that came later.
+            limbo.retire([block(2 * seq, 1, seq % 5, seq), block(2 * seq + 1, 1, seq - 1, seq)]);
+            let reclaimed = limbo.sort_out(&[old, pinned(1, seq, 0)], |_| ());
+            assert!(reclaimed.blocks >= u64::from(seq > 6));
+            examined += reclaimed.examined;
+        }
+        assert!(limbo.held_by(old.pin) >= 64 * commits);
+        examined += limbo.sort_out(&[], |_| ()).examined;
+        assert!(examined <= 4 * commits, "{examined} looks at {} blocks", 2 * commits);
+        assert_eq!(limbo.held_bytes(), 0);
+    }
+}

@@ -1,0 +1,192 @@
+//! Typed access to the blocks of the arena that make up a state: one header for every node, slots behind it.
+//!
+//! A block that a published root can reach is never written, except for its reference count, which only the writer
+//! touches. A block is *fresh* while the stage that allocated it has not been published; only fresh blocks are written.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+
+/// What a node block is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// The state of one branch at one epoch.
+    Root = 1,
+    /// An inner node of the page directory or of the name index.
+    Trie = 2,
+    /// One version of a page whose columns lie behind its header.
+    Packed = 3,
+    /// One version of a page whose columns are blocks or trees of their own.
+    Split = 4,
+    /// A column of at most one chunk: its bytes behind the header.
+    Data = 5,
+    /// A leaf of a column's tree: its children are chunks.
+    Leaf = 6,
+    /// An inner node of a column's tree.
+    Inner = 7,
+    /// A page's unchanging part: its id, name and schema.
+    Def = 8,
+    /// An encoded schema, shared by every page that has it.
+    Schema = 9,
+}
+
+/// The 32 bytes every node block starts with.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Header {
+    /// How many parents in the trees of published roots refer to this block.
+    count: AtomicU32,
+    /// Bytes this block was allocated with.
+    pub bytes: u32,
+    /// The seq of the frame that made it; for a tree also the newest anything below was made.
+    pub born: u64,
+    /// Page id; of a definition the key of its name; of a trie node the prefix of its keys.
+    pub key: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// Of a trie node: the lowest of the six bits it decides. Of a column's node: its height above the chunks.
+    pub shift: u8,
+    /// How many slots it has.
+    pub slots: u16,
+    /// Free for the kind's own use.
+    pub extra: u32,
+}
+
+/// Size of [`Header`]: where a block's slots start.
+pub const HEADER: usize = size_of::<Header>();
+const _: () = assert!(HEADER == 32 && align_of::<Header>() == 8);
+
+/// Where the bytes of a packed page or of a data block start: behind the header and its slots, on a cache line.
+pub const PAYLOAD: usize = 64;
+
+impl Header {
+    /// A header of a block that nothing refers to but the one parent it is made for.
+    pub fn new(kind: Kind, bytes: usize, born: u64, key: u64) -> Self {
+        let bytes = u32::try_from(bytes).expect("a node block is a few KiB");
+        Header { count: AtomicU32::new(1), bytes, born, key, kind, shift: 0, slots: 0, extra: 0 }
+    }
+
+    /// How many parents refer to the block.
+    pub fn count(&self) -> u32 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// One parent more. Only the writer calls this, so plain loads and stores suffice.
+    pub fn retain(&self) {
+        self.count.store(self.count() + 1, Ordering::Relaxed);
+    }
+
+    /// One parent less; the new count.
+    pub fn release(&self) -> u32 {
+        let left = self.count().checked_sub(1).expect("a block is released once per parent");
+        self.count.store(left, Ordering::Relaxed);
+        left
+    }
+}
+
+/// The low bit of an address in a trie's slot: set where the child is a leaf (a page version or a definition).
+const LEAF_TAG: u64 = 1;
+
+/// Marks a child of a trie as a leaf.
+pub fn tag_leaf(at: Addr) -> Addr {
+    Addr(at.0 | LEAF_TAG)
+}
+
+/// Whether a trie's child is a leaf.
+pub fn is_leaf(at: Addr) -> bool {
+    at.0 & LEAF_TAG != 0
+}
+
+/// The address without its tag.
+pub fn untag(at: Addr) -> Addr {
+    Addr(at.0 & !LEAF_TAG)
+}
+
+/// Whether the address refers to nothing (all zeros, or absent).
+pub fn is_null(at: Addr) -> bool {
+    at.0 == 0
+}
+
+/// The header of the node block at `at`.
+pub fn head(arena: &Arena, at: Addr) -> &Header {
+    // SAFETY: addresses of node blocks come only from a stage, which wrote a header there before it handed them out;
+    // pins and the writer's lock keep a block from being given back while somebody holds its address.
+    unsafe { &*arena.write_ptr(untag(at)).cast::<Header>() }
+}
+
+/// The header of a fresh block.
+#[allow(clippy::mut_from_ref)]
+pub fn head_mut(arena: &Arena, at: Addr) -> &mut Header {
+    // SAFETY: the block is fresh: only the stage that calls this knows its address, and it holds no other borrow of it.
+    unsafe { &mut *arena.write_ptr(untag(at)).cast::<Header>() }
+}
+
+/// Puts a header at the start of a fresh block.
+pub fn init(arena: &Arena, at: Addr, header: Header) {
+    // SAFETY: a fresh block of at least HEADER bytes, aligned to 64.
+    unsafe { arena.write_ptr(at).cast::<Header>().write(header) }
+}
+
+/// `n` words of a block from byte `offset` on.
+pub fn words(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u64] {
+    // SAFETY: callers stay inside the block's `bytes`; blocks are 64-byte aligned and offsets multiples of 8; a
+    // published block is immutable and a fresh one is written only between such borrows.
+    unsafe { std::slice::from_raw_parts(arena.write_ptr(untag(at)).add(offset).cast::<u64>(), n) }
+}
+
+/// `n` words of a fresh block from byte `offset` on.
+#[allow(clippy::mut_from_ref)]
+pub fn words_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u64] {
+    // SAFETY: as `words`, and the block is fresh, so nobody else sees it.
+    unsafe { std::slice::from_raw_parts_mut(arena.write_ptr(untag(at)).add(offset).cast::<u64>(), n) }
+}
+
+/// `n` bytes of a block or of a run of chunks from byte `offset` on.
+pub fn bytes(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u8] {
+    // SAFETY: as `words`, without its alignment.
+    unsafe { std::slice::from_raw_parts(arena.write_ptr(untag(at)).add(offset), n) }
+}
+
+/// `n` bytes of a fresh block or run of chunks from byte `offset` on.
+#[allow(clippy::mut_from_ref)]
+pub fn bytes_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u8] {
+    // SAFETY: as `words_mut`, without its alignment.
+    unsafe { std::slice::from_raw_parts_mut(arena.write_ptr(untag(at)).add(offset), n) }
+}
+
+/// Calls `visit` with every child of a node that counts it as a parent: nodes with `false`, chunks with `true`.
+pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u64)) {
+    let header = head(arena, at);
+    let n = usize::from(header.slots);
+    match header.kind {
+        Kind::Data | Kind::Def | Kind::Schema => {}
+        Kind::Root | Kind::Trie | Kind::Inner | Kind::Packed | Kind::Split => {
+            let skip = first_child(header.kind);
+            for &slot in &words(arena, at, HEADER, skip + n)[skip..] {
+                if slot != 0 {
+                    visit(untag(Addr(slot)), false, header.born);
+                }
+            }
+        }
+        Kind::Leaf => {
+            for pair in words(arena, at, HEADER, 2 * n).chunks_exact(2) {
+                if pair[0] != 0 {
+                    visit(Addr(pair[0]), true, pair[1]);
+                }
+            }
+        }
+    }
+}
+
+/// How many words of a node lie between its header and its children.
+pub const fn first_child(kind: Kind) -> usize {
+    match kind {
+        Kind::Root => 3,
+        Kind::Trie => 1,
+        Kind::Packed | Kind::Split => 2,
+        _ => 0,
+    }
+}

@@ -1,0 +1,197 @@
+//! The body of a frame: what one commit did, and what it said about itself.
+
+use crate::base::codec::{Reader, Writer};
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::page::delta::Delta;
+use crate::page::schema::Schema;
+use crate::page::state_error::StateError;
+
+/// One thing a frame holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record<'a> {
+    /// Who wrote it.
+    Source(&'a str),
+    /// Why: a JSON text.
+    Intent(&'a str),
+    /// Cells written.
+    Delta(Delta<'a>),
+    /// A page came to be, filled with zeros.
+    Create {
+        /// Its id.
+        page: PageId,
+        /// Its name.
+        name: &'a str,
+        /// Its columns.
+        schema: Schema,
+        /// Its rows.
+        rows: u64,
+    },
+    /// A page went.
+    Drop(PageId),
+    /// A page now has this many rows.
+    Resize(PageId, u64),
+    /// The frame's branch came to be.
+    Fork {
+        /// Its name.
+        name: &'a str,
+        /// The branch it comes from.
+        parent: BranchId,
+        /// The parent's epoch it starts from.
+        at: Epoch,
+    },
+    /// The frame's branch went.
+    DropBranch,
+    /// The frame took over what a branch had at an epoch: the base of the next merge.
+    Merged {
+        /// The branch.
+        branch: BranchId,
+        /// Its epoch.
+        epoch: Epoch,
+    },
+    /// The frame brought back the state of an epoch.
+    Reverted(Epoch),
+    /// A checkpoint of everything through this seq was completed.
+    Checkpoint(u64),
+}
+
+const SOURCE: u8 = 1;
+const INTENT: u8 = 2;
+const DELTA: u8 = 3;
+const CREATE: u8 = 4;
+const DROP: u8 = 5;
+const RESIZE: u8 = 6;
+const FORK: u8 = 7;
+const DROP_BRANCH: u8 = 8;
+const MERGED: u8 = 9;
+const REVERTED: u8 = 10;
+const CHECKPOINT: u8 = 11;
+
+impl Record<'_> {
+    /// Appends the record's bytes.
+    pub fn encode(&self, to: &mut Writer) {
+        match self {
+            Record::Source(text) => {
+                to.u8(SOURCE);
+                to.str(text);
+            }
+            Record::Intent(json) => {
+                to.u8(INTENT);
+                to.str(json);
+            }
+            Record::Delta(delta) => {
+                to.u8(DELTA);
+                delta.encode(to);
+            }
+            Record::Create { page, name, schema, rows } => encode_create(to, *page, name, schema, *rows),
+            Record::Drop(page) => {
+                to.u8(DROP);
+                to.varint(page.0);
+            }
+            Record::Resize(page, rows) => {
+                to.u8(RESIZE);
+                to.varint(page.0);
+                to.varint(*rows);
+            }
+            Record::Fork { name, parent, at } => {
+                to.u8(FORK);
+                to.str(name);
+                to.varint(u64::from(parent.0));
+                to.varint(at.0);
+            }
+            Record::DropBranch => to.u8(DROP_BRANCH),
+            Record::Merged { branch, epoch } => {
+                to.u8(MERGED);
+                to.varint(u64::from(branch.0));
+                to.varint(epoch.0);
+            }
+            Record::Reverted(epoch) => {
+                to.u8(REVERTED);
+                to.varint(epoch.0);
+            }
+            Record::Checkpoint(seq) => {
+                to.u8(CHECKPOINT);
+                to.varint(*seq);
+            }
+        }
+    }
+
+    /// Whether the record changes which pages or branches there are.
+    pub fn is_catalog(&self) -> bool {
+        matches!(
+            self,
+            Record::Create { .. }
+                | Record::Drop(_)
+                | Record::Resize(..)
+                | Record::Fork { .. }
+                | Record::DropBranch
+        )
+    }
+}
+
+/// Appends a page's creation.
+pub fn encode_create(to: &mut Writer, page: PageId, name: &str, schema: &Schema, rows: u64) {
+    to.u8(CREATE);
+    to.varint(page.0);
+    to.str(name);
+    schema.encode(to);
+    to.varint(rows);
+}
+
+/// Appends a delta.
+pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>) {
+    to.u8(DELTA);
+    delta.encode(to);
+}
+
+/// The records of a body, in order. Stops after the first error.
+pub fn records(body: &[u8]) -> Records<'_> {
+    Records { reader: Reader::new(body), failed: false }
+}
+
+/// Iterator of [`records`].
+#[derive(Debug)]
+pub struct Records<'a> {
+    reader: Reader<'a>,
+    failed: bool,
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, StateError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed || self.reader.is_empty() {
+            return None;
+        }
+        let record = decode(&mut self.reader);
+        self.failed = record.is_err();
+        Some(record)
+    }
+}
+
+fn decode<'a>(from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
+    Ok(match from.u8()? {
+        SOURCE => Record::Source(from.str()?),
+        INTENT => Record::Intent(from.str()?),
+        DELTA => Record::Delta(Delta::decode(from)?),
+        CREATE => Record::Create {
+            page: PageId(from.varint()?),
+            name: from.str()?,
+            schema: Schema::decode(from)?,
+            rows: from.varint()?,
+        },
+        DROP => Record::Drop(PageId(from.varint()?)),
+        RESIZE => Record::Resize(PageId(from.varint()?), from.varint()?),
+        FORK => Record::Fork { name: from.str()?, parent: branch(from)?, at: Epoch(from.varint()?) },
+        DROP_BRANCH => Record::DropBranch,
+        MERGED => Record::Merged { branch: branch(from)?, epoch: Epoch(from.varint()?) },
+        REVERTED => Record::Reverted(Epoch(from.varint()?)),
+        CHECKPOINT => Record::Checkpoint(from.varint()?),
+        tag => return Err(StateError::BadRecord(format!("unknown record {tag} in a frame"))),
+    })
+}
+
+fn branch(from: &mut Reader<'_>) -> Result<BranchId, StateError> {
+    let id = from.varint()?;
+    let id = u32::try_from(id).map_err(|_| StateError::BadRecord(format!("branch {id} is out of range")))?;
+    Ok(BranchId(id))
+}

@@ -1,0 +1,244 @@
+//! What a state lists: its root, the definitions of its pages, their names and schemas.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::base::codec::Writer;
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
+use crate::page::schema::Schema;
+use crate::page::stage::Stage;
+use crate::page::state_error::StateError;
+use crate::page::trie;
+
+/// How many keys in a row a name may lie under: its hash, and the next few where other names' hashes are the same.
+const PROBES: u64 = 4;
+
+/// Bytes of a root block.
+const ROOT_BYTES: usize = HEADER + 8 * ROOT_WORDS;
+/// Epoch, pages, position, directory, names.
+const ROOT_WORDS: usize = 5;
+
+/// The state of one branch at one epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct RootRef<'a> {
+    /// The arena it lies in.
+    pub arena: &'a Arena,
+    /// Its block.
+    pub at: Addr,
+}
+
+impl<'a> RootRef<'a> {
+    /// The root at `at`.
+    pub fn new(arena: &'a Arena, at: Addr) -> Self {
+        RootRef { arena, at }
+    }
+
+    fn word(&self, i: usize) -> u64 {
+        words(self.arena, self.at, HEADER, ROOT_WORDS)[i]
+    }
+
+    /// The seq of the frame that made it.
+    pub fn seq(&self) -> u64 {
+        head(self.arena, self.at).born
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> Epoch {
+        Epoch(self.word(0))
+    }
+
+    /// How many pages it has.
+    pub fn len(&self) -> u64 {
+        self.word(1)
+    }
+
+    /// Where in the log its frame starts.
+    pub fn position(&self) -> u64 {
+        self.word(2)
+    }
+
+    /// Whether it has no page.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The page directory: versions by page id.
+    pub fn directory(&self) -> Addr {
+        Addr(self.word(3))
+    }
+
+    /// The name index: definitions by the hash of their name.
+    pub fn names(&self) -> Addr {
+        Addr(self.word(4))
+    }
+
+    /// The highest page counter given out on this branch's line.
+    pub fn counter(&self) -> u32 {
+        head(self.arena, self.at).extra
+    }
+
+    /// The version of a page.
+    pub fn page(&self, id: PageId) -> Option<Addr> {
+        trie::get(self.arena, self.directory(), id.0)
+    }
+
+    /// The versions of all pages, by id.
+    pub fn pages(&self) -> trie::Leaves<'a> {
+        trie::leaves(self.arena, self.directory())
+    }
+
+    /// The id of the page with a name.
+    pub fn find(&self, catalog: &Catalog, name: &str) -> Option<PageId> {
+        let key = catalog.hash(name);
+        (0..PROBES)
+            .filter_map(|i| trie::get(self.arena, self.names(), key.wrapping_add(i)))
+            .map(|at| DefRef { arena: self.arena, at })
+            .find(|def| def.name() == name)
+            .map(|def| def.id())
+    }
+}
+
+/// A new root without pages.
+pub fn empty_root(stage: &mut Stage<'_>, branch: BranchId, epoch: Epoch) -> Result<Addr, StateError> {
+    let at = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
+    head_mut(stage.arena(), at).slots = 2;
+    words_mut(stage.arena(), at, HEADER, ROOT_WORDS).copy_from_slice(&[epoch.0, 0, 0, 0, 0]);
+    Ok(at)
+}
+
+/// A root of another branch with the same pages: the fork of a line.
+pub fn fork_root(stage: &mut Stage<'_>, at: Addr, branch: BranchId) -> Result<Addr, StateError> {
+    let arena = stage.arena();
+    let fork = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
+    let header = head_mut(arena, fork);
+    (header.slots, header.extra) = (2, 0);
+    words_mut(arena, fork, HEADER, ROOT_WORDS).copy_from_slice(words(arena, at, HEADER, ROOT_WORDS));
+    block::for_children(arena, at, |child, _, _| stage.retain(child));
+    Ok(fork)
+}
+
+/// What of a fresh root may be set.
+#[derive(Debug, Clone, Copy)]
+pub struct RootSlots {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Where in the log its frame starts.
+    pub position: u64,
+    /// Pages.
+    pub pages: u64,
+    /// The page directory.
+    pub directory: Addr,
+    /// The name index.
+    pub names: Addr,
+    /// The highest page counter given out.
+    pub counter: u32,
+}
+
+/// Writes a fresh root.
+pub fn write_root(arena: &Arena, at: Addr, slots: RootSlots) {
+    head_mut(arena, at).extra = slots.counter;
+    let words = words_mut(arena, at, HEADER, ROOT_WORDS);
+    words.copy_from_slice(&[slots.epoch.0, slots.pages, slots.position, slots.directory.0, slots.names.0]);
+}
+
+/// The unchanging part of a page.
+#[derive(Debug, Clone, Copy)]
+pub struct DefRef<'a> {
+    /// The arena it lies in.
+    pub arena: &'a Arena,
+    /// Its block.
+    pub at: Addr,
+}
+
+impl<'a> DefRef<'a> {
+    /// The page's id.
+    pub fn id(&self) -> PageId {
+        PageId(words(self.arena, self.at, HEADER, 1)[0])
+    }
+
+    /// Where its schema is.
+    pub fn schema_at(&self) -> Addr {
+        Addr(words(self.arena, self.at, HEADER, 2)[1])
+    }
+
+    /// The page's name.
+    pub fn name(&self) -> &'a str {
+        let n = head(self.arena, self.at).extra as usize;
+        std::str::from_utf8(block::bytes(self.arena, self.at, HEADER + 16, n)).unwrap_or_default()
+    }
+}
+
+/// What all branches share: the schemas in use, and the hash of names.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    hasher: RandomState,
+    schemas: RwLock<Schemas>,
+}
+
+#[derive(Debug, Default)]
+struct Schemas {
+    by_bytes: HashMap<Vec<u8>, Addr>,
+    by_addr: HashMap<Addr, Arc<Schema>>,
+}
+
+impl Catalog {
+    fn hash(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// The schema at an address that a definition holds.
+    pub fn schema(&self, at: Addr) -> Arc<Schema> {
+        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(schemas.by_addr.get(&at).expect("a definition's schema was interned when it was made"))
+    }
+
+    /// The schema's address; equal schemas have one, which lives as long as the arena.
+    pub fn intern(&self, arena: &Arena, schema: &Schema) -> Result<Addr, StateError> {
+        let mut encoded = Writer::new();
+        schema.encode(&mut encoded);
+        let encoded = encoded.into_vec();
+        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&at) = schemas.by_bytes.get(&encoded) {
+            return Ok(at);
+        }
+        // Not part of any stage: a schema outlives the commit that needed it first, even an undone one.
+        let at = arena.alloc(64)?;
+        block::init(arena, at, block::Header::new(Kind::Schema, 64, 0, 0));
+        schemas.by_bytes.insert(encoded, at);
+        schemas.by_addr.insert(at, Arc::new(schema.clone()));
+        Ok(at)
+    }
+
+    /// A definition of a page, held by the name index and by one page version, under a free key of its name.
+    pub fn define(
+        &self,
+        stage: &mut Stage<'_>,
+        names: Addr,
+        id: PageId,
+        name: &str,
+        schema: Addr,
+    ) -> Result<Addr, StateError> {
+        let arena = stage.arena();
+        let hash = self.hash(name);
+        let key = (0..PROBES)
+            .map(|i| hash.wrapping_add(i))
+            .find(|&key| trie::get(arena, names, key).is_none())
+            .ok_or_else(|| StateError::NameCollision(name.into()))?;
+        let at = stage.node(Kind::Def, HEADER + 16 + name.len(), key)?;
+        head_mut(arena, at).extra = name.len() as u32;
+        head(arena, at).retain();
+        words_mut(arena, at, HEADER, 2).copy_from_slice(&[id.0, schema.0]);
+        block::bytes_mut(arena, at, HEADER + 16, name.len()).copy_from_slice(name.as_bytes());
+        Ok(at)
+    }
+}
+
+/// The version of a page that `a` has and `b` shares, or how they differ: visits pages whose versions differ.
+pub fn differing_pages(a: RootRef<'_>, b: RootRef<'_>, visit: &mut dyn FnMut(Option<Addr>, Option<Addr>)) {
+    debug_assert!(!is_null(a.at) && !is_null(b.at));
+    trie::diff(a.arena, a.directory(), b.directory(), visit);
+}

@@ -1,0 +1,274 @@
+//! A draft: the next state of a branch while it is being made, on a stage nobody sees.
+
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::limits::CHUNK;
+use crate::memory::addr::Addr;
+use crate::memory::error::MemoryError;
+use crate::page::block::head;
+use crate::page::body::Record;
+use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
+use crate::page::column::{ColumnRef, TreeWriter};
+use crate::page::delta::{Delta, Part, Source, Target};
+use crate::page::operator::{OperatorId, Operators};
+use crate::page::schema::{self, Column, Schema};
+use crate::page::select::{Rows, Select};
+use crate::page::stage::Stage;
+use crate::page::state_error::StateError;
+use crate::page::trie;
+use crate::page::version::{self, ColumnMut, PageRef};
+
+/// What a draft needs to know beyond its stage.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables<'a> {
+    /// Schemas and names.
+    pub catalog: &'a Catalog,
+    /// The operators of merge deltas.
+    pub operators: &'a Operators,
+}
+
+/// The next state of a branch while it is being made.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    stage: Stage<'a>,
+    tables: Tables<'a>,
+    root: Addr,
+    slots: RootSlots,
+}
+
+impl<'a> Draft<'a> {
+    /// A draft of `epoch`, whose frame will start at `position` of the log, that starts as the state at `base`. On an
+    /// error the stage is aborted.
+    pub fn new(
+        mut stage: Stage<'a>,
+        tables: Tables<'a>,
+        base: Addr,
+        epoch: Epoch,
+        position: u64,
+    ) -> Result<Self, StateError> {
+        let root = match stage.own(base) {
+            Ok(root) => root,
+            Err(error) => {
+                stage.abort();
+                return Err(error.into());
+            }
+        };
+        let old = RootRef::new(stage.arena(), base);
+        let slots = RootSlots {
+            epoch,
+            position,
+            pages: old.len(),
+            directory: old.directory(),
+            names: old.names(),
+            counter: old.counter(),
+        };
+        Ok(Draft { stage, tables, root, slots })
+    }
+
+    /// The branch it is of.
+    pub fn branch(&self) -> BranchId {
+        BranchId(head(self.stage.arena(), self.root).key as u32)
+    }
+
+    /// Moves the draft on to another epoch: what replay does frame by frame on one stage.
+    pub fn set_epoch(&mut self, epoch: Epoch, position: u64) {
+        (self.slots.epoch, self.slots.position) = (epoch, position);
+    }
+
+    /// The page as the draft has it.
+    pub fn page(&self, id: PageId) -> Option<PageRef<'a>> {
+        let arena = self.stage.arena();
+        trie::get(arena, self.slots.directory, id.0).map(|at| PageRef::new(arena, at))
+    }
+
+    /// Whether the version of a page is the draft's own.
+    pub fn is_own(&self, page: PageRef<'_>) -> bool {
+        page.born() == self.stage.seq()
+    }
+
+    /// The state as the draft has it so far.
+    pub fn root(&self) -> RootRef<'a> {
+        catalog::write_root(self.stage.arena(), self.root, self.slots);
+        RootRef::new(self.stage.arena(), self.root)
+    }
+
+    /// The root, and the stage to settle or abort.
+    pub fn finish(self) -> (Addr, Stage<'a>) {
+        self.root();
+        (self.root, self.stage)
+    }
+
+    /// Forgets the draft; the vectors for the next one.
+    pub fn abort(self) -> crate::page::stage::Scratch {
+        self.stage.abort()
+    }
+
+    /// The next id that this branch gives out.
+    pub fn new_id(&mut self) -> Result<PageId, StateError> {
+        let branch = self.branch();
+        self.slots.counter = self.slots.counter.checked_add(1).ok_or(StateError::IdsExhausted(branch))?;
+        Ok(PageId(u64::from(branch.0) << 32 | u64::from(self.slots.counter)))
+    }
+
+    /// Makes a page of zeros.
+    pub fn create(&mut self, id: PageId, name: &str, schema: &Schema, rows: u64) -> Result<(), StateError> {
+        schema::check_name(name)?;
+        schema.page_bytes(rows)?;
+        if self.page(id).is_some() {
+            return Err(StateError::IdTaken(id));
+        }
+        if let Some(page) = self.root().find(self.tables.catalog, name) {
+            return Err(StateError::NameTaken { name: name.into(), page });
+        }
+        let (stage, slots) = (&mut self.stage, &mut self.slots);
+        let epoch = slots.epoch;
+        let interned = self.tables.catalog.intern(stage.arena(), schema)?;
+        let def = self.tables.catalog.define(stage, slots.names, id, name, interned)?;
+        slots.names = trie::put(stage, slots.names, def)?;
+        let page = version::create(stage, id, def, schema, rows, epoch)?;
+        slots.directory = trie::put(stage, slots.directory, page)?;
+        slots.pages += 1;
+        if id.0 >> 32 == head(stage.arena(), self.root).key {
+            slots.counter = slots.counter.max(id.0 as u32);
+        }
+        Ok(())
+    }
+
+    /// Drops a page.
+    pub fn drop_page(&mut self, id: PageId) -> Result<(), StateError> {
+        let page = self.page(id).ok_or(StateError::NoPage(id))?;
+        let name_key = head(self.stage.arena(), page.def().at).key;
+        self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
+        self.slots.directory = trie::remove(&mut self.stage, self.slots.directory, id.0)?;
+        self.slots.pages -= 1;
+        Ok(())
+    }
+
+    /// Gives a page another number of rows.
+    pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), StateError> {
+        let page = self.page(id).ok_or(StateError::NoPage(id))?;
+        let schema = self.tables.catalog.schema(page.def().schema_at());
+        schema.page_bytes(rows)?;
+        if page.rows() == rows {
+            return Ok(());
+        }
+        let arena = self.stage.arena();
+        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
+        let (slot, at) = found.ok_or(StateError::NoPage(id))?;
+        let new = version::resize(&mut self.stage, at, &schema, rows, self.slots.epoch)?;
+        trie::set_leaf(arena, &mut self.slots.directory, slot, new);
+        Ok(())
+    }
+
+    /// Lets `fill` write the cells of a page that the draft has just made.
+    pub fn fill<E: From<StateError>>(
+        &mut self,
+        id: PageId,
+        fill: impl FnOnce(&mut Stage<'a>, Addr, &Schema) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let page = self.page(id).filter(|page| self.is_own(*page)).ok_or(StateError::NoPage(id))?;
+        let schema = self.tables.catalog.schema(page.def().schema_at());
+        fill(&mut self.stage, page.at, &schema)
+    }
+
+    /// Applies a delta.
+    pub fn write(&mut self, delta: &Delta<'_>) -> Result<(), StateError> {
+        let arena = self.stage.arena();
+        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, delta.page.0)?;
+        let (slot, old) = found.ok_or(StateError::NoPage(delta.page))?;
+        let page = self.stage.own(old)?;
+        if page != old {
+            trie::set_leaf(arena, &mut self.slots.directory, slot, page);
+        }
+        version::set_version(arena, page, self.slots.epoch);
+        let schema = self.tables.catalog.schema(PageRef::new(arena, page).def().schema_at());
+        for part in &delta.parts {
+            self.write_part(page, &schema, part, delta.op)?;
+        }
+        Ok(())
+    }
+
+    fn write_part(
+        &mut self,
+        page: Addr,
+        schema: &Schema,
+        part: &Part<'_>,
+        op: OperatorId,
+    ) -> Result<(), StateError> {
+        let i = usize::from(part.column);
+        let column = schema.column(part.column)?;
+        let rows = PageRef::new(self.stage.arena(), page).rows();
+        part.check(column, rows)?;
+        let operator = self.tables.operators.on(op, column.dtype())?;
+        let arena = self.stage.arena();
+        match version::column_mut(&mut self.stage, page, schema, i)? {
+            ColumnMut::Whole(bytes) => {
+                part.apply(column, operator, bytes);
+            }
+            ColumnMut::Tree(mut writer) => {
+                if op.is_assign() {
+                    cover(&mut writer, part, column)?;
+                }
+                let mut target = Chunked { writer, error: None, spill: Vec::new() };
+                part.apply(column, operator, &mut target);
+                if let Some(error) = target.error {
+                    return Err(error.into());
+                }
+                let root = target.writer.root();
+                version::set_tree(arena, page, i, root);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what a record of a frame says to pages; what it says of branches is not a draft's business.
+    pub fn apply(&mut self, record: &Record<'_>) -> Result<(), StateError> {
+        match record {
+            Record::Delta(delta) => self.write(delta),
+            Record::Create { page, name, schema, rows } => self.create(*page, name, schema, *rows),
+            Record::Drop(page) => self.drop_page(*page),
+            Record::Resize(page, rows) => self.resize(*page, *rows),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Spares copying the chunks that a plain range assigns whole.
+fn cover(writer: &mut TreeWriter<'_, '_>, part: &Part<'_>, column: &Column) -> Result<(), MemoryError> {
+    let Select::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } = &part.select else {
+        return Ok(());
+    };
+    let width = column.row_bytes();
+    let first = (start * width).div_ceil(CHUNK as u64);
+    let end = stop * width / CHUNK as u64;
+    if first < end {
+        writer.cover(first, end)?;
+    }
+    Ok(())
+}
+
+impl Source for ColumnRef<'_> {
+    fn piece(&self, byte: u64) -> &[u8] {
+        ColumnRef::piece(self, byte)
+    }
+}
+
+/// A column in chunks. An error is kept until the delta is through; what is written meanwhile goes nowhere.
+struct Chunked<'s, 'a> {
+    writer: TreeWriter<'s, 'a>,
+    error: Option<MemoryError>,
+    spill: Vec<u8>,
+}
+
+impl Target for Chunked<'_, '_> {
+    fn piece(&mut self, byte: u64) -> &mut [u8] {
+        let at = (byte % CHUNK as u64) as usize;
+        if self.error.is_none() {
+            match self.writer.chunk(byte / CHUNK as u64) {
+                Ok(chunk) => return &mut chunk[at..],
+                Err(error) => self.error = Some(error),
+            }
+        }
+        self.spill.resize(CHUNK, 0);
+        &mut self.spill[at..]
+    }
+}

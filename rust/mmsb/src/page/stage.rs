@@ -1,0 +1,262 @@
+//! A stage: everything one commit makes and lets go of, before anybody sees it.
+//!
+//! Path copying with reference counts that are exact across forks. Copying a node that one parent holds hands its
+//! children over to the copy; copying one that several hold adds a parent to each child. None of that is done until the
+//! stage is settled, so forgetting a stage is undoing it.
+
+use crate::base::limits::CHUNK;
+use crate::memory::addr::Addr;
+use crate::memory::arena::{Arena, SMALL_MAX};
+use crate::memory::error::MemoryError;
+use crate::memory::limbo::{Limbo, Retired};
+use crate::page::block::{self, Header, Kind, head};
+
+/// What a stage will do to the counts of blocks that were there before it, in order, parents before children.
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    /// The node was copied, and the copy takes its place.
+    Copied(Addr),
+    /// A parent lets the node go.
+    Release(Addr),
+    /// A parent lets the chunk go; the seq it was made at and its page.
+    ReleaseChunk(Addr, u64, u64),
+    /// A new parent holds the node.
+    Retain(Addr),
+    /// A fresh block that turned out not to be needed.
+    Discard(Addr, u32),
+}
+
+/// Everything one commit makes and lets go of.
+#[derive(Debug)]
+pub struct Stage<'a> {
+    arena: &'a Arena,
+    seq: u64,
+    /// Fresh blocks with their sizes; 0 for a chunk.
+    fresh: Vec<(Addr, u32)>,
+    changes: Vec<Change>,
+}
+
+/// The vectors of a stage, kept between commits so that a commit allocates nothing on the heap.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    fresh: Vec<(Addr, u32)>,
+    changes: Vec<Change>,
+}
+
+impl<'a> Stage<'a> {
+    /// An empty stage for the frame `seq`.
+    pub fn new(arena: &'a Arena, seq: u64, scratch: Scratch) -> Self {
+        Stage { arena, seq, fresh: scratch.fresh, changes: scratch.changes }
+    }
+
+    /// The arena it works in.
+    pub fn arena(&self) -> &'a Arena {
+        self.arena
+    }
+
+    /// The seq its blocks are born at.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Whether this stage made the node, so that it may be written in place.
+    pub fn is_fresh(&self, at: Addr) -> bool {
+        head(self.arena, at).born == self.seq
+    }
+
+    /// A new node block of at least `bytes` bytes with its header; what lies behind the header is arbitrary.
+    pub fn node(&mut self, kind: Kind, bytes: usize, key: u64) -> Result<Addr, MemoryError> {
+        let bytes = bytes.next_multiple_of(64);
+        let at = if bytes <= SMALL_MAX {
+            self.arena.alloc(bytes)?
+        } else {
+            self.arena.alloc_chunks(bytes.div_ceil(CHUNK))?
+        };
+        self.fresh.push((at, bytes as u32));
+        block::init(self.arena, at, Header::new(kind, bytes, self.seq, key));
+        Ok(at)
+    }
+
+    /// `n` new chunks side by side, each with one parent; their bytes are arbitrary.
+    pub fn chunks(&mut self, n: usize) -> Result<Addr, MemoryError> {
+        let first = self.arena.alloc_chunks(n)?;
+        for i in 0..n {
+            let at = Addr(first.0 + (i * CHUNK) as u64);
+            self.arena.chunk_rc(at).store(1, std::sync::atomic::Ordering::Relaxed);
+            self.fresh.push((at, 0));
+        }
+        Ok(first)
+    }
+
+    /// The node itself where it is fresh, else a fresh copy that takes its place under its parent.
+    pub fn own(&mut self, at: Addr) -> Result<Addr, MemoryError> {
+        if self.is_fresh(at) {
+            return Ok(at);
+        }
+        let bytes = head(self.arena, at).bytes as usize;
+        self.copy(at, bytes, bytes)
+    }
+
+    /// A fresh copy of the node's first `used` bytes in a block of `bytes`, which takes its place under its parent.
+    pub fn copy(&mut self, at: Addr, used: usize, bytes: usize) -> Result<Addr, MemoryError> {
+        let old = head(self.arena, at);
+        let copy = self.node(old.kind, bytes, old.key)?;
+        let new = block::head_mut(self.arena, copy);
+        (new.shift, new.slots, new.extra) = (old.shift, old.slots, old.extra);
+        let n = used - block::HEADER;
+        block::bytes_mut(self.arena, copy, block::HEADER, n).copy_from_slice(block::bytes(
+            self.arena,
+            at,
+            block::HEADER,
+            n,
+        ));
+        self.replaced(at);
+        Ok(copy)
+    }
+
+    /// A parent now holds a copy of the node in its place: the copy has the node's children.
+    pub fn replaced(&mut self, at: Addr) {
+        if self.is_fresh(at) {
+            self.changes.push(Change::Discard(at, head(self.arena, at).bytes));
+        } else {
+            self.changes.push(Change::Copied(at));
+        }
+    }
+
+    /// A parent lets go of the node and, where it was the last, of all below.
+    pub fn release(&mut self, at: Addr) {
+        self.changes.push(Change::Release(block::untag(at)));
+    }
+
+    /// A parent lets go of a chunk of `page` made at `born`.
+    pub fn release_chunk(&mut self, at: Addr, born: u64, page: u64) {
+        self.changes.push(Change::ReleaseChunk(at, born, page));
+    }
+
+    /// One more parent holds the node.
+    pub fn retain(&mut self, at: Addr) {
+        self.changes.push(Change::Retain(block::untag(at)));
+    }
+
+    /// Makes the counts true; blocks nobody refers to any more go to `retired`. Call when the frame is in the log.
+    pub fn settle(mut self, retired: &mut Vec<Retired>) -> Scratch {
+        let mut changes = std::mem::take(&mut self.changes);
+        for change in changes.drain(..) {
+            match change {
+                Change::Copied(at) => self.settle_copy(at, retired),
+                Change::Release(at) => self.let_go(at, retired),
+                Change::ReleaseChunk(at, born, page) => self.let_go_chunk(at, born, page, retired),
+                Change::Retain(at) => head(self.arena, at).retain(),
+                Change::Discard(at, bytes) => self.retire(at, bytes as usize, self.seq, 0, retired),
+            }
+        }
+        self.fresh.clear();
+        Scratch { fresh: self.fresh, changes }
+    }
+
+    /// Forgets the stage: what it made is given back, and everything is as before.
+    pub fn abort(mut self) -> Scratch {
+        for (at, bytes) in self.fresh.drain(..) {
+            free(self.arena, at, bytes);
+        }
+        self.changes.clear();
+        Scratch { fresh: self.fresh, changes: self.changes }
+    }
+
+    fn settle_copy(&self, at: Addr, retired: &mut Vec<Retired>) {
+        let header = head(self.arena, at);
+        if header.count() == 1 {
+            let page = page_of(header);
+            self.retire(at, header.bytes as usize, header.born, page, retired);
+            return;
+        }
+        header.release();
+        block::for_children(self.arena, at, |child, is_chunk, _| retain(self.arena, child, is_chunk));
+    }
+
+    fn let_go(&self, at: Addr, retired: &mut Vec<Retired>) {
+        let mut stack = vec![at];
+        while let Some(at) = stack.pop() {
+            let header = head(self.arena, at);
+            if header.release() > 0 {
+                continue;
+            }
+            let page = page_of(header);
+            block::for_children(self.arena, at, |child, is_chunk, born| {
+                if is_chunk {
+                    self.let_go_chunk(child, born, page, retired);
+                } else {
+                    stack.push(child);
+                }
+            });
+            self.retire(at, header.bytes as usize, header.born, page, retired);
+        }
+    }
+
+    fn let_go_chunk(&self, at: Addr, born: u64, page: u64, retired: &mut Vec<Retired>) {
+        let count = self.arena.chunk_rc(at);
+        let left = count.load(std::sync::atomic::Ordering::Relaxed) - 1;
+        count.store(left, std::sync::atomic::Ordering::Relaxed);
+        if left == 0 {
+            retired.push(Retired { addr: at, bytes: 0, page, born, died: self.seq });
+        }
+    }
+
+    fn retire(&self, at: Addr, bytes: usize, born: u64, page: u64, retired: &mut Vec<Retired>) {
+        let died = self.seq;
+        if bytes <= SMALL_MAX {
+            retired.push(Retired { addr: at, bytes: bytes as u32, page, born, died });
+            return;
+        }
+        for i in 0..bytes.div_ceil(CHUNK) {
+            let addr = Addr(at.0 + (i * CHUNK) as u64);
+            retired.push(Retired { addr, bytes: 0, page, born, died });
+        }
+    }
+}
+
+/// Which page a node's bytes belong to for a view's pin: nodes of the tries belong to none.
+fn page_of(header: &Header) -> u64 {
+    match header.kind {
+        Kind::Packed | Kind::Split | Kind::Data | Kind::Leaf | Kind::Inner => header.key,
+        Kind::Root | Kind::Trie | Kind::Def | Kind::Schema => 0,
+    }
+}
+
+fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
+    if is_chunk {
+        let count = arena.chunk_rc(at);
+        count.store(
+            count.load(std::sync::atomic::Ordering::Relaxed) + 1,
+            std::sync::atomic::Ordering::Relaxed,
+        );
+    } else {
+        head(arena, at).retain();
+    }
+}
+
+/// Gives what settled stages let go of back to the allocator, except for what a pin still covers.
+#[allow(unsafe_code)]
+pub fn recycle(limbo: &mut Limbo, arena: &Arena, retired: &mut Vec<Retired>) {
+    limbo.retire(retired.drain(..));
+    // SAFETY: blocks come here from `settle` alone, once each, when no published root refers to them any more.
+    unsafe { limbo.reclaim(arena) };
+}
+
+/// Gives a block that nobody refers to back to the allocator at once.
+#[allow(unsafe_code)]
+fn free(arena: &Arena, at: Addr, bytes: u32) {
+    let bytes = bytes as usize;
+    // SAFETY: the stage allocated these blocks with these sizes and never published them.
+    unsafe {
+        if bytes == 0 {
+            arena.free_chunk(at);
+        } else if bytes <= SMALL_MAX {
+            arena.free(at, bytes);
+        } else {
+            for i in 0..bytes.div_ceil(CHUNK) {
+                arena.free_chunk(Addr(at.0 + (i * CHUNK) as u64));
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+"""The documentation: its links lead somewhere, and the files it names are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# Where a file named without its full path may lie.
+BASES = [
+    ROOT,
+    ROOT / "rust/mmsb",
+    ROOT / "rust/mmsb/src",
+    *(ROOT / "rust/mmsb/src").iterdir(),
+    ROOT / "rust/mmsb-python/src",
+]
+
+
+def names(text: str) -> set[str]:
+    """The files that a document names between backticks."""
+    return {name for name in re.findall(r"`([\w./-]+\.(?:rs|py|pyi|toml|md))`", text) if "*" not in name}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_named_files_exist(path: Path) -> None:
+    named = names(path.read_text(encoding="utf-8"))
+    # A bare name without a folder is looked for in every base; generated ones are not there.
+    missing = {name for name in named if not any((base / name).exists() for base in [*BASES, path.parent])}
+    assert missing == set()
+
+
+def test_a_name_that_is_not_there_is_found_out() -> None:
+    assert names("see `memory/nowhere.rs` and `x`") == {"memory/nowhere.rs"}
