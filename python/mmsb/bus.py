@@ -13,6 +13,7 @@ from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
 from mmsb.errors import ConflictError, DtypeError, InvalidArgument
+from mmsb.keep import Checkpoint, Pruned
 from mmsb.layout import Columns, Shape, plan
 from mmsb.watch import Watch
 
@@ -276,6 +277,37 @@ class Bus(CoreBus):
         """
         number = None if page is None else (page if isinstance(page, Page) else self[page]).id
         return Watch(self.snapshot, self._diff, self._wait, number)
+
+    def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
+        """Write the state of all branches out, so that opening need not replay what came before.
+
+        Commits go on meanwhile. `progress` is told the bytes written so far.
+        """
+        return Checkpoint(*self._checkpoint(progress))
+
+    def export(
+        self, path: str | os.PathLike[str], progress: Callable[[int], object] | None = None
+    ) -> Checkpoint:
+        """Write the present state of all branches to a new directory: a bus of its own.
+
+        It has the same names, ids and epochs, and none of the history.
+
+        Raises:
+            BusExists: something is at `path`.
+        """
+        return Checkpoint(*self._export(os.fspath(path), progress))
+
+    def prune(self, keep_checkpoints: int = 1) -> Pruned:
+        """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
+
+        Without a checkpoint nothing goes.
+        """
+        return Pruned(*self._prune(keep_checkpoints))
+
+    def squash(self) -> Pruned:
+        """Make a checkpoint and let all history before it go."""
+        self.checkpoint()
+        return self.prune()
 
     def pins(self) -> list[Pin]:
         """Who holds which versions."""

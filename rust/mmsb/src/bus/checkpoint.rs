@@ -27,7 +27,7 @@ pub struct CheckpointInfo {
 }
 
 fn branch_state(line: &Line) -> BranchState {
-    let merged = line.merged.lock().unwrap_or_else(PoisonError::into_inner);
+    let merged = line.merged();
     let mut merged: Vec<(BranchId, Epoch, Seq)> =
         merged.iter().map(|(&branch, &(epoch, seq))| (branch, epoch, seq)).collect();
     merged.sort_unstable();
