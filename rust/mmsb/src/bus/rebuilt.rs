@@ -9,7 +9,6 @@ use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
-use crate::memory::host;
 use crate::memory::place::Place;
 use crate::page::catalog::Catalog;
 use crate::page::checkpoint::CheckpointError;
@@ -39,8 +38,9 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub fn new() -> Result<Self, Error> {
-        let arena = Arena::new(Place::Memory, host::default_budget())?;
+    /// A room of so many bytes.
+    pub fn new(budget: u64) -> Result<Self, Error> {
+        let arena = Arena::new(Place::Memory, budget)?;
         Ok(Room { arena, catalog: Catalog::default(), operators: builtin() })
     }
 
@@ -66,7 +66,7 @@ impl Room {
 
 /// The digests of all branches as the files have them: replayed from the start of the log, or from the newest checkpoint.
 pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>, Error> {
-    let (log, room) = (&core.log, Room::new()?);
+    let (log, room) = (&core.log, Room::new(core.arena.stats().budget)?);
     let to = log.head();
     let store = &core.checkpoints;
     let newest = kept(store, log).into_iter().rfind(|head| head.position <= to);

@@ -10,6 +10,7 @@ use crate::bus::open::describe;
 use crate::bus::rebuilt::Room;
 use crate::bus::replay::Replay;
 use crate::memory::disk::{Disk, Real};
+use crate::memory::host;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::log::{Log, LogConfig, LogError, LogReader};
@@ -141,7 +142,7 @@ impl Verifier<'_> {
         let reader = log.reader();
         self.report.segments = reader.segments()?.len() as u64;
         let store = Arc::new(Store::open(disk)?);
-        let room = Room::new()?;
+        let room = Room::new(host::default_budget())?;
         let mut rest = records;
         let mut replay = match records.split_first() {
             _ if log.start_position() == 0 => Some(room.from_zero(&reader)?),
@@ -198,7 +199,7 @@ impl Verifier<'_> {
     ) -> Result<&'r [Record], Error> {
         while let Some((record, later)) = rest.split_first().filter(|(r, _)| r.head.position <= position) {
             rest = later;
-            let room = Room::new()?;
+            let room = Room::new(host::default_budget())?;
             let loaded = room.from_checkpoint(reader, store, record);
             match loaded.map_err(Error::from).and_then(|mut loaded| loaded.digests()) {
                 Ok(digests) if digests == replay.digests()? => {}
