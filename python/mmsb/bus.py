@@ -286,7 +286,7 @@ class Bus(CoreBus):
         return Checkpoint(*self._checkpoint(progress))
 
     def prune(self, keep_checkpoints: int = 1) -> Pruned:
-        """Keep the newest checkpoints and the history from the oldest of those on; what was before is gone for good.
+        """Keep the newest checkpoints and the history from the oldest of those on; the rest goes for good.
 
         Without a checkpoint nothing goes.
         """
