@@ -148,12 +148,12 @@ class PlainBus:
             for (page, name), differ in theirs.items():
                 self.writable(page, name)[differ] = other.states[-1][page][name][differ]
 
-    def digest(self) -> bytes:
+    def digest(self) -> str:
         hasher = hashlib.sha256()
         for page, columns in self.states[-1].items():
             for name, values in columns.items():
                 hasher.update(f"{page}.{name}".encode() + values.tobytes())
-        return hasher.digest()
+        return hasher.hexdigest()
 
     def checkpoint(self) -> None:
         pass

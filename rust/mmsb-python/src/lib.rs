@@ -1,10 +1,50 @@
 //! The thin PyO3 binding of `mmsb`: convert, detach from the interpreter, call, wrap.
 #![deny(unsafe_code)]
 
+mod array;
+mod bus;
+mod column;
+mod diff;
+mod dtype;
+mod error;
+mod exchange;
+mod fork;
+mod handle;
+mod index;
+mod log;
+mod numpy;
+mod page;
+mod progress;
+mod sheet;
+mod show;
+mod state;
+mod transaction;
+mod value;
+
 use pyo3::prelude::*;
+use pyo3::wrap_pyfunction;
 
 /// The compiled core of the Python package `mmsb`.
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", env!("CARGO_PKG_VERSION"))
+    let py = module.py();
+    numpy::load(py)?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<bus::Bus>()?;
+    module.add_class::<bus::Opened>()?;
+    module.add_class::<page::Page>()?;
+    module.add_class::<column::Column>()?;
+    module.add_class::<state::Snapshot>()?;
+    module.add_class::<transaction::Transaction>()?;
+    module.add_class::<diff::Change>()?;
+    module.add_class::<log::Log>()?;
+    module.add_class::<log::Entry>()?;
+    module.add_class::<array::ViewOwner>()?;
+    module.add_function(wrap_pyfunction!(bus::open, module)?)?;
+    module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
+    let after_fork = wrap_pyfunction!(fork::_after_fork, module)?;
+    let options = pyo3::types::PyDict::new(py);
+    options.set_item("after_in_child", after_fork)?;
+    py.import("os")?.call_method("register_at_fork", (), Some(&options))?;
+    Ok(())
 }

@@ -149,7 +149,7 @@ class _Run:
         with self.console.status("reading back what was written"):
             with open_bus(self.path) as bus:
                 steps.append(proofs.undisturbed(bus, self.undisturbed))
-                digest = bytes(bus.digest()).hex()
+                digest = bus.digest()
             self._measure()
             steps.append(proofs.replays(self.path, self.folder, digest))
             with open_bus(self.path) as bus:

@@ -87,7 +87,7 @@ class Bus(Protocol):
     def merge(self, other: Any, *, on_conflict: str = "raise") -> Any:
         """Bring another line's changes in."""
 
-    def digest(self) -> bytes:
+    def digest(self) -> str:
         """A fingerprint of the state."""
 
     def checkpoint(self) -> Any:

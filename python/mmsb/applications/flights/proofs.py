@@ -55,7 +55,7 @@ def survived(bus: Bus, stream: Stream, oracle: Oracle, acknowledged: int) -> Pro
 
 def undisturbed(bus: Bus, other: dict[str, Any]) -> Proof:
     """The run that was killed ends in the same state, at the same epoch, as one that was not."""
-    digest = bytes(bus.digest()).hex()
+    digest = bus.digest()
     return Proof(
         claim="the final digest is that of an undisturbed run",
         holds=digest == other["digest"] and bus.epoch == other["epoch"],
@@ -67,12 +67,12 @@ def undisturbed(bus: Bus, other: dict[str, Any]) -> Proof:
 def replays(path: Path, scratch: Path, digest: str) -> Proof:
     """Opened from its newest checkpoint or, on a copy without any, from the log's first frame: the same."""
     with open_bus(path, mode="r") as bus:
-        from_checkpoint = bytes(bus.digest()).hex()
+        from_checkpoint = bus.digest()
     copy = scratch / "from-zero.mmsb"
     shutil.copytree(path, copy)
-    shutil.rmtree(copy / "checkpoints", ignore_errors=True)
+    shutil.rmtree(copy / "ckpt", ignore_errors=True)
     with open_bus(copy, mode="r") as bus:
-        from_zero = bytes(bus.digest()).hex()
+        from_zero = bus.digest()
         epochs = bus.epoch
     shutil.rmtree(copy)
     return Proof(

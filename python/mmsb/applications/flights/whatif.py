@@ -88,7 +88,7 @@ def _differs(one: Array, other: Array) -> NDArray[np.bool_]:
 
 
 def _refused(bus: Bus, plan: Bus, conflict: type[Exception]) -> Proof:
-    before = bus.epoch, bytes(bus.digest())
+    before = bus.epoch, bus.digest()
     refusal = ""
     try:
         bus.merge(plan)
@@ -96,7 +96,7 @@ def _refused(bus: Bus, plan: Bus, conflict: type[Exception]) -> Proof:
         refusal = str(error)
     return Proof(
         claim="the bus, which has gone on since, refuses to merge it, and stays as it was",
-        holds=bool(refusal) and before == (bus.epoch, bytes(bus.digest())),
+        holds=bool(refusal) and before == (bus.epoch, bus.digest()),
         figure=refusal.partition("\n")[0][:60] or "it was merged",
         details={"refusal": refusal},
     )
@@ -105,10 +105,10 @@ def _refused(bus: Bus, plan: Bus, conflict: type[Exception]) -> Proof:
 def _accepted(bus: Bus, plan: Bus, fork: int) -> Proof:
     line = bus.branch("newark-accepted", at=fork)
     line.merge(plan)
-    digest = bytes(line.digest()).hex()
+    digest = line.digest()
     return Proof(
         claim="a line still at that midnight accepts it, and is then equal to it",
-        holds=digest == bytes(plan.digest()).hex(),
+        holds=digest == plan.digest(),
         figure=f"{digest[:16]}…",
         details={"digest": digest},
     )

@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             deltas=stream.deltas.count(first, len(stream)),
             seconds=seconds,
             epoch=bus.epoch,
-            digest=bytes(bus.digest()).hex(),
+            digest=bus.digest(),
             memory=peak_memory(),
         )
     return 0

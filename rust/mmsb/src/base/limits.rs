@@ -82,6 +82,16 @@ pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 /// Bytes of a segment's frames that are compressed as one: what reading one frame of it costs at most.
 pub const LOG_BLOCK: u64 = 256 << 10;
 
+/// Percent of a chunk file that kept checkpoints must need for pruning to leave it as it is: rewriting costs at most as
+/// much as it gives back.
+pub const CHUNK_FILE_LIVE: u64 = 50;
+
+/// Bytes of log behind the newest checkpoint that are worth another one: about a second of replay.
+pub const CHECKPOINT_AFTER: u64 = 128 << 20;
+
+/// Bytes of history that a bus without a path keeps at most, unless a quarter of memory is less.
+pub const HISTORY_BUDGET: u64 = 1 << 30;
+
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 

@@ -86,7 +86,9 @@ fn rebuild<'a>(
     };
     let mut draft = Draft::new(stage, core.tables(), root, epoch, position)?;
     let stretches = past::lineage(core, parent, epoch);
-    let merged = match past::rebuild_all(&core.log, &stretches, &mut draft) {
+    let rebuilt = past::begin_of(core, parent, epoch, &stretches)
+        .and_then(|begin| past::rebuild_all(&core.log, &begin, &stretches, &mut draft));
+    let merged = match rebuilt {
         Ok(merged) => merged,
         Err(error) => {
             draft.abort();

@@ -19,7 +19,6 @@ const LIST_BELOW: u64 = 8;
 pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
     let width = column.cells_per_row();
     let total: u64 = runs.iter().map(|run| run.1).sum();
-    let aligned = |run: &(u64, u64)| run.0.is_multiple_of(width) && run.1.is_multiple_of(width);
     if runs.len() > 1 && total / (runs.len() as u64) < LIST_BELOW * width {
         let all = || runs.iter().flat_map(|&(first, n)| first..first + n);
         if width == 1 {
@@ -27,14 +26,19 @@ pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
         }
         return vec![Select::Cells(Arc::new(all().collect()))];
     }
-    let one = |run: &(u64, u64)| {
-        if aligned(run) {
-            Select::range(run.0 / width, (run.0 + run.1) / width)
-        } else {
-            Select::Cells(Arc::new((run.0..run.0 + run.1).collect()))
-        }
+    runs.iter().flat_map(|&(first, n)| around_rows(first, first + n, width)).collect()
+}
+
+/// The cells `from..to` as whole rows, and what is left of a row before and behind them.
+fn around_rows(from: u64, to: u64, width: u64) -> impl Iterator<Item = Select> {
+    let cells = |from: u64, to: u64| (from < to).then(|| Select::Cells(Arc::new((from..to).collect())));
+    let (start, stop) = (from.div_ceil(width), to / width);
+    let pieces = if start < stop {
+        [cells(from, start * width), Some(Select::range(start, stop)), cells(stop * width, to)]
+    } else {
+        [cells(from, to), None, None]
     };
-    runs.iter().map(one).collect()
+    pieces.into_iter().flatten()
 }
 
 /// Writes the runs of cells of a column into the transaction as `from` has them.

@@ -77,6 +77,8 @@ pub(crate) enum Shown {
     Forked(Arc<Line>),
     /// A branch went.
     Dropped(Arc<Line>),
+    /// Nothing new.
+    Nothing,
 }
 
 /// A frame that is in the log and not yet shown.
@@ -116,11 +118,27 @@ impl Writer {
             spare: Vec::new(),
         }
     }
+
+    /// Branches that are in the log and not yet shown.
+    pub fn forked(&self) -> impl Iterator<Item = &Line> {
+        self.pending.iter().filter_map(|pending| match &pending.shown {
+            Shown::Forked(line) => Some(&**line),
+            _ => None,
+        })
+    }
 }
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
-    let mut writer = core.writer()?;
+    commit_with(core, core.writer()?, request)
+}
+
+/// Commits with the writer already held.
+pub(crate) fn commit_with(
+    core: &Core,
+    mut writer: MutexGuard<'_, Writer>,
+    request: Request<'_, '_>,
+) -> Result<Committed, Error> {
     if request.line.is_dropped() {
         return Err(Error::NoBranch(request.line.name.clone()));
     }
@@ -223,6 +241,7 @@ fn append(
             return Err(unknown(writer, error));
         }
     };
+    core.background.grown(head.end());
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);
@@ -309,6 +328,7 @@ fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
         Shown::Root(line, root) => line.publish(*root),
         Shown::Forked(line) => core.add_line(line),
         Shown::Dropped(line) => core.forget_name(line),
+        Shown::Nothing => {}
     }
     core.set_published(pending.seq);
     fence(Ordering::SeqCst);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::base::ids::BranchId;
+use crate::bus::background::Background;
 use crate::bus::commit::Writer;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -18,6 +19,7 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::guard::PinGuard;
 use crate::page::catalog::{Catalog, RootRef};
+use crate::page::checkpoint::store::Store;
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
 use crate::page::log::Durability;
@@ -50,6 +52,8 @@ pub(crate) struct Core {
     pub syncer: Arc<Syncer>,
     pub log: LogReader,
     pub watch: Watch,
+    pub checkpoints: Arc<Store>,
+    pub background: Background,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
     pub durability: Durability,
@@ -68,6 +72,8 @@ pub(crate) struct Parts {
     pub operators: Operators,
     pub lines: Lines,
     pub writer: Writer,
+    pub checkpoints: Arc<Store>,
+    pub background: Background,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
     pub durability: Durability,
@@ -89,6 +95,8 @@ impl Core {
             syncer,
             log,
             watch: Watch::default(),
+            checkpoints: parts.checkpoints,
+            background: parts.background,
             clock: parts.clock,
             path: parts.path,
             durability: parts.durability,
@@ -125,6 +133,11 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Whether somebody holds the writer.
+    pub fn is_writing(&self) -> bool {
+        matches!(self.writer.try_lock(), Err(std::sync::TryLockError::WouldBlock))
     }
 
     /// The one writer, for somebody whose commit is made and only has to be shown.

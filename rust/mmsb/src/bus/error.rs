@@ -7,6 +7,7 @@ use thiserror::Error as ThisError;
 use crate::base::ids::{Epoch, PageId};
 use crate::memory::disk::DiskError;
 use crate::memory::error::MemoryError;
+use crate::page::checkpoint::CheckpointError;
 use crate::page::error::PageError;
 use crate::page::log::LogError;
 use crate::page::state_error::StateError;
@@ -40,6 +41,10 @@ codes! {
     Dtype = "dtype",
     /// An index past the end of its axis.
     IndexOutOfRange = "index-out-of-range",
+    /// Something that is no index, or an index of the wrong shape.
+    BadIndex = "bad-index",
+    /// A number or string that its cell cannot hold.
+    ValueRange = "value-range",
     /// An argument that cannot be.
     InvalidArgument = "invalid-argument",
     /// Another commit wrote the same cells first.
@@ -124,6 +129,9 @@ pub enum Error {
     /// From memory.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// From checkpoints.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// No page of this name.
     #[error("no page named '{0}'")]
     NoPageNamed(String),
@@ -219,6 +227,7 @@ impl Error {
             Error::Log(error) => log_code(error),
             Error::Disk(error) => disk_code(error),
             Error::Memory(error) => memory_code(error),
+            Error::Checkpoint(error) => checkpoint_code(error),
             Error::NoPageNamed(_) | Error::NoColumn { .. } => Code::PageNotFound,
             Error::Conflict(_) => Code::Conflict,
             Error::Closed(_) => Code::Closed,
@@ -233,6 +242,15 @@ impl Error {
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
         }
+    }
+}
+
+fn checkpoint_code(error: &CheckpointError) -> Code {
+    match error {
+        CheckpointError::Disk(error) => disk_code(error),
+        CheckpointError::Damaged { .. } => Code::CorruptLog,
+        CheckpointError::Unsupported { .. } => Code::UnsupportedFormat,
+        CheckpointError::State(error) => state_code(error),
     }
 }
 

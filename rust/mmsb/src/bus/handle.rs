@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
 use crate::bus::audit;
+use crate::bus::background::Background;
 use crate::bus::branch;
+use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::commit::{Change, Committed, Request, commit};
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
@@ -15,6 +17,7 @@ use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
 use crate::bus::options::Note;
+use crate::bus::retain::{self, PruneInfo};
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 use crate::page::delta::Delta;
@@ -29,7 +32,28 @@ pub struct Bus {
     core: Arc<Core>,
     line: Arc<Line>,
     read_only: bool,
-    closed: Arc<AtomicBool>,
+    door: Arc<Door>,
+}
+
+/// What handles cloned from one another share: closing one closes all.
+#[derive(Debug)]
+struct Door {
+    core: Arc<Core>,
+    closed: AtomicBool,
+}
+
+impl Door {
+    fn close(&self) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            self.core.background.leave();
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 /// What `branches` says of a branch.
@@ -56,7 +80,9 @@ pub struct PinInfo {
 
 impl Bus {
     pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Self {
-        Bus { core, line, read_only, closed: Arc::new(AtomicBool::new(false)) }
+        Background::enter(&core);
+        let door = Arc::new(Door { core: Arc::clone(&core), closed: AtomicBool::new(false) });
+        Bus { core, line, read_only, door }
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -64,7 +90,7 @@ impl Bus {
     }
 
     fn usable(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(Error::Closed(self.core.place()));
         }
         if self.line.is_dropped() {
@@ -73,19 +99,23 @@ impl Bus {
         Ok(())
     }
 
-    fn writable(&self) -> Result<(), Error> {
+    pub(crate) fn line(&self) -> &Arc<Line> {
+        &self.line
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Error> {
         self.usable()?;
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
 
     /// Closes the handle, and every handle cloned from it.
     pub fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
+        self.door.close();
     }
 
     /// Whether the handle was closed.
     pub fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Relaxed)
+        self.door.closed.load(Ordering::Relaxed)
     }
 
     /// Whether the handle only reads.
@@ -96,6 +126,16 @@ impl Bus {
     /// The name of its branch.
     pub fn branch_name(&self) -> &str {
         &self.line.name
+    }
+
+    /// Whether both write the same branch of the same bus.
+    pub fn is_same_branch(&self, other: &Bus) -> bool {
+        Arc::ptr_eq(&self.line, &other.line)
+    }
+
+    /// Whether somebody is committing right now, so that a commit would wait.
+    pub fn is_busy(&self) -> bool {
+        self.core.is_writing()
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.
@@ -144,7 +184,7 @@ impl Bus {
         self.at(epoch)
     }
 
-    fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
+    pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
         Request {
             line: &self.line,
             changes,
@@ -299,6 +339,26 @@ impl Bus {
     #[doc(hidden)]
     pub fn audit(&self) -> Result<(), Error> {
         audit::audit(&self.core)
+    }
+
+    /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
+    /// `progress` is told the bytes written so far.
+    pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
+        self.writable()?;
+        checkpoint::make(&self.core, progress)
+    }
+
+    /// Keeps the newest checkpoints, so many of them (at least 1), and the history from the oldest of those on; earlier
+    /// states are gone for good. Without a checkpoint nothing goes.
+    pub fn prune(&self, keep: usize) -> Result<PruneInfo, Error> {
+        self.writable()?;
+        retain::prune(&self.core, keep)
+    }
+
+    /// Makes a checkpoint and lets all history before it go.
+    pub fn squash(&self) -> Result<PruneInfo, Error> {
+        self.checkpoint(&mut |_| {})?;
+        self.prune(1)
     }
 
     /// Who holds which versions.

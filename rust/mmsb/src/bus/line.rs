@@ -103,6 +103,11 @@ impl Line {
         self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The highest page counter given out.
+    pub fn counter(&self) -> u32 {
+        self.counter.load(Ordering::Relaxed)
+    }
+
     /// Whether the branch was dropped.
     pub fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::Acquire)

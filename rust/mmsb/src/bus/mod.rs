@@ -2,8 +2,11 @@
 
 mod ancestry;
 mod audit;
+mod background;
+mod begin;
 mod branch;
 mod cells;
+pub mod checkpoint;
 pub mod commit;
 mod core;
 pub mod diff;
@@ -17,8 +20,10 @@ pub mod options;
 mod past;
 mod private;
 mod replay;
+pub mod retain;
 pub mod state;
 pub mod transaction;
+mod update;
 mod validate;
 pub mod view;
 mod watch;

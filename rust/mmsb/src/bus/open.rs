@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ids::PageId;
+use crate::bus::background::Background;
+use crate::bus::begin::belongs;
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Parts};
 use crate::bus::error::Error;
@@ -20,8 +22,9 @@ use crate::memory::host;
 use crate::memory::place::{Home, Place};
 use crate::page::body::{self, Record};
 use crate::page::catalog::Catalog;
+use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
-use crate::page::log::{FrameHead, Log, Notes, superblock};
+use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 
 /// The buses this process has open, by device and inode of their directory: a second open shares the first one.
 static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
@@ -112,18 +115,24 @@ fn assemble(
     let log = open_log(&disk, options)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
-    let mut replay = Replay::new(&arena, tables, log.reader())?;
-    let mut frames = log.reader().frames(log.start_position(), u64::MAX);
-    while let Some((head, body)) = frames.next_frame()? {
-        replay.frame(&head, body)?;
-    }
+    let checkpoints = Arc::new(Store::open(&disk)?);
+    let (mut replay, from) = start(&arena, tables, &log, &checkpoints)?;
+    replay.frames(from, u64::MAX)?;
     let (lines, seq, limbo) = replay.finish()?;
+    let background = match &path {
+        _ if read_only => Background::new(None, false, 0),
+        // Its log is never replayed: checkpoints serve to let history go.
+        None => Background::new(options.history_budget, true, log.start_position()),
+        Some(_) => Background::new(options.checkpoint_after, false, from),
+    };
     let core = Core::new(Parts {
         arena,
         catalog,
         operators,
         lines,
         writer: Writer::new(log, seq, limbo),
+        checkpoints,
+        background,
         clock,
         path,
         durability: options.durability,
@@ -136,11 +145,53 @@ fn assemble(
     main(core, read_only)
 }
 
+/// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
+pub(crate) fn start<'a>(
+    arena: &'a Arena,
+    tables: Tables<'a>,
+    log: &Log,
+    store: &Arc<Store>,
+) -> Result<(Replay<'a>, u64), Error> {
+    let reader = log.reader();
+    let mut damage = None;
+    for head in store.heads().iter().rev() {
+        if !belongs(&reader, log.last_crc(), head)? {
+            store.forget(head.seq);
+            continue;
+        }
+        let loaded = store
+            .record(head.seq)
+            .and_then(|record| Replay::resume(arena, tables, reader.clone(), store, &record));
+        match loaded {
+            Ok((replay, known)) => {
+                store.set_known(known);
+                return Ok((replay, head.position));
+            }
+            Err(error) if error.is_damage() => {
+                store.forget(head.seq);
+                damage = Some(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match (log.start_position(), damage) {
+        (0, _) => Ok((Replay::new(arena, tables, reader, Some(Arc::clone(store)))?, 0)),
+        (_, Some(damage)) => Err(damage.into()),
+        (position, None) => {
+            let what = "history was pruned up to here, and the checkpoint that holds it is missing";
+            Err(LogError::CorruptLog { segment: 0, offset: 0, position, what }.into())
+        }
+    }
+}
+
 /// Opens the log, making it where there is none.
 fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
     let makes = matches!(options.mode, Mode::Append | Mode::Create);
     // Somebody else's directory is left alone; what an unfinished creation left is not in the way.
-    if makes && disk.list("")?.iter().all(|name| name == "LOCK" || name == superblock::NEW_NAME) {
+    if makes
+        && disk.list("")?.iter().all(|name| name == "LOCK" || name == superblock::NEW_NAME)
+        && disk.list(DIR)?.is_empty()
+    {
         return Ok(Log::create(Arc::clone(disk), options.log)?);
     }
     let (log, _recovered) = Log::open(Arc::clone(disk), options.log, &describe)?;

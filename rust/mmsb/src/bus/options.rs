@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET};
+use crate::memory::host;
 use crate::page::log::{Durability, LogConfig};
 
 /// How a path is opened.
@@ -58,6 +60,10 @@ pub struct Options {
     /// How the log uses its disk. For tests.
     #[doc(hidden)]
     pub log: LogConfig,
+    /// Bytes of log after which a bus with a path makes a checkpoint in the background; `None` for never.
+    pub checkpoint_after: Option<u64>,
+    /// Bytes of history that a bus without a path keeps; `None` for all.
+    pub history_budget: Option<u64>,
 }
 
 impl Default for Options {
@@ -69,6 +75,8 @@ impl Default for Options {
             arena: ArenaPlace::default(),
             busy_timeout: Duration::from_secs(30),
             log: LogConfig::default(),
+            checkpoint_after: Some(CHECKPOINT_AFTER),
+            history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
         }
     }
 }

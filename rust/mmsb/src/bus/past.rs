@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::bus::begin::{self, Begin};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
@@ -75,6 +76,7 @@ pub(crate) struct Past {
     pages: BTreeMap<PageId, PastPage>,
     names: HashMap<String, PageId>,
     stretches: Vec<Stretch>,
+    begin: Begin,
     private: Mutex<Private>,
     /// Keeps what is shared with the present, where there is one.
     _pin: Option<PinGuard>,
@@ -90,8 +92,13 @@ impl Past {
             Err(error) => return Err(error),
         };
         let stretches = lineage(core, line, epoch);
+        let begin = begin_of(core, line, epoch, &stretches)?;
         let mut pages = BTreeMap::new();
-        for position in core.log.catalog_frames(0, u64::MAX)? {
+        begin.pages(|page, name, schema, rows, version| {
+            let built = OnceLock::new();
+            pages.insert(page, PastPage { name: name.into(), schema: schema.clone(), rows, version, built });
+        });
+        for position in core.log.catalog_frames(begin.position, u64::MAX)? {
             let frame = core.log.frame(position)?;
             if leads(&stretches, &frame.head) {
                 list(&mut pages, &frame)?;
@@ -108,12 +115,17 @@ impl Past {
         }
         let names = pages.iter().map(|(&id, page)| (page.name.clone(), id)).collect();
         let private = Mutex::new(Private::empty(core, line.id, epoch)?);
-        Ok(Arc::new(Past { pages, names, stretches, private, _pin: pin }))
+        Ok(Arc::new(Past { pages, names, stretches, begin, private, _pin: pin }))
     }
 
     /// The ids of its pages, ascending.
     pub fn ids(&self) -> impl Iterator<Item = PageId> + '_ {
         self.pages.keys().copied()
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        self.pages.iter().map(|(&id, page)| (id, page.name.clone())).collect()
     }
 
     /// The id of the page with a name.
@@ -153,7 +165,7 @@ impl Past {
             if draft.page(id).is_some() {
                 draft.drop_page(id)?;
             }
-            rebuild(&core.log, &self.stretches, id, draft)
+            rebuild(&core.log, &self.begin, &self.stretches, id, draft)
         })?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
@@ -182,14 +194,31 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Err
     Ok(())
 }
 
+/// Where to begin for a state of a line.
+pub(crate) fn begin_of(
+    core: &Core,
+    line: &Line,
+    epoch: Epoch,
+    stretches: &[Stretch],
+) -> Result<Begin, Error> {
+    let begin = begin::begin(&core.checkpoints, &core.log, stretches)?;
+    begin.ok_or_else(|| {
+        let origin = |id| core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent);
+        let first = begin::first_epoch(&core.checkpoints, line.id, origin);
+        Error::Pruned { branch: line.name.clone(), epoch, first }
+    })
+}
+
 /// Makes a page in the draft what the frames of the stretches made it.
-pub(crate) fn rebuild(
+fn rebuild(
     log: &LogReader,
+    begin: &Begin,
     stretches: &[Stretch],
     id: PageId,
     draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
-    for position in log.frames_of_page(id, 0, u64::MAX)? {
+    begin.page(draft, id)?;
+    for position in log.frames_of_page(id, begin.position, u64::MAX)? {
         let frame = log.frame(position)?;
         if !leads(stretches, &frame.head) {
             continue;
@@ -210,14 +239,16 @@ pub(crate) fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes the draft what the frames of the stretches made of an empty branch; what they merged.
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what was merged by then.
 pub(crate) fn rebuild_all(
     log: &LogReader,
+    begin: &Begin,
     stretches: &[Stretch],
     draft: &mut Draft<'_>,
 ) -> Result<Merged, Error> {
-    let mut merged = Merged::new();
-    let mut frames = log.frames(log.start(), u64::MAX);
+    begin.all(draft)?;
+    let mut merged = begin.merged();
+    let mut frames = log.frames(begin.position, u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);

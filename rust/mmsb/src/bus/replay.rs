@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch};
+use crate::bus::begin::{self, Begin};
 use crate::bus::core::Lines;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
@@ -13,6 +14,11 @@ use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
 use crate::page::body::{self, Record};
 use crate::page::catalog::{self, RootRef};
+use crate::page::checkpoint::CheckpointError;
+use crate::page::checkpoint::load::load;
+use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
+use crate::page::checkpoint::store::Store;
+use crate::page::checkpoint::write::Known;
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
@@ -40,6 +46,8 @@ pub(crate) struct Replay<'a> {
     arena: &'a Arena,
     tables: Tables<'a>,
     log: LogReader,
+    /// Where past states may begin; without, they are replayed from the start of the log.
+    store: Option<Arc<Store>>,
     lines: HashMap<BranchId, Replayed>,
     /// The draft that the frames of one branch in a row go to.
     open: Option<(BranchId, Draft<'a>)>,
@@ -52,7 +60,12 @@ pub(crate) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// A bus with an empty main branch.
-    pub fn new(arena: &'a Arena, tables: Tables<'a>, log: LogReader) -> Result<Self, Error> {
+    pub fn new(
+        arena: &'a Arena,
+        tables: Tables<'a>,
+        log: LogReader,
+        store: Option<Arc<Store>>,
+    ) -> Result<Self, Error> {
         let mut stage = Stage::new(arena, GENESIS, Scratch::default());
         let root = catalog::empty_root(&mut stage, BranchId(0), Epoch(0))?;
         let mut retired = Vec::new();
@@ -70,6 +83,7 @@ impl<'a> Replay<'a> {
             arena,
             tables,
             log,
+            store,
             lines,
             open: None,
             scratch,
@@ -77,6 +91,46 @@ impl<'a> Replay<'a> {
             retired,
             seq: GENESIS,
         })
+    }
+
+    /// The bus that a checkpoint holds, and where its blocks lie on disk.
+    pub fn resume(
+        arena: &'a Arena,
+        tables: Tables<'a>,
+        log: LogReader,
+        store: &Arc<Store>,
+        record: &Checkpoint,
+    ) -> Result<(Self, Known), CheckpointError> {
+        let loaded = load(arena, tables.catalog, store.disk(), record)?;
+        let line = |(branch, root): (&Branch, Addr)| {
+            let origin = branch.origin.map(|(parent, epoch)| Origin { parent, epoch });
+            let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect();
+            let (name, dropped) = (branch.name.clone(), branch.root.is_none());
+            (branch.id, Replayed { name, origin, root, counter: branch.counter, dropped, merged })
+        };
+        let lines = record.branches.iter().zip(loaded.roots).map(line).collect();
+        let replay = Replay {
+            arena,
+            tables,
+            log,
+            store: Some(Arc::clone(store)),
+            lines,
+            open: None,
+            scratch: Scratch::default(),
+            limbo: Limbo::default(),
+            retired: Vec::new(),
+            seq: record.head.seq.0,
+        };
+        Ok((replay, loaded.known))
+    }
+
+    /// Applies the frames from a position on.
+    pub fn frames(&mut self, from: u64, to: u64) -> Result<(), Error> {
+        let mut frames = self.log.clone().frames(from, to);
+        while let Some((head, body)) = frames.next_frame()? {
+            self.frame(&head, body)?;
+        }
+        Ok(())
     }
 
     /// Applies a frame.
@@ -154,7 +208,11 @@ impl<'a> Replay<'a> {
             let stretches = self.lineage(parent, at);
             let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
             let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
-            merged = past::rebuild_all(&self.log, &stretches, &mut draft)?;
+            let begin = match &self.store {
+                Some(store) => begin::begin(store, &self.log, &stretches)?.ok_or_else(|| unknown(frame))?,
+                None => Begin::zero(),
+            };
+            merged = past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
             draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;

@@ -152,6 +152,29 @@ impl State {
         })
     }
 
+    /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
+    pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
+        let page = self.page(id)?;
+        Ok((page.version(), page.rows()))
+    }
+
+    /// The ids and names of its pages, by id.
+    pub fn names(&self) -> Vec<(PageId, String)> {
+        match &self.kind {
+            Kind::Live { root, .. } => {
+                let arena = &self.core.arena;
+                let pages = RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at));
+                pages.map(|page| (page.id(), page.def().name().into())).collect()
+            }
+            Kind::Past(past) => past.names(),
+        }
+    }
+
+    /// Whether it was the published one when it was taken, so that nothing of it has to be rebuilt.
+    pub fn is_live(&self) -> bool {
+        matches!(self.kind, Kind::Live { .. })
+    }
+
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
         Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))

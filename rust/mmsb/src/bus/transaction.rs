@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::base::ids::PageId;
+use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
@@ -19,6 +19,7 @@ use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
+use crate::page::column::ColumnRef;
 use crate::page::delta::Delta;
 use crate::page::schema::{self, Schema};
 use crate::page::select::Select;
@@ -76,7 +77,7 @@ impl Transaction {
     }
 
     /// The epoch it started from.
-    pub fn base_epoch(&self) -> crate::base::ids::Epoch {
+    pub fn base_epoch(&self) -> Epoch {
         RootRef::new(&self.core.arena, self.root).epoch()
     }
 
@@ -228,6 +229,21 @@ impl Transaction {
         })
     }
 
+    /// The epoch that changed a page last, and its rows.
+    pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
+        let page = self.page(id)?;
+        Ok((page.version(), page.rows()))
+    }
+
+    /// Bytes of data it has to commit.
+    pub fn bytes(&self) -> usize {
+        let of = |change: &Change<'_>| match change {
+            Change::Write(delta) => delta.parts.iter().map(|part| part.data.bytes().len()).sum(),
+            _ => 0,
+        };
+        self.changes.iter().map(of).sum()
+    }
+
     /// One column of a page with the transaction's own writes in it, as contiguous memory that never changes.
     pub fn view(&mut self, id: PageId, column: usize) -> Result<View, Error> {
         self.catch_up()?;
@@ -252,6 +268,26 @@ impl Transaction {
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def().schema_at());
         read_column(page, &schema, column, select, out)
+    }
+
+    /// A page's columns.
+    pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
+        Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))
+    }
+
+    /// A column with its own writes in it.
+    pub(crate) fn column(&mut self, id: PageId, column: usize) -> Result<ColumnRef<'_>, Error> {
+        self.catch_up()?;
+        let schema = self.schema(id)?;
+        schema.column(column as u16)?;
+        Ok(self.page(id)?.column(&schema, column))
+    }
+
+    /// Notes that it decides a whole column, whatever its isolation, although it writes only some of the cells.
+    pub(crate) fn claim(&mut self, page: PageId, column: usize) {
+        let rows = self.page(page).map_or(0, |page| page.rows());
+        let cells = Some((column as u16, Select::range(0, rows)));
+        self.reads.get_mut().unwrap_or_else(PoisonError::into_inner).push(Read { page, cells });
     }
 
     fn note_read(&self, read: Read) {

@@ -166,6 +166,18 @@ impl<'a> ColumnRef<'a> {
         }
     }
 
+    /// Calls `visit` with the number, place and birth of every chunk of a tree that `base`, a tree over as many chunks,
+    /// has otherwise; at null it is zeros. Skips what they share.
+    pub fn changed_chunks(&self, base: &ColumnRef<'_>, visit: &mut dyn FnMut(u64, Addr, u64)) {
+        let (Place::Tree(root), chunks) = (self.place, chunks_of(self.bytes)) else { return };
+        self.differing(base, &mut |from, to| {
+            for index in from / CHUNK as u64..to.div_ceil(CHUNK as u64).min(chunks) {
+                let (at, born) = entry_at(self.arena, root, height(chunks), index);
+                visit(index, at, born);
+            }
+        });
+    }
+
     /// `n` bytes at an address that `extents` or `chunks` gave.
     pub fn slice(&self, at: Addr, n: usize) -> &'a [u8] {
         block::bytes(self.arena, at, 0, n)
@@ -264,18 +276,27 @@ fn child(arena: &Arena, at: Addr, h: u32, i: usize) -> Addr {
 }
 
 fn chunk_at(arena: &Arena, root: Addr, height: u32, index: u64) -> Addr {
+    entry_at(arena, root, height, index).0
+}
+
+/// A chunk and its birth.
+fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (Addr, u64) {
     let mut at = root;
     for h in (0..=height).rev() {
         if is_null(at) {
-            return at;
+            break;
         }
         let i = (index / FAN.pow(h)) % FAN;
         if i >= u64::from(head(arena, at).slots) {
-            return Addr::default();
+            break;
+        }
+        if h == 0 {
+            let entry = words(arena, at, HEADER + 16 * i as usize, 2);
+            return (Addr(entry[0]), entry[1]);
         }
         at = child(arena, at, h, i as usize);
     }
-    at
+    Default::default()
 }
 
 /// Writes a column's tree within a stage.

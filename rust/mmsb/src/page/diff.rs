@@ -2,42 +2,65 @@
 
 use crate::page::column::ColumnRef;
 use crate::page::compare;
+use crate::page::delta::Source;
+
+/// Runs of cells, joined where they lie side by side.
+struct Joined<'v> {
+    run: Option<(u64, u64)>,
+    visit: &'v mut dyn FnMut(u64, u64),
+}
+
+impl Joined<'_> {
+    fn push(&mut self, first: u64, n: u64) {
+        match &mut self.run {
+            Some((start, count)) if *start + *count == first => *count += n,
+            run => {
+                if let Some((start, count)) = run.replace((first, n)) {
+                    (self.visit)(start, count);
+                }
+            }
+        }
+    }
+
+    fn finish(self) {
+        if let Some((start, count)) = self.run {
+            (self.visit)(start, count);
+        }
+    }
+}
 
 /// Calls `visit` with the runs of cells, first and how many, that differ between two versions of a column; cells that
 /// only the longer one has are among them.
 pub fn differing_cells(a: &ColumnRef<'_>, b: &ColumnRef<'_>, cell: usize, visit: &mut dyn FnMut(u64, u64)) {
     let both = a.bytes.min(b.bytes);
-    let mut joined: Option<(u64, u64)> = None;
-    let mut push = |first: u64, n: u64, visit: &mut dyn FnMut(u64, u64)| match &mut joined {
-        Some((start, count)) if *start + *count == first => *count += n,
-        _ => {
-            if let Some((start, count)) = joined.replace((first, n)) {
-                visit(start, count);
-            }
-        }
-    };
+    let mut runs = Joined { run: None, visit };
     let cell_bytes = cell as u64;
     let mut compared = 0;
     a.differing(b, &mut |from, to| {
         // A cell may straddle the pieces that differ: whole cells are compared.
         let from = (from / cell_bytes * cell_bytes).max(compared);
         let to = to.div_ceil(cell_bytes) * cell_bytes;
-        compare_range(a, b, from, to.min(both), cell, &mut |first, n| push(first, n, visit));
+        compare_range(a, b, from, to.min(both), cell, &mut |first, n| runs.push(first, n));
         compared = to.max(compared);
     });
     let end = a.bytes.max(b.bytes);
     if both < end {
-        push(both / cell_bytes, (end - both) / cell_bytes, visit);
+        runs.push(both / cell_bytes, (end - both) / cell_bytes);
     }
-    if let Some((start, count)) = joined {
-        visit(start, count);
-    }
+    runs.finish();
+}
+
+/// Calls `visit` with the runs of cells, first and how many, in which a column differs from `bytes`, which are as long.
+pub fn differing_from(column: &ColumnRef<'_>, bytes: &[u8], cell: usize, visit: &mut dyn FnMut(u64, u64)) {
+    let mut runs = Joined { run: None, visit };
+    compare_range(column, bytes, 0, column.bytes, cell, &mut |first, n| runs.push(first, n));
+    runs.finish();
 }
 
 /// Compares whole cells of `from..to` piece by piece.
-fn compare_range(
-    a: &ColumnRef<'_>,
-    b: &ColumnRef<'_>,
+fn compare_range<A: Source + ?Sized, B: Source + ?Sized>(
+    a: &A,
+    b: &B,
     from: u64,
     to: u64,
     cell: usize,
@@ -64,7 +87,7 @@ fn compare_range(
     }
 }
 
-fn gather(column: &ColumnRef<'_>, at: u64, n: usize, out: &mut Vec<u8>) {
+fn gather<S: Source + ?Sized>(column: &S, at: u64, n: usize, out: &mut Vec<u8>) {
     out.clear();
     while out.len() < n {
         let piece = column.piece(at + out.len() as u64);

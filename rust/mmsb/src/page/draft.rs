@@ -159,6 +159,17 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Lets `fill` write the cells of a page that the draft has just made.
+    pub fn fill<E: From<StateError>>(
+        &mut self,
+        id: PageId,
+        fill: impl FnOnce(&mut Stage<'a>, Addr, &Schema) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let page = self.page(id).filter(|page| self.is_own(*page)).ok_or(StateError::NoPage(id))?;
+        let schema = self.tables.catalog.schema(page.def().schema_at());
+        fill(&mut self.stage, page.at, &schema)
+    }
+
     /// Applies a delta.
     pub fn write(&mut self, delta: &Delta<'_>) -> Result<(), StateError> {
         let arena = self.stage.arena();

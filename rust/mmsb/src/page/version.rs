@@ -71,6 +71,15 @@ impl<'a> PageRef<'a> {
     }
 }
 
+impl<'a> PageRef<'a> {
+    /// The bytes of all columns, where they lie behind the version's header: as [`Schema::packed_layout`] says.
+    pub fn packed(&self, schema: &Schema) -> Option<&'a [u8]> {
+        let bytes = packed_bytes(schema, self.rows(), schema.columns().len()) as usize;
+        let packed = head(self.arena, self.at).kind == Kind::Packed;
+        packed.then(|| block::bytes(self.arena, self.at, PAYLOAD, bytes))
+    }
+}
+
 /// Where a column of a split version lies, from what its slot holds.
 fn split_place(slot: Addr, bytes: u64) -> Place {
     if bytes <= SMALL_COLUMN { Place::Block(slot, PAYLOAD) } else { Place::Tree(slot) }

@@ -19,6 +19,24 @@ pub enum Durability {
     Disk = 2,
 }
 
+impl Durability {
+    /// The one of a name: `memory`, `process` or `disk`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Durability::Memory, Durability::Process, Durability::Disk]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Durability::Memory => "memory",
+            Durability::Process => "process",
+            Durability::Disk => "disk",
+        }
+    }
+}
+
 /// Whether a frame makes an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Kind {

@@ -4,6 +4,7 @@ use crate::memory::disk::DiskError;
 use crate::page::log::error::LogError;
 use crate::page::log::segment::Segment;
 use crate::page::log::shared::{Shared, lock};
+use crate::page::log::superblock::{CheckpointNote, name_fits};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
@@ -34,6 +35,21 @@ impl Syncer {
             return Err(LogError::ReadOnly);
         }
         self.shared.sync_through(position, None)
+    }
+
+    /// As [`crate::page::log::Log::checkpointed`], without the writer.
+    pub fn checkpointed(&self, name: &str, seq: u64) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        if !name_fits(name) {
+            return Err(LogError::CheckpointName { length: name.len() });
+        }
+        let synced = self.shared.synced();
+        self.shared.write_superblock(|file| {
+            file.write_both(|now| {
+                now.checkpoint = Some(CheckpointNote { name: name.to_owned(), seq });
+                now.synced = now.synced.max(synced);
+            })
+        })
     }
 
     /// Position up to which everything is durable.

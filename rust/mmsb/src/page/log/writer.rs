@@ -10,7 +10,7 @@ use crate::page::log::reader::LogReader;
 use crate::page::log::roll::{self, LogConfig};
 use crate::page::log::segment::{self, Segment, SegmentHeader};
 use crate::page::log::shared::Shared;
-use crate::page::log::superblock::{CheckpointNote, Superblock, SuperblockFile, name_fits};
+use crate::page::log::superblock::{Superblock, SuperblockFile};
 use crate::page::log::survey;
 use crate::page::log::sync::Syncer;
 use crate::page::log::tail::Tail;
@@ -252,6 +252,12 @@ impl Log {
         self.last.as_ref()
     }
 
+    /// Header CRC of the last frame, kept or pruned; 0 before the first one.
+    #[must_use]
+    pub const fn last_crc(&self) -> u32 {
+        self.crc
+    }
+
     /// What the superblock says now.
     #[must_use]
     pub fn superblock(&self) -> Superblock {
@@ -268,17 +274,7 @@ impl Log {
     /// most 255 bytes. When this returns, the checkpoint noted before is not needed any more. The log must be synced
     /// through that frame first.
     pub fn checkpointed(&self, name: &str, seq: u64) -> Result<(), LogError> {
-        self.shared.may_write()?;
-        if !name_fits(name) {
-            return Err(LogError::CheckpointName { length: name.len() });
-        }
-        let synced = self.shared.synced();
-        self.shared.write_superblock(|file| {
-            file.write_both(|now| {
-                now.checkpoint = Some(CheckpointNote { name: name.to_owned(), seq });
-                now.synced = now.synced.max(synced);
-            })
-        })
+        self.syncer().checkpointed(name, seq)
     }
 
     /// Syncs everything, gives back what was made ahead, and closes the log. Dropping it does neither.

@@ -1,0 +1,311 @@
+"""The bus as one holds it in Python: pages, transactions, time, branches, watching."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self, SupportsIndex
+
+from numpy.typing import DTypeLike
+
+from mmsb._core import Bus as CoreBus
+from mmsb._core import Change, Log, Page, Snapshot, Transaction
+from mmsb._core import open as _open
+from mmsb.errors import ConflictError, DtypeError, InvalidArgument
+from mmsb.keep import Checkpoint, Pruned
+from mmsb.layout import Columns, Shape, plan
+from mmsb.watch import Watch
+
+Isolation = Literal["snapshot", "serializable"]
+Durability = Literal["memory", "process", "disk"]
+Moment = SupportsIndex | Snapshot | CoreBus
+
+_ATTEMPTS = 32
+"""How often a conditional write that lost a race starts over."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch: its name, its epoch, and the branch and epoch it comes from."""
+
+    name: str
+    epoch: int
+    parent: str | None
+    forked_at: int | None
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A version that somebody holds: the frame `seq`, of one page or (page 0) of all, in process `pid`."""
+
+    seq: int
+    page: int
+    pid: int
+
+
+@dataclass(frozen=True)
+class Upsert:
+    """What became of a conditional write. `epoch` is the epoch it made, or at which its condition failed."""
+
+    applied: bool
+    why: str
+    epoch: int
+
+    def __bool__(self) -> bool:
+        return self.applied
+
+
+def open(  # noqa: A001 - the face is `mmsb.open`
+    path: str | os.PathLike[str] | None = None,
+    mode: Literal["r", "r+", "a", "x"] = "a",
+    *,
+    durability: Durability = "process",
+    budget: int | None = None,
+    arena: Literal["shared", "directory"] = "shared",
+    busy_timeout: float = 30.0,
+) -> "Bus":
+    """Opens a bus.
+
+    Args:
+        path: its directory, made if absent; without one the bus is in memory only.
+        mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not.
+        durability: what a commit survives: "memory" nothing, "process" the death of the process, "disk" a
+            loss of power.
+        budget: bytes of memory it may take; by default 80 % of what there is.
+        arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
+        busy_timeout: seconds a writer waits for others.
+
+    Raises:
+        BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
+    """
+    where = None if path is None else os.fspath(path)
+    return Bus(_open(where, mode, durability, budget, arena, busy_timeout))
+
+
+class Bus(CoreBus):
+    """One versioned state: pages by name, one log, branches. Made by `mmsb.open`."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def create_page(
+        self,
+        name: str,
+        *,
+        shape: Shape | None = None,
+        dtype: DTypeLike | None = None,
+        rows: int | None = None,
+        columns: Columns | None = None,
+        size: int | None = None,
+        op: str | None = None,
+        data: Any = None,
+    ) -> Page:
+        """Makes a page, filled with zeros or with `data`, as one epoch.
+
+        Args:
+            name: up to 255 bytes of UTF-8, unique in the bus.
+            shape: of an array page: rows and inner axes; with `dtype`.
+            dtype: anything numpy takes: bool, 8 to 64 bit integers, float16 to float64, `S` byte strings.
+            rows: of a table, with `columns`.
+            columns: of a table: dtype by name; a dtype may have a shape, as `("f4", (3,))`.
+            size: of a page of raw bytes.
+            op: what `merge` does by default: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`.
+            data: an array, bytes, a mapping of columns, a structured array or a dataframe to take it from.
+
+        Raises:
+            NameTaken, ShapeError, DtypeError, InvalidArgument: as they say.
+        """
+        if not isinstance(name, str):
+            raise DtypeError(f"a page's name is a string, not {type(name).__name__}")
+        layout = plan(name, shape, dtype, rows, columns, size, data)
+        if layout.data is None:
+            return self._create(name, layout.kind, layout.columns, layout.rows, op)
+        with self.transaction():
+            page = self._create(name, layout.kind, layout.columns, layout.rows, op)
+            page.assign(dict(layout.data))
+        return page
+
+    def transaction(
+        self,
+        source: str | None = None,
+        intent: Any = None,
+        isolation: Isolation = "snapshot",
+        durability: Durability | None = None,
+    ) -> Transaction:
+        """A block whose writes become one epoch, or nothing if it raises; inside another one it joins.
+
+        It belongs to the thread and asyncio task that entered it; reads in it see its own writes.
+
+        Args:
+            source: who writes, for the log.
+            intent: why, for the log: anything that JSON can say.
+            isolation: "snapshot": whoever commits a cell first wins; "serializable": what it read must hold.
+            durability: what it must survive; by default what the bus was opened with.
+
+        Raises:
+            ConflictError: at the end of the block, when somebody else was first.
+        """
+        return self._transaction(source, _json(intent), isolation, durability)
+
+    def at(self, epoch: SupportsIndex | None = None, *, time: datetime | None = None) -> Snapshot:
+        """The state at an epoch, or at a time: after the last commit that is not later.
+
+        Raises:
+            EpochNotFound, HistoryPruned: as they say.
+        """
+        if (epoch is None) == (time is None):
+            raise InvalidArgument("say either an epoch or a time")
+        if epoch is not None:
+            return self._at(epoch)
+        assert time is not None
+        whole, fraction = divmod(time.timestamp(), 1.0)
+        return self._at_time(max(0, int(whole) * 10**9 + round(fraction * 1e6) * 1000))
+
+    def diff(self, before: Moment, after: Moment | None = None) -> list[Change]:
+        """What differs between two moments, page by page: epochs, snapshots or branches. By default from now.
+
+        The cells are read from the states when they are asked for.
+        """
+        if after is None:
+            return self._diff(self, before)
+        return self._diff(before, after)
+
+    def log(
+        self,
+        page: str | int | Page | None = None,
+        since: SupportsIndex | None = None,
+        until: SupportsIndex | None = None,
+        source: str | None = None,
+    ) -> Log:
+        """The commits that lead to the present, oldest first, or those of a page, a source, some epochs."""
+        first = None if since is None else since.__index__()
+        last = None if until is None else until.__index__()
+        return self._log(page, source, first, last)
+
+    def branch(self, name: str, at: SupportsIndex | None = None) -> Self:
+        """Forks a branch, by default at the present epoch. It shares memory until the two differ."""
+        return type(self)(self._branch(name, at))
+
+    def checkout(self, name: str) -> Self:
+        """Another branch of the bus, by name."""
+        return type(self)(self._checkout(name))
+
+    def branches(self) -> dict[str, Branch]:
+        """The branches there are, by name."""
+        found = {}
+        for name, epoch, origin in self._branches():
+            parent, forked_at = origin or (None, None)
+            found[name] = Branch(name, epoch, parent, forked_at)
+        return found
+
+    def merge(
+        self,
+        branch: CoreBus,
+        on_conflict: Literal["raise", "ours", "theirs"] = "raise",
+        *,
+        source: str | None = None,
+        intent: Any = None,
+    ) -> int | None:
+        """Merges what a branch changed since the two last agreed into this one, cell by cell.
+
+        Cells that both merged by their page's operator are merged; others that both changed conflict.
+
+        Returns:
+            The epoch it made; `None` where there was nothing to take.
+
+        Raises:
+            ConflictError: where both changed a cell and `on_conflict` is "raise"; it names pages and rows.
+        """
+        return self._merge(branch, on_conflict, source, _json(intent))
+
+    def revert(self, to: SupportsIndex, *, source: str | None = None, intent: Any = None) -> int | None:
+        """Brings the state of an epoch back, as a new epoch; `None` where it is the present one."""
+        return self._revert(to, source, _json(intent))
+
+    def upsert(
+        self,
+        page: str | int | Page,
+        *,
+        when: Callable[[Page], Any],
+        write: Any,
+        source: str | None = None,
+        intent: Any = None,
+    ) -> Upsert:
+        """Writes to a page if a condition holds, both under one epoch.
+
+        Args:
+            page: itself, its name or its id.
+            when: called with the page; a true result lets the write happen, a string says why it must not.
+            write: called with the page, or what is assigned to all of it.
+            source: who writes, for the log.
+            intent: why, for the log.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._try_upsert(page, when, write, source, intent)
+            except ConflictError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _try_upsert(
+        self, page: str | int | Page, when: Callable[[Page], Any], write: Any, source: str | None, intent: Any
+    ) -> Upsert:
+        with self.transaction(source, intent, "serializable") as tx:
+            found = page if isinstance(page, Page) else self[page]
+            answer = when(found)
+            refused = answer if isinstance(answer, str) else "" if answer else "the condition does not hold"
+            if not refused:
+                if callable(write):
+                    write(found)
+                else:
+                    found.assign(write)
+        epoch = tx.epoch
+        assert epoch is not None
+        return Upsert(not refused, refused or "the condition holds", epoch)
+
+    def watch(self, page: str | int | Page | None = None) -> Watch:
+        """Follows commits from now on, of the whole branch or of one page.
+
+        `for update in bus.watch("pos")` and `async for update in bus.watch("pos")` both work.
+        """
+        number = None if page is None else (page if isinstance(page, Page) else self[page]).id
+        return Watch(self.snapshot, self._diff, self._wait, number)
+
+    def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
+        """Write the state of all branches out, so that opening need not replay what came before.
+
+        Commits go on meanwhile. `progress` is told the bytes written so far.
+        """
+        return Checkpoint(*self._checkpoint(progress))
+
+    def prune(self, keep_checkpoints: int = 1) -> Pruned:
+        """Keep the newest checkpoints and the history from the oldest of those on; what was before is gone for good.
+
+        Without a checkpoint nothing goes.
+        """
+        return Pruned(*self._prune(keep_checkpoints))
+
+    def squash(self) -> Pruned:
+        """Make a checkpoint and let all history before it go."""
+        self.checkpoint()
+        return self.prune()
+
+    def pins(self) -> list[Pin]:
+        """Who holds which versions."""
+        return [Pin(*pin) for pin in self._pins()]
+
+
+def _json(intent: Any) -> str | None:
+    if intent is None:
+        return None
+    try:
+        return json.dumps(intent, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"intent: {error}") from None

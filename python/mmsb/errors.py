@@ -1,0 +1,214 @@
+"""Every error of mmsb: one tree under `MmsbError`, each also the built-in it resembles, with a stable code.
+
+An error names the thing and its numbers. Nothing was changed when one is raised, `CommitUnknown` excepted.
+"""
+
+from typing import ClassVar
+
+
+class MmsbError(Exception):
+    """Any error of mmsb. `code` is the same text in Rust and in Python and never changes its meaning."""
+
+    code: ClassVar[str] = ""
+
+    def __str__(self) -> str:
+        # A KeyError would show its message as a key.
+        return str(self.args[0]) if self.args else ""
+
+
+class PageNotFound(MmsbError, KeyError):
+    """There is no page, or no column, of this name or id."""
+
+    code = "page-not-found"
+
+
+class NameTaken(MmsbError, ValueError):
+    """A page of this name is there already."""
+
+    code = "name-taken"
+
+
+class ShapeError(MmsbError, ValueError):
+    """A shape, size or length that does not fit."""
+
+    code = "shape"
+
+
+class DtypeError(MmsbError, TypeError, ValueError):
+    """A dtype that pages cannot hold, or a value of a kind that does not go into the cells."""
+
+    code = "dtype"
+
+
+class IndexOutOfRange(MmsbError, IndexError):
+    """An index past the end of its axis."""
+
+    code = "index-out-of-range"
+
+
+class BadIndex(MmsbError, IndexError):
+    """Something that is no index, or an index of the wrong shape."""
+
+    code = "bad-index"
+
+
+class ValueRangeError(MmsbError, OverflowError, ValueError):
+    """A number or string that its cell cannot hold."""
+
+    code = "value-range"
+
+
+class InvalidArgument(MmsbError, ValueError):
+    """An argument that cannot be."""
+
+    code = "invalid-argument"
+
+
+class ConflictError(MmsbError, RuntimeError):
+    """Another commit wrote the same cells first. `clashes` lists (page, rows, what)."""
+
+    code = "conflict"
+    clashes: tuple[tuple[str, list[int], str], ...] | list[tuple[str, list[int], str]] = ()
+
+    @property
+    def pages(self) -> list[str]:
+        """The names of the pages in conflict."""
+        return [page for page, _, _ in self.clashes]
+
+
+class ClosedError(MmsbError, ValueError):
+    """The handle was closed, or the snapshot let go."""
+
+    code = "closed"
+
+
+class ReadOnlyError(MmsbError, PermissionError):
+    """The handle, the state or the disk is read only."""
+
+    code = "read-only"
+
+
+class ForkedError(MmsbError, RuntimeError):
+    """The handle came into a child process by `fork`: views may be read there, nothing else."""
+
+    code = "forked"
+
+
+class WrongTransaction(MmsbError, RuntimeError):
+    """The transaction belongs to another thread, task or branch, or is over."""
+
+    code = "wrong-transaction"
+
+
+class BusyError(MmsbError, TimeoutError):
+    """Somebody else kept the bus busy for too long."""
+
+    code = "busy"
+
+
+class LockedError(MmsbError, BlockingIOError):
+    """Another process has the bus open for writing."""
+
+    code = "locked"
+
+
+class EpochNotFound(MmsbError, KeyError):
+    """There is no such epoch."""
+
+    code = "epoch-not-found"
+
+
+class HistoryPruned(MmsbError, KeyError):
+    """The epoch was there, but its history was pruned."""
+
+    code = "history-pruned"
+
+
+class BranchNotFound(MmsbError, KeyError):
+    """There is no branch of this name."""
+
+    code = "branch-not-found"
+
+
+class BranchExists(MmsbError, ValueError):
+    """A branch of this name is there already."""
+
+    code = "branch-exists"
+
+
+class BusNotFound(MmsbError, FileNotFoundError):
+    """There is nothing at the path."""
+
+    code = "not-found"
+
+
+class BusExists(MmsbError, FileExistsError):
+    """Something is at the path already."""
+
+    code = "exists"
+
+
+class NotABus(MmsbError, OSError):
+    """The directory is not a bus."""
+
+    code = "not-a-bus"
+
+
+class UnsupportedFormat(MmsbError, OSError):
+    """The bus is of a newer format than this version knows."""
+
+    code = "unsupported-format"
+
+
+class CorruptLog(MmsbError, OSError):
+    """The bytes on disk are not those that were written."""
+
+    code = "corrupt-log"
+
+
+class DiskFull(MmsbError, OSError):
+    """The disk is full."""
+
+    code = "disk-full"
+
+
+class PermissionDenied(MmsbError, PermissionError):
+    """The operating system refused access."""
+
+    code = "permission"
+
+
+class DiskError(MmsbError, OSError):
+    """The operating system reported an error."""
+
+    code = "io"
+
+
+class TooLarge(MmsbError, ValueError):
+    """A commit larger than a frame of the log may be."""
+
+    code = "too-large"
+
+
+class MemoryBudgetExceeded(MmsbError, MemoryError):
+    """The memory budget is used up."""
+
+    code = "memory-budget"
+
+
+class CommitUnknown(MmsbError, OSError):
+    """It is unknown whether the commit survives. The writer takes no more: open the bus again to see."""
+
+    code = "commit-unknown"
+
+
+class WriterPoisoned(MmsbError, OSError):
+    """The writer failed before and takes no more: open the bus again."""
+
+    code = "poisoned"
+
+
+BY_CODE: dict[str, type[MmsbError]] = {
+    error.code: error for error in MmsbError.__subclasses__() if error.__module__ == __name__
+}
+"""The error of each code."""

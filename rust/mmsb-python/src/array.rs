@@ -1,0 +1,164 @@
+//! Arrays: views of the bus's memory as read-only ndarrays, and fresh ones to copy into.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+use mmsb::bus::view::View;
+use numpy::npyffi::{
+    _PyArray_GET_ITEM_DATA, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp,
+};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::fork::Own;
+
+/// The owner of a column's memory as numpy sees it: the base of every array of it.
+#[pyclass(frozen, module = "mmsb._core", name = "View")]
+pub struct ViewOwner {
+    view: Mutex<Option<Own<View>>>,
+}
+
+#[pymethods]
+impl ViewOwner {
+    /// How the memory came about: `in place`, `rewired` or `gathered`.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.as_ref().map_or("taken back", |view| view.get().kind())
+    }
+
+    /// Bytes of the column.
+    #[getter]
+    fn nbytes(&self) -> usize {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        view.as_ref().map_or(0, |view| view.get().bytes().len())
+    }
+}
+
+/// An array over a view, and the view's owner.
+pub struct Shown {
+    pub array: Py<PyAny>,
+    owner: Py<ViewOwner>,
+}
+
+impl Shown {
+    /// A read-only array of the view.
+    pub fn new(
+        py: Python<'_>,
+        view: View,
+        descr: &Bound<'_, PyArrayDescr>,
+        dims: &[npy_intp],
+    ) -> PyResult<Self> {
+        let data = view.bytes().as_ptr();
+        let owner = Py::new(py, ViewOwner { view: Mutex::new(Some(Own::new(view))) })?;
+        // SAFETY: the descriptor's reference is handed over; `data` has as many bytes as the shape needs, is never
+        // written (the flags lack WRITEABLE), and lives as long as `owner`, which becomes the array's base.
+        let array = unsafe {
+            let array = new_array(py, descr, dims, data.cast_mut().cast(), NPY_ARRAY_CARRAY_RO)?;
+            let base = owner.clone_ref(py).into_ptr();
+            if PY_ARRAY_API.PyArray_SetBaseObject(py, array.as_ptr().cast(), base) != 0 {
+                return Err(PyErr::fetch(py));
+            }
+            array
+        };
+        Ok(Shown { array: array.unbind(), owner })
+    }
+
+    /// The array.
+    pub fn bind<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.array.bind(py).clone()
+    }
+
+    /// Drops the array; gives its view back where nobody else can see it, so that its mapping can be used again.
+    pub fn take_back(self, _attached: Python<'_>) -> Option<View> {
+        // One reference to the array, ours; two to the owner, ours and the array's. Nobody can take another meanwhile:
+        // this thread is attached, and the stable ABI that is built for has the global lock.
+        let view = if references(&self.array) == 1 && references(&self.owner) == 2 {
+            self.owner.get().view.lock().unwrap_or_else(PoisonError::into_inner).take()
+        } else {
+            None
+        };
+        view.filter(|view| !view.is_foreign()).map(Own::into_inner)
+    }
+
+    /// How many others hold the array.
+    pub fn holders(&self) -> usize {
+        ((references(&self.array) - 1) + (references(&self.owner) - 2)) as usize
+    }
+}
+
+fn references<T>(object: &Py<T>) -> isize {
+    // SAFETY: a `Py` points to a living object.
+    unsafe { pyo3::ffi::Py_REFCNT(object.as_ptr()) }
+}
+
+/// # Safety
+/// As `PyArray_NewFromDescr`: `data` is null or good for the shape for as long as the array lives.
+unsafe fn new_array<'py>(
+    py: Python<'py>,
+    descr: &Bound<'py, PyArrayDescr>,
+    dims: &[npy_intp],
+    data: *mut c_void,
+    flags: i32,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: numpy's own array type, a descriptor of which a reference is given away, and `dims` of the length said.
+    unsafe {
+        let array = PY_ARRAY_API.PyArray_NewFromDescr(
+            py,
+            get_type_object(py, NpyTypes::PyArray_Type),
+            descr.clone().into_dtype_ptr(),
+            dims.len() as i32,
+            dims.as_ptr().cast_mut(),
+            std::ptr::null_mut(),
+            data,
+            flags,
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, array)
+    }
+}
+
+/// A fresh array of unspecified content, and its bytes for `fill` to write.
+pub fn filled<'py, E: From<PyErr>>(
+    py: Python<'py>,
+    descr: &Bound<'py, PyArrayDescr>,
+    dims: &[npy_intp],
+    fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+) -> Result<Bound<'py, PyAny>, E> {
+    // SAFETY: numpy allocates the data itself.
+    let array = unsafe { new_array(py, descr, dims, std::ptr::null_mut(), 0)? };
+    let bytes = dims.iter().product::<npy_intp>() as usize * descr.itemsize();
+    // SAFETY: numpy allocated that many bytes for this C-contiguous array, which nobody else has seen; zeroing them
+    // first would cost as much as the copy, and `fill` writes each or the array is dropped unseen.
+    let to = unsafe {
+        let data = (*_PyArray_GET_ITEM_DATA(array.as_ptr().cast())).data.cast::<u8>();
+        std::slice::from_raw_parts_mut(data, bytes)
+    };
+    fill(to)?;
+    Ok(array)
+}
+
+/// The array, or the scalar in an array without axes.
+pub fn scalar_or_array(array: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    let py = array.py();
+    // SAFETY: it is an array, and its reference is handed over.
+    unsafe { Bound::from_owned_ptr_or_err(py, PY_ARRAY_API.PyArray_Return(py, array.into_ptr().cast())) }
+}
+
+/// The bytes of a C-contiguous array.
+pub fn bytes<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Option<&'a [u8]> {
+    if !array.is_c_contiguous() {
+        return None;
+    }
+    let count = array.len() * array.dtype().itemsize();
+    if count == 0 {
+        return Some(&[]);
+    }
+    // SAFETY: a C-contiguous array has that many bytes at its data; the borrow keeps the array. Others may change them
+    // meanwhile as they may for every reader of an array: what was read is then what was logged.
+    Some(unsafe {
+        let data = (*_PyArray_GET_ITEM_DATA(array.as_array_ptr())).data.cast::<u8>();
+        std::slice::from_raw_parts(data, count)
+    })
+}

@@ -1,0 +1,494 @@
+//! A bus as Python holds it: its pages by name, its states, its branches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mmsb::base::ids::{Epoch, PageId, Seq};
+use mmsb::bus::error::Error;
+use mmsb::bus::handle::Bus as CoreBus;
+use mmsb::bus::merge::OnConflict;
+use mmsb::bus::options::{ArenaPlace, Mode, Note, Options};
+use mmsb::bus::state::PageInfo;
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::{Column, Kind, Schema};
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyString};
+
+use crate::diff::Change;
+use crate::dtype;
+use crate::error::{Fault, Outcome};
+use crate::handle::Handle;
+use crate::log::Log;
+use crate::page::Page;
+use crate::progress::Told;
+use crate::sheet::{Sheet, Source};
+use crate::show::plural;
+use crate::state::{Snapshot, names};
+use crate::transaction::{Transaction, current, survives};
+
+/// Name, epoch, and where it comes from: what `_branches` says of a branch.
+type Described = (String, u64, Option<(String, u64)>);
+
+/// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
+/// go at once and made again as they are asked for.
+const PAGES_KEPT: usize = 1 << 16;
+
+/// A way to a branch, which a `Bus` is made of.
+#[pyclass(frozen, module = "mmsb._core", name = "Handle")]
+pub struct Opened {
+    handle: Arc<Handle>,
+}
+
+impl Opened {
+    fn new(bus: CoreBus) -> Self {
+        Opened { handle: Handle::new(bus) }
+    }
+}
+
+/// Opens the bus in a directory; without a path one in memory.
+#[pyfunction]
+#[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
+pub fn open(
+    py: Python<'_>,
+    path: Option<std::path::PathBuf>,
+    mode: &str,
+    durability: &str,
+    budget: Option<u64>,
+    arena: &str,
+    busy_timeout: f64,
+) -> Outcome<Opened> {
+    let wrong =
+        |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
+    let options = Options {
+        mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
+        durability: survives(durability)?,
+        budget,
+        arena: match arena {
+            "shared" => ArenaPlace::Shared,
+            "directory" => ArenaPlace::Directory,
+            other => return Err(wrong("arena", other, "'shared' and 'directory'")),
+        },
+        busy_timeout: Duration::try_from_secs_f64(busy_timeout)
+            .map_err(|_| Fault::invalid(format!("busy_timeout {busy_timeout}: not a time in seconds")))?,
+        ..Options::default()
+    };
+    let bus = py.detach(|| match path {
+        Some(path) => CoreBus::open(path, &options),
+        None => CoreBus::memory(&options),
+    })?;
+    Ok(Opened::new(bus))
+}
+
+/// A handle on one branch of a bus.
+#[pyclass(frozen, subclass, weakref, module = "mmsb._core")]
+pub struct Bus {
+    handle: Arc<Handle>,
+    pages: Mutex<HashMap<PageId, Py<Page>>>,
+}
+
+impl Bus {
+    fn pages(&self) -> MutexGuard<'_, HashMap<PageId, Py<Page>>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, py: Python<'_>, name: &str) -> Outcome<Option<PageId>> {
+        if let Some(tx) = current(py, &self.handle)? {
+            return tx.get().with(|tx| tx.find(name));
+        }
+        Ok(self.handle.bus()?.state()?.find(name))
+    }
+
+    fn info(&self, py: Python<'_>, id: PageId) -> Outcome<PageInfo> {
+        if let Some(tx) = current(py, &self.handle)? {
+            return tx.get().with(|tx| tx.info(id));
+        }
+        Ok(self.handle.bus()?.state()?.info(id)?)
+    }
+
+    fn page<'py>(&self, py: Python<'py>, id: PageId) -> Outcome<Bound<'py, Page>> {
+        if let Some(page) = self.pages().get(&id) {
+            return Ok(page.bind(py).clone());
+        }
+        let info = self.info(py, id)?;
+        let sheet = Sheet::new(py, Source::Live(Arc::clone(&self.handle)), info)?;
+        let page = Bound::new(py, Page { sheet })?;
+        let mut pages = self.pages();
+        let let_go = if pages.len() >= PAGES_KEPT { std::mem::take(&mut *pages) } else { HashMap::new() };
+        let page = pages.entry(id).or_insert_with(|| page.unbind()).bind(py).clone();
+        drop(pages);
+        drop(let_go);
+        Ok(page)
+    }
+
+    /// The id of a page given as itself, its name or its id.
+    fn id_of(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Outcome<PageId> {
+        if let Ok(page) = key.cast::<Page>() {
+            return Ok(page.get().sheet.id);
+        }
+        if let Ok(name) = key.cast::<PyString>() {
+            let name = name.to_str()?;
+            return self.find(py, name)?.ok_or_else(|| Fault::Core(Error::NoPageNamed(name.into())));
+        }
+        if key.is_instance_of::<PyInt>() {
+            return match key.extract() {
+                Ok(id) => Ok(PageId(id)),
+                Err(_) => Err(Fault::Core(Error::NoPageNamed(key.to_string()))),
+            };
+        }
+        Err(Fault::dtype(format!("a page is named by a string or an id, not {}", key.get_type().name()?)))
+    }
+
+    /// A state given as an epoch, a snapshot or another branch.
+    fn state_of(
+        &self,
+        py: Python<'_>,
+        given: &Bound<'_, PyAny>,
+    ) -> Outcome<Arc<crate::fork::Own<mmsb::bus::state::State>>> {
+        if let Ok(snapshot) = given.cast::<Snapshot>() {
+            return snapshot.get().state();
+        }
+        if let Ok(bus) = given.cast::<Bus>() {
+            return Ok(Arc::new(crate::fork::Own::new(bus.get().handle.bus()?.state()?)));
+        }
+        let epoch = epoch_of(given)?;
+        Ok(Arc::new(crate::fork::Own::new(self.handle.long(py, |bus| bus.at(epoch))?)))
+    }
+}
+
+/// An epoch handed in.
+fn epoch_of(given: &Bound<'_, PyAny>) -> Outcome<Epoch> {
+    let wrong = || Fault::Face(mmsb::bus::error::Code::EpochNotFound, format!("no epoch {given}"));
+    if !given.hasattr("__index__")? {
+        return Err(Fault::dtype(format!("an epoch is an integer, not {}", given.get_type().name()?)));
+    }
+    Ok(Epoch(given.extract().map_err(|_| wrong())?))
+}
+
+fn note(source: Option<String>, intent: Option<String>) -> Note {
+    Note { source, intent, durability: None }
+}
+
+#[pymethods]
+impl Bus {
+    #[new]
+    fn new(handle: &Opened) -> Self {
+        Bus { handle: Arc::clone(&handle.handle), pages: Mutex::default() }
+    }
+
+    /// Closes it and its branches. Views and snapshots stay as they are.
+    fn close(&self) -> Outcome<()> {
+        self.handle.bus()?.close();
+        let pages = std::mem::take(&mut *self.pages());
+        for page in pages.values() {
+            page.get().sheet.forget_arrays();
+        }
+        Ok(())
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.handle.for_show().is_closed()
+    }
+
+    /// Whether it only reads.
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.handle.for_show().is_read_only()
+    }
+
+    /// Where it is: its path in quotes, or `in memory`.
+    #[getter]
+    fn place(&self) -> String {
+        self.handle.for_show().place()
+    }
+
+    /// The name of its branch.
+    #[getter]
+    fn branch_name(&self) -> &str {
+        self.handle.for_show().branch_name()
+    }
+
+    /// What its commits survive: `memory`, `process` or `disk`.
+    #[getter]
+    fn durability(&self) -> &'static str {
+        self.handle.for_show().durability().as_str()
+    }
+
+    /// The epoch it stands at.
+    #[getter]
+    fn epoch(&self) -> Outcome<u64> {
+        Ok(self.handle.bus()?.epoch()?.0)
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
+        let py = key.py();
+        self.page(py, self.id_of(py, key)?)
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
+        match key.cast::<PyString>() {
+            Ok(name) => Ok(self.find(key.py(), name.to_str()?)?.is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn __len__(&self, py: Python<'_>) -> Outcome<usize> {
+        if let Some(tx) = current(py, &self.handle)? {
+            return tx.get().with(|tx| Ok(tx.ids().len()));
+        }
+        Ok(self.handle.bus()?.state()?.len() as usize)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        let found = match current(py, &self.handle)? {
+            Some(tx) => {
+                let names = tx.get().with(|tx| {
+                    tx.ids().into_iter().map(|id| Ok(tx.info(id)?.name)).collect::<Result<Vec<_>, Error>>()
+                })?;
+                pyo3::types::PyList::new(py, names)?
+            }
+            None => names(py, &self.handle.bus()?.state()?)?,
+        };
+        Ok(found.try_iter()?.into_any())
+    }
+
+    /// Makes a page of zeros. `columns` are (name, dtype, inner shape).
+    fn _create<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        kind: &str,
+        columns: Vec<(String, Bound<'py, PyAny>, Vec<u64>)>,
+        rows: u64,
+        op: Option<&str>,
+    ) -> Outcome<Bound<'py, Page>> {
+        let bus = self.handle.bus()?;
+        let op: Option<OperatorId> =
+            op.map(|op| bus.operators().named(op).map(|found| found.id())).transpose()?;
+        let kind = match kind {
+            "table" => Kind::Table,
+            "raw" => Kind::Raw,
+            "scalar" => Kind::Array { scalar: true },
+            _ => Kind::Array { scalar: false },
+        };
+        let mut made = Vec::with_capacity(columns.len());
+        for (column, given, mut inner) in columns {
+            let (dtype, sub) = dtype::parse(&given)?;
+            inner.extend(sub);
+            made.push(Column::new(column, dtype, inner)?);
+        }
+        // A page's operator must mean something on one of its columns; merging into another is refused when it is tried.
+        if let (Some(op), Some(first)) = (op, made.first()) {
+            let works = |column: &Column| bus.operators().on(op, column.dtype()).is_ok();
+            if !made.iter().any(works) {
+                bus.operators().on(op, first.dtype())?;
+            }
+        }
+        let schema = Schema::new(kind, made, op)?;
+        let id = match current(py, &self.handle)? {
+            Some(tx) => tx.get().with(|tx| tx.create_page(name, schema, rows))?,
+            None => {
+                let note = Note::default();
+                self.handle.call(py, 0, &note, |bus| bus.create_page(name, schema, rows, &note))?
+            }
+        };
+        self.page(py, id)
+    }
+
+    /// Drops a page, given as itself, its name or its id. Views of it stay as they are.
+    fn drop_page(&self, page: &Bound<'_, PyAny>) -> Outcome<()> {
+        let py = page.py();
+        let id = self.id_of(py, page)?;
+        match current(py, &self.handle)? {
+            Some(tx) => tx.get().with(|tx| tx.drop_page(id))?,
+            None => {
+                let note = Note::default();
+                self.handle.call(py, 0, &note, |bus| bus.drop_page(id, &note))?;
+                let page = self.pages().remove(&id);
+                drop(page);
+            }
+        }
+        Ok(())
+    }
+
+    /// The present state, held for as long as you like: `with bus.snapshot() as now:`.
+    fn snapshot(&self) -> Outcome<Snapshot> {
+        Ok(Snapshot::new(self.handle.bus()?.state()?))
+    }
+
+    fn _at(&self, py: Python<'_>, epoch: &Bound<'_, PyAny>) -> Outcome<Snapshot> {
+        let epoch = epoch_of(epoch)?;
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at(epoch))?))
+    }
+
+    fn _at_time(&self, py: Python<'_>, time: u64) -> Outcome<Snapshot> {
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at_time(time))?))
+    }
+
+    #[pyo3(signature = (source, intent, isolation, durability))]
+    fn _transaction(
+        &self,
+        source: Option<String>,
+        intent: Option<String>,
+        isolation: &str,
+        durability: Option<&str>,
+    ) -> Outcome<Transaction> {
+        Transaction::new(&self.handle, source, intent, isolation, durability)
+    }
+
+    /// The digest of the present state, as 64 hexadecimal digits: the same on every machine.
+    fn digest(&self, py: Python<'_>) -> Outcome<String> {
+        Ok(self.handle.long(py, |bus| bus.state()?.digest())?.to_string())
+    }
+
+    #[pyo3(signature = (name, at))]
+    fn _branch(&self, py: Python<'_>, name: &str, at: Option<&Bound<'_, PyAny>>) -> Outcome<Opened> {
+        let at = at.map(epoch_of).transpose()?;
+        Ok(Opened::new(self.handle.long(py, |bus| bus.branch(name, at))?))
+    }
+
+    fn _checkout(&self, name: &str) -> Outcome<Opened> {
+        Ok(Opened::new(self.handle.bus()?.checkout(name)?))
+    }
+
+    /// Name, epoch, and where it comes from of every branch.
+    fn _branches(&self) -> Outcome<Vec<Described>> {
+        let branches = self.handle.bus()?.branches()?;
+        let plain = branches
+            .into_iter()
+            .map(|branch| (branch.name, branch.epoch.0, branch.origin.map(|(name, epoch)| (name, epoch.0))));
+        Ok(plain.collect())
+    }
+
+    /// Lets this branch go. Its history stays in the log.
+    fn drop(&self, py: Python<'_>) -> Outcome<()> {
+        self.handle.long(py, CoreBus::drop_branch)
+    }
+
+    #[pyo3(signature = (other, on_conflict, source, intent))]
+    fn _merge(
+        &self,
+        py: Python<'_>,
+        other: &Bus,
+        on_conflict: &str,
+        source: Option<String>,
+        intent: Option<String>,
+    ) -> Outcome<Option<u64>> {
+        let policy = match on_conflict {
+            "raise" => OnConflict::Raise,
+            "ours" => OnConflict::Ours,
+            "theirs" => OnConflict::Theirs,
+            other => {
+                return Err(Fault::invalid(format!(
+                    "on_conflict {other:?}: 'raise', 'ours' and 'theirs' are possible"
+                )));
+            }
+        };
+        let (other, note) = (other.handle.bus()?, note(source, intent));
+        let committed = self.handle.long(py, |bus| bus.merge(other, policy, &note))?;
+        Ok(committed.map(|committed| committed.epoch.0))
+    }
+
+    #[pyo3(signature = (to, source, intent))]
+    fn _revert(
+        &self,
+        py: Python<'_>,
+        to: &Bound<'_, PyAny>,
+        source: Option<String>,
+        intent: Option<String>,
+    ) -> Outcome<Option<u64>> {
+        let (to, note) = (epoch_of(to)?, note(source, intent));
+        let committed = self.handle.long(py, |bus| bus.revert(to, &note))?;
+        Ok(committed.map(|committed| committed.epoch.0))
+    }
+
+    #[pyo3(signature = (before, after))]
+    fn _diff(
+        &self,
+        py: Python<'_>,
+        before: &Bound<'_, PyAny>,
+        after: &Bound<'_, PyAny>,
+    ) -> Outcome<Vec<Change>> {
+        let (before, after) = (self.state_of(py, before)?, self.state_of(py, after)?);
+        let found = self.handle.long(py, |bus| bus.diff(before.get(), after.get()))?;
+        found.into_iter().map(|page| Change::new(py, page, &before, &after)).collect()
+    }
+
+    #[pyo3(signature = (page, source, since, until))]
+    fn _log(
+        &self,
+        py: Python<'_>,
+        page: Option<&Bound<'_, PyAny>>,
+        source: Option<String>,
+        since: Option<u64>,
+        until: Option<u64>,
+    ) -> Outcome<Log> {
+        let page = page.map(|page| self.id_of(py, page)).transpose()?;
+        Log::new(&self.handle, page, source, since.map(Epoch), until.map(Epoch))
+    }
+
+    /// The newest frame, across all branches.
+    fn _newest(&self) -> Outcome<u64> {
+        Ok(self.handle.bus()?.newest().0)
+    }
+
+    /// Waits until a frame behind `seen` is there, or for as many seconds; the newest one.
+    fn _wait(&self, py: Python<'_>, seen: u64, seconds: f64) -> Outcome<u64> {
+        let timeout = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        Ok(self.handle.long(py, |bus| bus.wait(Seq(seen), timeout))?.0)
+    }
+
+    /// Returns when everything committed so far survives a loss of power.
+    fn sync(&self, py: Python<'_>) -> Outcome<()> {
+        self.handle.long(py, CoreBus::sync)
+    }
+
+    /// Makes a checkpoint: its frame, file, bytes written and bytes that earlier ones had written.
+    fn _checkpoint(
+        &self,
+        py: Python<'_>,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> Outcome<(u64, String, u64, u64)> {
+        let mut told = Told::new(progress);
+        let info = self.handle.long(py, |bus| bus.checkpoint(&mut |bytes| told.tell(bytes)))?;
+        told.end()?;
+        Ok((info.seq.0, info.path, info.bytes, info.reused))
+    }
+
+    /// Keeps that many checkpoints and the history from the oldest of them on: checkpoints and segments removed, bytes
+    /// given back, and the first epoch that can still be had.
+    fn _prune(&self, py: Python<'_>, keep: usize) -> Outcome<(u64, u64, i64, u64)> {
+        let info = self.handle.long(py, |bus| bus.prune(keep))?;
+        Ok((info.checkpoints, info.segments, info.bytes, info.first.0))
+    }
+
+    /// Frame, page id (0 for all pages) and process of everything that is held.
+    fn _pins(&self) -> Outcome<Vec<(u64, u64, u64)>> {
+        let pins = self.handle.bus()?.pins()?;
+        Ok(pins.into_iter().map(|pin| (pin.seq.0, pin.page.0, pin.process)).collect())
+    }
+
+    fn __repr__(&self) -> String {
+        let bus = self.handle.for_show();
+        let place = match bus.place().as_str() {
+            "in memory" => "in memory".to_owned(),
+            place => match place.trim_matches('\'').rsplit('/').next() {
+                Some(name) => format!("'{name}'"),
+                None => place.to_owned(),
+            },
+        };
+        match self.handle.bus().and_then(|bus| Ok(bus.state()?)) {
+            Ok(state) => {
+                let (epoch, pages) = (state.epoch().0, plural(state.len(), "page"));
+                let access = if bus.is_read_only() { ", read only" } else { "" };
+                let (branch, survives) = (bus.branch_name(), bus.durability().as_str());
+                format!(
+                    "<Bus {place} branch {branch} at epoch {epoch}, {pages}, durability {survives}{access}>"
+                )
+            }
+            Err(_) => format!("<Bus {place} closed>"),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! One column of a table: an array of its own.
+
+use std::sync::Arc;
+
+use mmsb::page::delta::Part;
+use mmsb::page::operator::OperatorId;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::{Fault, Outcome};
+use crate::exchange;
+use crate::sheet::Sheet;
+
+/// One column of a page. It reads and writes like a numpy array, and every write is a delta in the log.
+#[pyclass(frozen, module = "mmsb._core")]
+pub struct Column {
+    pub sheet: Arc<Sheet>,
+    pub at: usize,
+}
+
+#[pymethods]
+impl Column {
+    /// Its name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.sheet.schema.columns()[self.at].name()
+    }
+
+    /// The name of its page.
+    #[getter]
+    fn page(&self) -> &str {
+        &self.sheet.name
+    }
+
+    /// A read-only array of the current epoch, without a copy: the same object until the page changes.
+    #[getter]
+    fn array<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        self.sheet.array(py, self.at)
+    }
+
+    /// Rows and inner axes.
+    #[getter]
+    fn shape(&self, py: Python<'_>) -> Outcome<Py<PyAny>> {
+        shape(py, &self.sheet, self.at)
+    }
+
+    /// numpy's dtype of its cells.
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.sheet.descr(py, self.at).into_any()
+    }
+
+    /// How many axes.
+    #[getter]
+    fn ndim(&self) -> usize {
+        1 + self.sheet.schema.columns()[self.at].inner().len()
+    }
+
+    fn __len__(&self, py: Python<'_>) -> Outcome<usize> {
+        Ok(self.sheet.rows(py)? as usize)
+    }
+
+    fn __getitem__<'py>(&self, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
+        self.sheet.get(index.py(), self.at, index)
+    }
+
+    fn __setitem__<'py>(&self, index: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Outcome<()> {
+        self.sheet.set(index.py(), self.at, index, value)
+    }
+
+    /// Merges values into cells: `old = old op value`, logged as the operation.
+    ///
+    /// Args:
+    ///     values: what is merged; numpy's broadcasting applies.
+    ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
+    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
+    #[pyo3(signature = (values, rows=None, op=None))]
+    fn merge(
+        &self,
+        values: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        op: Option<&str>,
+    ) -> Outcome<()> {
+        merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op)
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        exchange::array(self.sheet.array(py, self.at)?, dtype, copy)
+    }
+
+    #[pyo3(signature = (**options))]
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        exchange::dlpack(self.sheet.array(py, self.at)?, options)
+    }
+
+    fn __dlpack_device__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        exchange::dlpack_device(&self.sheet.array(py, self.at)?)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let column = &self.sheet.schema.columns()[self.at];
+        let rows = self.sheet.rows(py).map_or_else(|_| "?".into(), |rows| rows.to_string());
+        let inner: String = column.inner().iter().map(|size| format!(", {size}")).collect();
+        format!(
+            "<Column '{}' of page '{}' {}[{rows}{inner}]>",
+            column.name(),
+            self.sheet.name,
+            column.dtype()
+        )
+    }
+}
+
+/// The shape of a column as a tuple.
+pub fn shape(py: Python<'_>, sheet: &Sheet, column: usize) -> Outcome<Py<PyAny>> {
+    let dims = sheet.shape(column, sheet.rows(py)?).dims();
+    Ok(pyo3::types::PyTuple::new(py, dims)?.into_any().unbind())
+}
+
+/// Merges values into cells of columns, as one delta.
+pub fn merge<'py>(
+    py: Python<'py>,
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'py, PyAny>)],
+    rows: Option<&Bound<'py, PyAny>>,
+    op: Option<&str>,
+) -> Outcome<()> {
+    let handle = sheet.live()?;
+    let op = match op {
+        Some(name) => handle.bus()?.operators().named(name)?.id(),
+        None => sheet.schema.operator().ok_or_else(|| {
+            Fault::invalid(format!(
+                "page '{}' has no operator of its own: say which, as in op='add'",
+                sheet.name
+            ))
+        })?,
+    };
+    write(py, sheet, columns, rows, op)
+}
+
+/// Writes values into cells of columns, as one delta.
+pub fn write<'py>(
+    py: Python<'py>,
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'py, PyAny>)],
+    rows: Option<&Bound<'py, PyAny>>,
+    op: OperatorId,
+) -> Outcome<()> {
+    sheet.live()?;
+    let count = sheet.rows(py)?;
+    let everything = pyo3::types::PyEllipsis::get(py).to_owned().into_any();
+    let rows = rows.filter(|rows| !rows.is_none()).unwrap_or(&everything);
+    let mut encoded = Vec::with_capacity(columns.len());
+    for (column, value) in columns {
+        let picked = sheet.pick(rows, *column, count)?;
+        let value = sheet.encode(value, &picked, *column)?;
+        encoded.push((*column, picked.select, value));
+    }
+    let parts = encoded.iter().map(|(column, select, value)| Part {
+        column: *column as u16,
+        select: select.clone(),
+        data: value.data(),
+    });
+    sheet.write(py, op, parts.collect())
+}

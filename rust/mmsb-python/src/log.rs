@@ -1,0 +1,237 @@
+//! The log as an iterator of commits.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::history::{Commit, Filter, Touch, TouchKind};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::error::Outcome;
+use crate::handle::Handle;
+use crate::show;
+
+/// Commits fetched at first, and at most, with one look into the log. Each look starts further on, and they grow, so that
+/// reading to the end costs little more than one look, and reading the first one costs little.
+const FETCH_FIRST: usize = 64;
+const FETCH_MOST: usize = 1 << 16;
+
+/// Commits, oldest first.
+#[pyclass(frozen, module = "mmsb._core")]
+pub struct Log {
+    handle: Arc<Handle>,
+    cursor: Mutex<Cursor>,
+}
+
+struct Cursor {
+    filter: Filter,
+    fetched: VecDeque<Commit>,
+    fetch: usize,
+    done: bool,
+}
+
+impl Log {
+    pub fn new(
+        handle: &Arc<Handle>,
+        page: Option<PageId>,
+        source: Option<String>,
+        since: Option<Epoch>,
+        until: Option<Epoch>,
+    ) -> Outcome<Self> {
+        // What is committed while somebody reads is not part of it, so that reading ends.
+        let until = Some(until.unwrap_or(Epoch(u64::MAX)).min(handle.bus()?.epoch()?));
+        let filter = Filter { page, source, since, until };
+        let cursor = Cursor { filter, fetched: VecDeque::new(), fetch: FETCH_FIRST, done: false };
+        Ok(Log { handle: Arc::clone(handle), cursor: Mutex::new(cursor) })
+    }
+
+    pub fn of_page(handle: &Arc<Handle>, page: PageId) -> Outcome<Self> {
+        Log::new(handle, Some(page), None, None, None)
+    }
+}
+
+#[pymethods]
+impl Log {
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Outcome<Option<Entry>> {
+        let taken = |log: &Log| {
+            let mut cursor = log.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = cursor.fetched.pop_front();
+            (next, cursor.filter.clone(), cursor.fetch, cursor.done)
+        };
+        let (next, filter, fetch, done) = taken(self);
+        if next.is_some() || done {
+            return Ok(next.map(|commit| Entry { commit, handle: Arc::clone(&self.handle) }));
+        }
+        let found = self.handle.long(py, |bus| {
+            let mut found = VecDeque::new();
+            bus.log(&filter, |commit| {
+                found.push_back(commit);
+                found.len() < fetch
+            })?;
+            Ok(found)
+        })?;
+        {
+            let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
+            cursor.done = found.len() < fetch;
+            cursor.fetch = (fetch * 4).min(FETCH_MOST);
+            cursor.filter.since = found.back().map(|last| Epoch(last.epoch.0 + 1)).or(filter.since);
+            cursor.fetched = found;
+        }
+        let (next, ..) = taken(self);
+        Ok(next.map(|commit| Entry { commit, handle: Arc::clone(&self.handle) }))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Log of branch {}>", self.handle.for_show().branch_name())
+    }
+}
+
+/// A commit as the log remembers it.
+#[pyclass(frozen, module = "mmsb._core", name = "LogEntry")]
+pub struct Entry {
+    commit: Commit,
+    handle: Arc<Handle>,
+}
+
+impl Entry {
+    fn name(&self, page: PageId) -> String {
+        let found =
+            self.handle.bus().ok().and_then(|bus| bus.state().ok()).and_then(|state| state.info(page).ok());
+        found.map_or_else(|| page.to_string(), |info| info.name)
+    }
+
+    fn what(touch: &Touch) -> String {
+        match touch.what {
+            TouchKind::Wrote(op) if op.is_assign() => "assign".into(),
+            TouchKind::Wrote(op) => show::operator(op),
+            TouchKind::Created => "create".into(),
+            TouchKind::Dropped => "drop".into(),
+            TouchKind::Resized(_) => "resize".into(),
+        }
+    }
+}
+
+#[pymethods]
+impl Entry {
+    /// The epoch it made.
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.commit.epoch.0
+    }
+
+    /// The number of its frame, across all branches.
+    #[getter]
+    fn seq(&self) -> u64 {
+        self.commit.seq.0
+    }
+
+    /// The branch it was made on.
+    #[getter]
+    fn branch(&self) -> &str {
+        &self.commit.branch
+    }
+
+    /// When, in nanoseconds since 1970 (UTC).
+    #[getter]
+    fn time_ns(&self) -> u64 {
+        self.commit.time
+    }
+
+    /// When, as a datetime of UTC.
+    #[getter]
+    fn time<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let module = py.import("datetime")?;
+        let utc = module.getattr("timezone")?.getattr("utc")?;
+        let start = module.getattr("datetime")?.call1((1970, 1, 1, 0, 0, 0, 0, utc))?;
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("microseconds", self.commit.time / 1000)?;
+        start.add(module.getattr("timedelta")?.call((), Some(&kwargs))?)
+    }
+
+    /// Who wrote it.
+    #[getter]
+    fn source(&self) -> Option<&str> {
+        self.commit.source.as_deref()
+    }
+
+    /// Why.
+    #[getter]
+    fn intent<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some(intent) = &self.commit.intent else { return Ok(None) };
+        py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (intent,)).map(Some)
+    }
+
+    /// What it was made to survive: `memory`, `process` or `disk`.
+    #[getter]
+    fn durability(&self) -> &'static str {
+        self.commit.durability.as_str()
+    }
+
+    /// Bytes it takes in the log.
+    #[getter]
+    fn bytes(&self) -> u64 {
+        self.commit.bytes
+    }
+
+    /// Where in the log it starts.
+    #[getter]
+    fn position(&self) -> u64 {
+        self.commit.position
+    }
+
+    /// What it did, in order: dicts of page, op, columns and bytes.
+    #[getter]
+    fn deltas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let state = self.handle.bus().ok().and_then(|bus| bus.state().ok());
+        let list = PyList::empty(py);
+        for touch in &self.commit.touches {
+            let info = state.as_ref().and_then(|state| state.info(touch.page).ok());
+            let columns: Vec<String> = match &info {
+                Some(info) => touch
+                    .columns
+                    .iter()
+                    .map(|&at| {
+                        info.schema.column(at).map_or_else(|_| at.to_string(), |column| column.name().into())
+                    })
+                    .collect(),
+                None => touch.columns.iter().map(u16::to_string).collect(),
+            };
+            let delta = PyDict::new(py);
+            delta.set_item(
+                intern!(py, "page"),
+                info.map_or_else(|| touch.page.to_string(), |info| info.name),
+            )?;
+            delta.set_item(intern!(py, "id"), touch.page.0)?;
+            delta.set_item(intern!(py, "op"), Entry::what(touch))?;
+            delta.set_item(intern!(py, "columns"), columns)?;
+            delta.set_item(intern!(py, "bytes"), touch.bytes)?;
+            list.append(delta)?;
+        }
+        Ok(list)
+    }
+
+    fn __repr__(&self) -> String {
+        let mut line = format!("<LogEntry epoch {} on {}", self.commit.epoch.0, self.commit.branch);
+        if let Some(source) = &self.commit.source {
+            line += &format!(" by {source}");
+        }
+        let touched: Vec<String> = self
+            .commit
+            .touches
+            .iter()
+            .take(4)
+            .map(|touch| format!("{} '{}'", Entry::what(touch), self.name(touch.page)))
+            .collect();
+        line += &format!(": {}", touched.join(", "));
+        if self.commit.touches.len() > 4 {
+            line += &format!(" and {} more", self.commit.touches.len() - 4);
+        }
+        format!("{line}, {}>", show::bytes(self.commit.bytes))
+    }
+}

@@ -1,0 +1,332 @@
+//! A page: its arrays, its columns, and writing to it.
+
+use std::sync::Arc;
+
+use mmsb::base::ids::Epoch;
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::Kind;
+use numpy::PyUntypedArrayMethods;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::column::{self, Column};
+use crate::error::{Fault, Outcome};
+use crate::exchange;
+use crate::log::Log;
+use crate::sheet::{Sheet, Source};
+use crate::show;
+
+/// A page: a named table of typed columns. A page of one column reads and writes like a numpy array.
+#[pyclass(frozen, weakref, module = "mmsb._core")]
+pub struct Page {
+    pub sheet: Arc<Sheet>,
+}
+
+impl Page {
+    fn single(&self) -> Outcome<usize> {
+        if self.sheet.is_single() {
+            return Ok(0);
+        }
+        let names: Vec<&str> = self.sheet.schema.columns().iter().map(|column| column.name()).collect();
+        Err(Fault::invalid(format!(
+            "page '{}' has columns: choose one of {}",
+            self.sheet.name,
+            names.join(", ")
+        )))
+    }
+
+    fn fields<'py>(&self, given: &Bound<'py, PyAny>) -> Outcome<Vec<(usize, Bound<'py, PyAny>)>> {
+        if let Ok(dict) = given.cast::<PyDict>() {
+            return dict
+                .iter()
+                .map(|(name, value)| Ok((self.sheet.column(&name.extract::<String>()?)?, value)))
+                .collect();
+        }
+        if self.sheet.is_single() {
+            return Ok(vec![(0, given.clone())]);
+        }
+        // Rows of a structured dtype, or a mapping of any kind.
+        let dtype = given.getattr(intern!(given.py(), "dtype")).ok();
+        let names = dtype
+            .and_then(|dtype| dtype.getattr(intern!(given.py(), "names")).ok())
+            .filter(|names| !names.is_none());
+        match names {
+            Some(names) => {
+                let names: Vec<String> = names.extract()?;
+                names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
+            }
+            None if given.hasattr(intern!(given.py(), "keys"))? => {
+                let names: Vec<String> = given
+                    .call_method0(intern!(given.py(), "keys"))?
+                    .try_iter()?
+                    .map(|name| name?.extract())
+                    .collect::<PyResult<_>>()?;
+                names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
+            }
+            None => Err(Fault::dtype(format!(
+                "page '{}' takes rows of a structured dtype, or a mapping of columns",
+                self.sheet.name
+            ))),
+        }
+    }
+
+    /// The name of a column, where an index is one.
+    fn column_of(&self, index: &Bound<'_, PyAny>) -> Outcome<Option<usize>> {
+        match index.cast::<PyString>() {
+            Ok(name) => Ok(Some(self.sheet.column(name.to_str()?)?)),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Rows of a table as one structured array.
+    fn rows_of<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
+        let first = self.sheet.get(py, 0, &index.clone())?;
+        let inner = self.sheet.schema.columns()[0].inner().len();
+        let first_array = crate::numpy::numpy(py).asarray(&first)?;
+        let row_axes = first_array.ndim().checked_sub(inner).ok_or_else(|| {
+            Fault::index(format!("page '{}': rows of a table are indexed along one axis", self.sheet.name))
+        })?;
+        let dims: Vec<numpy::npyffi::npy_intp> =
+            first_array.shape()[..row_axes].iter().map(|&size| size as _).collect();
+        let out = self.sheet.record(py, &dims)?;
+        let columns = self.sheet.schema.columns();
+        out.set_item(columns[0].name(), first)?;
+        for (i, column) in columns.iter().enumerate().skip(1) {
+            out.set_item(column.name(), self.sheet.get(py, i, index)?)?;
+        }
+        Ok(if dims.is_empty() { out.get_item(PyTuple::empty(py))? } else { out })
+    }
+}
+
+#[pymethods]
+impl Page {
+    /// Its name.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.sheet.name
+    }
+
+    /// Its number, never reused in the bus.
+    #[getter]
+    fn id(&self) -> u64 {
+        self.sheet.id.0
+    }
+
+    /// A read-only array of the current epoch, without a copy: the same object until the page changes.
+    #[getter]
+    fn array<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        match self.single() {
+            Ok(column) => self.sheet.array(py, column),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Its columns' arrays by name, all of one epoch.
+    #[getter]
+    fn arrays<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyDict>> {
+        loop {
+            let before = self.sheet.version(py)?;
+            let arrays = PyDict::new(py);
+            for (i, column) in self.sheet.schema.columns().iter().enumerate() {
+                arrays.set_item(column.name(), self.sheet.array(py, i)?)?;
+            }
+            if self.sheet.version(py)? == before {
+                return Ok(arrays);
+            }
+        }
+    }
+
+    /// The epoch that changed it last.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> Outcome<u64> {
+        let (Epoch(epoch), _) = self.sheet.version(py)?;
+        Ok(epoch)
+    }
+
+    /// How many rows.
+    #[getter]
+    fn rows(&self, py: Python<'_>) -> Outcome<u64> {
+        self.sheet.rows(py)
+    }
+
+    /// The names of its columns.
+    #[getter]
+    fn columns(&self) -> Vec<&str> {
+        self.sheet.schema.columns().iter().map(|column| column.name()).collect()
+    }
+
+    /// What it was created as: `array`, `table` or `raw`.
+    #[getter]
+    fn kind(&self) -> &'static str {
+        match self.sheet.schema.kind() {
+            Kind::Array { .. } => "array",
+            Kind::Table => "table",
+            Kind::Raw => "raw",
+        }
+    }
+
+    /// Where its memory is: `cpu`.
+    #[getter]
+    fn location(&self) -> &'static str {
+        "cpu"
+    }
+
+    /// The operator that `merge` uses by default.
+    #[getter]
+    fn op(&self) -> Outcome<Option<String>> {
+        let Some(id) = self.sheet.schema.operator() else { return Ok(None) };
+        let Source::Live(handle) = &self.sheet.source else { return Ok(Some(show::operator(id))) };
+        let operator = handle.bus()?.operators().get(id)?;
+        Ok(operator.map(|operator| operator.name().to_owned()))
+    }
+
+    /// Rows and inner axes; of a table its rows.
+    #[getter]
+    fn shape(&self, py: Python<'_>) -> Outcome<Py<PyAny>> {
+        if self.sheet.is_single() {
+            return column::shape(py, &self.sheet, 0);
+        }
+        Ok(PyTuple::new(py, [self.sheet.rows(py)?])?.into_any().unbind())
+    }
+
+    /// numpy's dtype of its cells; of a table that of its rows.
+    #[getter]
+    fn dtype<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        if self.sheet.is_single() {
+            return Ok(self.sheet.descr(py, 0).into_any());
+        }
+        Ok(self.sheet.record_dtype(py)?)
+    }
+
+    /// How many axes.
+    #[getter]
+    fn ndim(&self) -> usize {
+        match self.sheet.schema.kind() {
+            Kind::Array { scalar: true } => 0,
+            Kind::Table => 1,
+            _ => 1 + self.sheet.schema.columns()[0].inner().len(),
+        }
+    }
+
+    /// Bytes of its cells.
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> Outcome<u64> {
+        Ok(self.sheet.rows(py)? * self.sheet.schema.row_bytes())
+    }
+
+    fn __len__(&self, py: Python<'_>) -> Outcome<usize> {
+        Ok(self.sheet.rows(py)? as usize)
+    }
+
+    fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
+        let (py, page) = (slf.py(), slf.get());
+        if let Some(at) = page.column_of(index)? {
+            return Ok(Bound::new(py, Column { sheet: Arc::clone(&page.sheet), at })?.into_any());
+        }
+        if page.sheet.is_single() { page.sheet.get(py, 0, index) } else { page.rows_of(py, index) }
+    }
+
+    fn __setitem__<'py>(&self, index: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Outcome<()> {
+        let py = index.py();
+        match self.column_of(index)? {
+            // `book["qty"] += 1` and `book["qty"] = values` mean all rows.
+            Some(at) => match value.cast::<Column>() {
+                Ok(column) if Arc::ptr_eq(&column.get().sheet, &self.sheet) && column.get().at == at => {
+                    Ok(())
+                }
+                _ => self.sheet.set(py, at, &pyo3::types::PyEllipsis::get(py).to_owned().into_any(), value),
+            },
+            None if self.sheet.is_single() => self.sheet.set(py, 0, index, value),
+            None => column::write(py, &self.sheet, &self.fields(value)?, Some(index), OperatorId::ASSIGN),
+        }
+    }
+
+    fn __contains__(&self, column: &str) -> bool {
+        self.sheet.schema.position(column).is_some()
+    }
+
+    /// Merges values into cells: `old = old op value`, logged as the operation.
+    ///
+    /// Args:
+    ///     values: what is merged; of a table a mapping by column. numpy's broadcasting applies.
+    ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
+    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
+    #[pyo3(signature = (values, rows=None, op=None))]
+    fn merge(
+        &self,
+        values: &Bound<'_, PyAny>,
+        rows: Option<&Bound<'_, PyAny>>,
+        op: Option<&str>,
+    ) -> Outcome<()> {
+        column::merge(values.py(), &self.sheet, &self.fields(values)?, rows, op)
+    }
+
+    /// Writes several columns as one delta.
+    ///
+    /// Args:
+    ///     values: a mapping by column, or rows of a structured dtype.
+    ///     rows: which rows, as any index; all of them by default.
+    #[pyo3(signature = (values, rows=None))]
+    fn assign(&self, values: &Bound<'_, PyAny>, rows: Option<&Bound<'_, PyAny>>) -> Outcome<()> {
+        column::write(values.py(), &self.sheet, &self.fields(values)?, rows, OperatorId::ASSIGN)
+    }
+
+    /// Gives it another number of rows; new ones are zeros.
+    fn resize(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> Outcome<()> {
+        let rows = show::count(rows, "rows")?;
+        let handle = self.sheet.live()?;
+        if let Some(tx) = crate::transaction::current(py, handle)? {
+            return tx.get().with(|tx| tx.resize(self.sheet.id, rows));
+        }
+        let note = Default::default();
+        handle.call(py, 0, &note, |bus| bus.resize(self.sheet.id, rows, &note))?;
+        Ok(())
+    }
+
+    /// The commits that changed it, oldest first.
+    fn history(&self) -> Outcome<Log> {
+        Log::of_page(self.sheet.live()?, self.sheet.id)
+    }
+
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__<'py>(
+        &self,
+        py: Python<'py>,
+        dtype: Option<&Bound<'py, PyAny>>,
+        copy: Option<bool>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        if self.sheet.is_single() {
+            return exchange::array(self.sheet.array(py, 0)?, dtype, copy);
+        }
+        if copy == Some(false) {
+            return Err(Fault::invalid(format!(
+                "rows of table '{}' take a copy, and copy=False was asked for",
+                self.sheet.name
+            )));
+        }
+        let all = self.rows_of(py, &pyo3::types::PyEllipsis::get(py).to_owned().into_any())?;
+        exchange::array(all, dtype, None)
+    }
+
+    #[pyo3(signature = (**options))]
+    fn __dlpack__<'py>(
+        &self,
+        py: Python<'py>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        exchange::dlpack(self.sheet.array(py, self.single()?)?, options)
+    }
+
+    fn __dlpack_device__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        exchange::dlpack_device(&self.sheet.array(py, self.single()?)?)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        show::page(py, &self.sheet)
+    }
+
+    fn _repr_html_(&self, py: Python<'_>) -> String {
+        show::page_html(py, &self.sheet)
+    }
+}

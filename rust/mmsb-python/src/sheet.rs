@@ -1,0 +1,419 @@
+//! One page as its Python objects share it: where it is read and written, and the latest array of each column.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::error::Error;
+use mmsb::bus::options::Note;
+use mmsb::bus::state::{PageInfo, State};
+use mmsb::bus::view::View;
+use mmsb::page::delta::{Delta, Part};
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::{Kind, Schema};
+use mmsb::page::select::Select;
+use numpy::PyArrayDescr;
+use pyo3::prelude::*;
+
+use crate::array::{self, Shown};
+use crate::dtype;
+use crate::error::{Fault, Outcome};
+use crate::fork::Own;
+use crate::handle::{Handle, LONG};
+use crate::index::{Picked, Shape, as_index_error, pick, pick_by_number};
+use crate::numpy::numpy;
+use crate::transaction::{self, Transaction};
+use crate::value::{self, Target, Value};
+
+/// Where a page is read and written.
+pub enum Source {
+    /// A branch as it goes.
+    Live(Arc<Handle>),
+    /// One state.
+    Fixed(Arc<Own<State>>),
+}
+
+/// The latest array of a column.
+#[derive(Default)]
+struct Latest {
+    /// The frame up to which it is known to be the latest; of a fixed state any.
+    seq: u64,
+    version: Epoch,
+    shown: Option<Shown>,
+}
+
+/// One page.
+pub struct Sheet {
+    pub source: Source,
+    pub id: PageId,
+    pub name: String,
+    pub schema: Arc<Schema>,
+    descrs: Vec<Py<PyArrayDescr>>,
+    /// The rows, and the frame up to which they are known to be so many.
+    rows: Mutex<(u64, u64)>,
+    latest: Vec<Mutex<Latest>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sheet {
+    pub fn new(py: Python<'_>, source: Source, info: PageInfo) -> PyResult<Arc<Self>> {
+        let columns = info.schema.columns();
+        let descrs = columns.iter().map(|column| Ok(dtype::descr(py, column.dtype())?.unbind()));
+        Ok(Arc::new(Sheet {
+            source,
+            id: info.id,
+            name: info.name,
+            descrs: descrs.collect::<PyResult<_>>()?,
+            latest: columns.iter().map(|_| Mutex::default()).collect(),
+            schema: info.schema,
+            rows: Mutex::new((0, info.rows)),
+        }))
+    }
+
+    /// Whether it has one column, which is seen as the page itself.
+    pub fn is_single(&self) -> bool {
+        self.schema.kind() != Kind::Table
+    }
+
+    /// numpy's dtype of a column's cells.
+    pub fn descr<'py>(&self, py: Python<'py>, column: usize) -> Bound<'py, PyArrayDescr> {
+        self.descrs[column].bind(py).clone()
+    }
+
+    /// The shape of a column of so many rows.
+    pub fn shape(&self, column: usize, rows: u64) -> Shape<'_> {
+        let scalar = self.schema.kind() == (Kind::Array { scalar: true });
+        Shape { rows, column: &self.schema.columns()[column], scalar }
+    }
+
+    /// The number of a column by name.
+    pub fn column(&self, name: &str) -> Outcome<usize> {
+        self.schema.position(name).map(usize::from).ok_or_else(|| {
+            let has = self.schema.columns().iter().map(|column| column.name()).collect::<Vec<_>>().join(", ");
+            Fault::Core(Error::NoColumn { page: self.name.clone(), column: name.into(), has })
+        })
+    }
+
+    /// A column as messages call it.
+    pub fn named(&self, column: usize) -> String {
+        if self.is_single() {
+            return format!("page '{}'", self.name);
+        }
+        format!("page '{}', column '{}'", self.name, self.schema.columns()[column].name())
+    }
+
+    /// The branch it is written on; an error for a page of a fixed state.
+    pub fn live(&self) -> Outcome<&Arc<Handle>> {
+        match &self.source {
+            Source::Live(handle) => Ok(handle),
+            Source::Fixed(state) => {
+                let epoch = state.get().epoch().0;
+                Err(Fault::Core(Error::ReadOnly(format!("state of epoch {epoch}"))))
+            }
+        }
+    }
+
+    /// The transaction that reads and writes belong to.
+    fn transaction<'py>(&self, py: Python<'py>) -> Outcome<Option<Bound<'py, Transaction>>> {
+        match &self.source {
+            Source::Live(handle) => transaction::current(py, handle),
+            Source::Fixed(_) => Ok(None),
+        }
+    }
+
+    /// The epoch that changed it last, and its rows.
+    pub fn version(&self, py: Python<'_>) -> Outcome<(Epoch, u64)> {
+        if let Some(tx) = self.transaction(py)? {
+            return tx.get().with(|tx| tx.version(self.id));
+        }
+        match &self.source {
+            Source::Live(handle) => Ok(handle.bus()?.state()?.version(self.id)?),
+            Source::Fixed(state) => Ok(fixed(state)?.version(self.id)?),
+        }
+    }
+
+    /// Its rows.
+    pub fn rows(&self, py: Python<'_>) -> Outcome<u64> {
+        let Source::Live(handle) = &self.source else { return Ok(lock(&self.rows).1) };
+        if let Some(tx) = transaction::current(py, handle)? {
+            return tx.get().with(|tx| tx.version(self.id)).map(|(_, rows)| rows);
+        }
+        let bus = handle.bus()?;
+        let seq = bus.newest().0;
+        {
+            let known = lock(&self.rows);
+            if known.0 == seq && !bus.is_closed() {
+                return Ok(known.1);
+            }
+        }
+        let (_, rows) = bus.state()?.version(self.id)?;
+        *lock(&self.rows) = (seq, rows);
+        Ok(rows)
+    }
+
+    /// The latest array of a column: the same object until the page changes.
+    pub fn array<'py>(&self, py: Python<'py>, column: usize) -> Outcome<Bound<'py, PyAny>> {
+        let handle = match &self.source {
+            Source::Live(handle) => handle,
+            Source::Fixed(state) => return self.fixed_array(py, fixed(state)?, column),
+        };
+        if let Some(tx) = transaction::current(py, handle)? {
+            let view = tx.get().with(|tx| tx.view(self.id, column))?;
+            let (_, rows) = tx.get().with(|tx| tx.version(self.id))?;
+            return Ok(self.show(py, view, column, rows)?.bind(py));
+        }
+        let bus = handle.bus()?;
+        let seq = bus.newest().0;
+        if !bus.is_closed() {
+            let latest = lock(&self.latest[column]);
+            if let (true, Some(shown)) = (latest.seq == seq, &latest.shown) {
+                return Ok(shown.bind(py));
+            }
+        }
+        self.refresh(py, &bus.state()?, seq, column)
+    }
+
+    /// Looks whether the page changed, and shows it anew if it did.
+    fn refresh<'py>(
+        &self,
+        py: Python<'py>,
+        state: &State,
+        seq: u64,
+        column: usize,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let (version, rows) = state.version(self.id)?;
+        let old = {
+            let mut latest = lock(&self.latest[column]);
+            if let (true, Some(shown)) = (latest.version == version, &latest.shown) {
+                let array = shown.bind(py);
+                latest.seq = seq;
+                return Ok(array);
+            }
+            latest.shown.take()
+        };
+        let reuse = old.and_then(|old| old.take_back(py));
+        let view = self.view(py, state, column, rows, reuse)?;
+        let shown = self.show(py, view, column, rows)?;
+        let array = shown.bind(py);
+        let replaced = {
+            let mut latest = lock(&self.latest[column]);
+            if let (true, Some(first)) = (latest.version == version, &latest.shown) {
+                // Another thread was faster.
+                return Ok(first.bind(py));
+            }
+            std::mem::replace(&mut *latest, Latest { seq, version, shown: Some(shown) })
+        };
+        drop(replaced);
+        Ok(array)
+    }
+
+    fn fixed_array<'py>(&self, py: Python<'py>, state: &State, column: usize) -> Outcome<Bound<'py, PyAny>> {
+        if let Some(shown) = &lock(&self.latest[column]).shown {
+            return Ok(shown.bind(py));
+        }
+        self.refresh(py, state, 0, column)
+    }
+
+    fn view(
+        &self,
+        py: Python<'_>,
+        state: &State,
+        column: usize,
+        rows: u64,
+        reuse: Option<View>,
+    ) -> Outcome<View> {
+        let bytes = rows * self.schema.columns()[column].row_bytes();
+        if bytes < LONG as u64 && state.is_live() {
+            return Ok(state.view(self.id, column, reuse)?);
+        }
+        Ok(py.detach(|| state.view(self.id, column, reuse))?)
+    }
+
+    fn show(&self, py: Python<'_>, view: View, column: usize, rows: u64) -> PyResult<Shown> {
+        Shown::new(py, view, self.descrs[column].bind(py), &self.shape(column, rows).dims())
+    }
+
+    /// How many others hold its latest arrays.
+    pub fn holders(&self) -> usize {
+        self.latest.iter().filter_map(|latest| lock(latest).shown.as_ref().map(|shown| shown.holders())).sum()
+    }
+
+    /// Lets go of its latest arrays.
+    pub fn forget_arrays(&self) {
+        for latest in &self.latest {
+            let old = std::mem::take(&mut *lock(latest));
+            drop(old);
+        }
+    }
+
+    /// A fresh copy of the cells an index picks.
+    pub fn get<'py>(
+        &self,
+        py: Python<'py>,
+        column: usize,
+        index: &Bound<'py, PyAny>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let rows = self.rows(py)?;
+        match pick(index, &self.shape(column, rows)).map_err(|fault| self.at(column, fault))? {
+            Some(picked) => self.read(py, column, &picked),
+            None => {
+                let all = self.array(py, column)?;
+                let found =
+                    all.get_item(index).map_err(|error| self.at(column, as_index_error(py, error)))?;
+                Ok(found.call_method0(pyo3::intern!(py, "copy"))?)
+            }
+        }
+    }
+
+    fn read<'py>(&self, py: Python<'py>, column: usize, picked: &Picked) -> Outcome<Bound<'py, PyAny>> {
+        let array = array::filled(py, &self.descr(py, column), &picked.dims, |out| {
+            self.read_into(py, column, &picked.select, out)
+        })?;
+        if picked.flipped.is_empty() {
+            return Ok(array::scalar_or_array(array)?);
+        }
+        let turned = array.get_item(value::flip(py, &picked.flipped)?)?;
+        Ok(turned.call_method0(pyo3::intern!(py, "copy"))?)
+    }
+
+    fn read_into(&self, py: Python<'_>, column: usize, select: &Select, out: &mut [u8]) -> Outcome<()> {
+        let handle = match &self.source {
+            Source::Fixed(state) => {
+                let state = fixed(state)?;
+                return Ok(py.detach(|| state.read(self.id, column, select, out))?);
+            }
+            Source::Live(handle) => handle,
+        };
+        if let Some(tx) = transaction::current(py, handle)? {
+            return tx.get().with(|tx| tx.read(self.id, column, select, out));
+        }
+        let state = handle.bus()?.state()?;
+        if out.len() < LONG {
+            return Ok(state.read(self.id, column, select, out)?);
+        }
+        Ok(py.detach(|| state.read(self.id, column, select, out))?)
+    }
+
+    /// An error with the page's name in front where it lacks one.
+    fn at(&self, column: usize, fault: Fault) -> Fault {
+        match fault {
+            Fault::Face(code, message) => Fault::Face(code, format!("{}: {message}", self.named(column))),
+            fault => fault,
+        }
+    }
+
+    /// What an index picks, whichever way.
+    pub fn pick(&self, index: &Bound<'_, PyAny>, column: usize, rows: u64) -> Outcome<Picked> {
+        let shape = self.shape(column, rows);
+        let picked = match pick(index, &shape) {
+            Ok(Some(picked)) => Ok(picked),
+            Ok(None) => pick_by_number(index, &shape),
+            Err(fault) => Err(fault),
+        };
+        picked.map_err(|fault| self.at(column, fault))
+    }
+
+    /// A value as cells of a column.
+    pub fn encode<'py>(
+        &self,
+        value: &Bound<'py, PyAny>,
+        picked: &Picked,
+        column: usize,
+    ) -> Outcome<Value<'py>> {
+        let descr = self.descr(value.py(), column);
+        let dtype = self.schema.columns()[column].dtype();
+        value::encode(value, picked, &Target { dtype, descr: &descr, name: &|| self.named(column) })
+    }
+
+    /// Writes a value into the cells an index picks, as one delta.
+    pub fn set<'py>(
+        &self,
+        py: Python<'py>,
+        column: usize,
+        index: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> Outcome<()> {
+        self.live()?;
+        let rows = self.rows(py)?;
+        let picked = self.pick(index, column, rows)?;
+        let whole = picked.is_whole(rows);
+        let encoded = self.encode(value, &picked, column)?;
+        if whole && !encoded.is_fill() && encoded.bytes().len() >= COMPARED {
+            return self.update(py, column, encoded.bytes());
+        }
+        let part = Part { column: column as u16, select: picked.select, data: encoded.data() };
+        self.write(py, OperatorId::ASSIGN, vec![part])
+    }
+
+    /// Replaces a whole column; the log gets what changed.
+    fn update(&self, py: Python<'_>, column: usize, bytes: &[u8]) -> Outcome<()> {
+        let handle = self.live()?;
+        if let Some(tx) = transaction::current(py, handle)? {
+            return tx.get().with(|tx| tx.update(self.id, column, bytes));
+        }
+        let note = Note::default();
+        let committed =
+            handle.call(py, bytes.len(), &note, |bus| bus.update(self.id, column, bytes, &note))?;
+        self.saw(committed.seq.0);
+        Ok(())
+    }
+
+    /// Commits one delta, or adds it to the transaction.
+    pub fn write(&self, py: Python<'_>, op: OperatorId, parts: Vec<Part<'_>>) -> Outcome<()> {
+        let handle = self.live()?;
+        let bytes = parts.iter().map(|part| part.data.bytes().len()).sum();
+        let delta = Delta { page: self.id, op, parts };
+        if let Some(tx) = transaction::current(py, handle)? {
+            return tx.get().with(|tx| tx.write(delta));
+        }
+        let note = Note::default();
+        let committed = handle.call(py, bytes, &note, |bus| bus.write(delta, &note))?;
+        self.saw(committed.seq.0);
+        Ok(())
+    }
+
+    /// Notes that a commit of its own left the rows as they were, where nobody else came between.
+    fn saw(&self, seq: u64) {
+        let mut known = lock(&self.rows);
+        if known.0 + 1 == seq {
+            known.0 = seq;
+        }
+    }
+
+    /// An empty array of a structured dtype with a field for each column.
+    pub fn record<'py>(
+        &self,
+        py: Python<'py>,
+        dims: &[numpy::npyffi::npy_intp],
+    ) -> PyResult<Bound<'py, PyAny>> {
+        numpy(py).empty.bind(py).call1((dims.to_vec(), self.record_dtype(py)?))
+    }
+
+    /// The structured dtype of its rows.
+    pub fn record_dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let fields = self.schema.columns().iter().enumerate().map(|(i, column)| {
+            (
+                column.name(),
+                self.descr(py, i),
+                pyo3::types::PyTuple::new(py, column.inner()).map(|inner| inner.unbind()),
+            )
+        });
+        let fields =
+            fields.map(|(name, descr, inner)| Ok((name, descr, inner?))).collect::<PyResult<Vec<_>>>()?;
+        Ok(PyArrayDescr::new(py, fields)?.into_any())
+    }
+}
+
+/// Whole columns from this many bytes on are compared with what is there before they are written.
+const COMPARED: usize = 512;
+
+/// A fixed state, unless a fork brought it here and it might have to be rebuilt.
+fn fixed(state: &Own<State>) -> Outcome<&State> {
+    if state.is_foreign() {
+        let message = "the state was taken before a fork: open the bus again in the child process";
+        return Err(Fault::Face(mmsb::bus::error::Code::Forked, message.into()));
+    }
+    Ok(state.get())
+}

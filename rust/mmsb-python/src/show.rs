@@ -1,0 +1,93 @@
+//! How things show themselves: a line that says what one would ask next, and a small table in notebooks.
+
+use mmsb::bus::error::Code;
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::Kind;
+use pyo3::prelude::*;
+
+use crate::error::{Fault, Outcome};
+use crate::sheet::{Sheet, Source};
+
+/// Bytes as people say them: `11.7 KiB`.
+pub fn bytes(count: u64) -> String {
+    let mut size = count as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if size < 1024.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{size:.1} {unit}") };
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.1} TiB")
+}
+
+/// A number with its noun: `1 view`, `2 views`.
+pub fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// An operator of which only the number is at hand.
+pub fn operator(id: OperatorId) -> String {
+    mmsb::algebra::operator::Builtin::from_id(id)
+        .map_or_else(|| id.to_string(), |found| mmsb::page::operator::Merge::name(&found).to_owned())
+}
+
+/// What a page is made of: `float32[1000, 3]`.
+pub fn makeup(sheet: &Sheet, rows: u64) -> String {
+    let columns = sheet.schema.columns();
+    match sheet.schema.kind() {
+        Kind::Array { scalar: true } => columns[0].dtype().to_string(),
+        Kind::Table => format!("{rows} rows x {}", plural(columns.len() as u64, "column")),
+        Kind::Array { .. } | Kind::Raw => {
+            let inner: String = columns[0].inner().iter().map(|size| format!(", {size}")).collect();
+            format!("{}[{rows}{inner}]", columns[0].dtype())
+        }
+    }
+}
+
+/// A page in one line.
+pub fn page(py: Python<'_>, sheet: &Sheet) -> String {
+    match sheet.version(py) {
+        Ok((version, rows)) => {
+            let views = plural(sheet.holders() as u64, "view");
+            let size = bytes(rows * sheet.schema.row_bytes());
+            format!("<Page '{}' {} at epoch {}, {size}, {views}>", sheet.name, makeup(sheet, rows), version.0)
+        }
+        Err(fault) => format!("<Page '{}' ({})>", sheet.name, PyErr::from(fault).value(py)),
+    }
+}
+
+/// Text inside HTML.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// A page as a small table of its columns.
+pub fn page_html(py: Python<'_>, sheet: &Sheet) -> String {
+    let mut html = format!(
+        "<p><code>{}</code></p><table><tr><th>column</th><th>dtype</th><th>inner shape</th><th>a row</th></tr>",
+        escape(&page(py, sheet))
+    );
+    for column in sheet.schema.columns() {
+        let (name, dtype) = (escape(column.name()), column.dtype());
+        html += &format!(
+            "<tr><td>{name}</td><td>{dtype}</td><td>{:?}</td><td>{} B</td></tr>",
+            column.inner(),
+            column.row_bytes()
+        );
+    }
+    html += "</table>";
+    if let Source::Fixed(_) = sheet.source {
+        html += "<p>of a fixed state: read only</p>";
+    }
+    html
+}
+
+/// A count handed in: an integer of any kind, not negative.
+pub fn count(given: &Bound<'_, PyAny>, what: &str) -> Outcome<u64> {
+    let wrong = |why: &str| Fault::Face(Code::Shape, format!("{what} {given}: {why}"));
+    let number: i128 = given.extract().map_err(|_| wrong("not an integer"))?;
+    if number < 0 {
+        return Err(wrong("negative"));
+    }
+    u64::try_from(number).map_err(|_| wrong("larger than any page"))
+}

@@ -1,0 +1,151 @@
+//! States: all pages at one epoch, unchanging while they are held.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mmsb::base::ids::PageId;
+use mmsb::bus::error::{Code, Error};
+use mmsb::bus::state::State;
+use pyo3::prelude::*;
+use pyo3::types::{PyInt, PyList, PyString};
+
+use crate::error::{Fault, Outcome};
+use crate::fork::Own;
+use crate::page::Page;
+use crate::sheet::{Sheet, Source};
+use crate::show::plural;
+
+/// All pages at one epoch, unchanging for as long as they are held. A context manager: at the end of the block it lets go.
+#[pyclass(frozen, module = "mmsb._core")]
+pub struct Snapshot {
+    state: Mutex<Option<Arc<Own<State>>>>,
+    pages: Mutex<HashMap<PageId, Py<Page>>>,
+    epoch: u64,
+}
+
+impl Snapshot {
+    pub fn new(state: State) -> Self {
+        let epoch = state.epoch().0;
+        Snapshot { state: Mutex::new(Some(Arc::new(Own::new(state)))), pages: Mutex::default(), epoch }
+    }
+
+    /// The state, unless it was let go.
+    pub fn state(&self) -> Outcome<Arc<Own<State>>> {
+        let held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.as_ref() {
+            Some(state) if state.is_foreign() => Err(Fault::Face(
+                Code::Forked,
+                "the state was taken before a fork: open the bus again in the child process".into(),
+            )),
+            Some(state) => Ok(Arc::clone(state)),
+            None => {
+                Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
+            }
+        }
+    }
+
+    fn find(&self, state: &State, key: &Bound<'_, PyAny>) -> Outcome<PageId> {
+        match key.cast::<PyString>() {
+            Ok(name) => {
+                let name = name.to_str()?;
+                state.find(name).ok_or_else(|| Fault::Core(Error::NoPageNamed(name.into())))
+            }
+            Err(_) if key.is_instance_of::<PyInt>() => Ok(PageId(key.extract()?)),
+            Err(_) => Err(Fault::dtype(format!(
+                "a page is named by a string or an id, not {}",
+                key.get_type().name()?
+            ))),
+        }
+    }
+}
+
+#[pymethods]
+impl Snapshot {
+    /// Its epoch.
+    #[getter]
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Its branch's name.
+    #[getter]
+    fn branch(&self) -> Outcome<String> {
+        Ok(self.state()?.get().branch().to_owned())
+    }
+
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
+        let py = key.py();
+        let state = self.state()?;
+        let id = self.find(state.get(), key)?;
+        if let Some(page) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
+            return Ok(page.bind(py).clone());
+        }
+        let info = py.detach(|| state.get().info(id))?;
+        let page = Bound::new(py, Page { sheet: Sheet::new(py, Source::Fixed(state), info)? })?;
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(pages.entry(id).or_insert_with(|| page.unbind()).bind(py).clone())
+    }
+
+    fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
+        let state = self.state()?;
+        match key.cast::<PyString>() {
+            Ok(name) => Ok(state.get().find(name.to_str()?).is_some()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn __len__(&self) -> Outcome<usize> {
+        Ok(self.state()?.get().len() as usize)
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
+        let names = names(py, self.state()?.get())?;
+        Ok(names.into_any().try_iter()?.into_any())
+    }
+
+    /// The names of its pages, in the order they came to be.
+    fn pages<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyList>> {
+        names(py, self.state()?.get())
+    }
+
+    /// The digest of the state, as 64 hexadecimal digits: the same on every machine.
+    fn digest(&self, py: Python<'_>) -> Outcome<String> {
+        let state = self.state()?;
+        Ok(py.detach(|| state.get().digest())?.to_string())
+    }
+
+    /// Lets go of the state. Arrays and pages taken from it stay as they are.
+    fn close(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
+        drop((state, pages));
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) {
+        self.close();
+    }
+
+    fn __repr__(&self) -> String {
+        match self.state() {
+            Ok(state) => {
+                let state = state.get();
+                format!(
+                    "<Snapshot of branch {} at epoch {}, {}>",
+                    state.branch(),
+                    self.epoch,
+                    plural(state.len(), "page")
+                )
+            }
+            Err(_) => format!("<Snapshot of epoch {}, let go>", self.epoch),
+        }
+    }
+}
+
+/// The names of a state's pages, by id.
+pub fn names<'py>(py: Python<'py>, state: &State) -> Outcome<Bound<'py, PyList>> {
+    Ok(PyList::new(py, state.names().into_iter().map(|(_, name)| name))?)
+}

@@ -1,0 +1,313 @@
+//! Transactions: what is written inside the block becomes one epoch, or nothing.
+//!
+//! A transaction belongs to the thread and the asyncio task that entered it. A context variable names the innermost one;
+//! it is asked only while some transaction is open anywhere.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, ThreadId};
+
+use mmsb::bus::error::{Code, Error};
+use mmsb::bus::options::Note;
+use mmsb::bus::transaction::{Isolation, Transaction as CoreTransaction};
+use mmsb::page::log::Durability;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::error::{Fault, Outcome};
+use crate::fork::Own;
+use crate::handle::Handle;
+
+/// Transactions open in this process.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+fn variable(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
+    static INNERMOST: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    INNERMOST.get_or_try_init(py, || {
+        let class = py.import("contextvars")?.getattr("ContextVar")?;
+        let none = [("default", py.None())];
+        Ok(class
+            .call(("mmsb_transaction",), Some(&pyo3::types::IntoPyDict::into_py_dict(none, py)?))?
+            .unbind())
+    })
+}
+
+/// The asyncio task that runs, where one does.
+fn task(py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    static ASYNCIO: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+    let (running, current) = match ASYNCIO.get(py) {
+        Some(functions) => functions,
+        None => {
+            let modules = py.import("sys")?.getattr("modules")?;
+            let Ok(asyncio) = modules.get_item("asyncio.tasks") else { return Ok(None) };
+            let events = modules.get_item("asyncio.events")?;
+            let found =
+                (events.getattr("_get_running_loop")?.unbind(), asyncio.getattr("current_task")?.unbind());
+            ASYNCIO.get_or_init(py, || found)
+        }
+    };
+    let running = running.bind(py).call0()?;
+    if running.is_none() {
+        return Ok(None);
+    }
+    let task = current.bind(py).call1((running,))?;
+    Ok((!task.is_none()).then(|| task.unbind()))
+}
+
+/// The open transaction of this thread and task on the handle's branch.
+pub fn current<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Transaction>>> {
+    if OPEN.load(Ordering::Relaxed) == 0 {
+        return Ok(None);
+    }
+    find(py, handle)
+}
+
+fn find<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Transaction>>> {
+    let mut next = variable(py)?.bind(py).call_method0(intern!(py, "get"))?;
+    let bus = handle.bus()?;
+    while let Ok(found) = next.cast::<Transaction>().cloned() {
+        let tx = found.get();
+        if tx.is_open() && tx.handle.for_show().is_same_branch(bus) {
+            tx.check_owner(py)?;
+            return Ok(Some(found));
+        }
+        let outer =
+            tx.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
+        match outer {
+            Some(outer) => next = outer.into_bound(py).into_any(),
+            None => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// What entering a transaction left behind.
+struct Entry {
+    thread: ThreadId,
+    task: Option<Py<PyAny>>,
+    /// The transaction around it.
+    outer: Option<Py<Transaction>>,
+    /// The transaction it is a part of, when it is nested in one of the same branch.
+    joined: Option<Py<Transaction>>,
+}
+
+/// A transaction: a context manager whose writes become one epoch, or nothing.
+#[pyclass(frozen, module = "mmsb._core")]
+pub struct Transaction {
+    handle: Arc<Handle>,
+    note: Note,
+    isolation: Isolation,
+    core: Mutex<Option<Own<CoreTransaction>>>,
+    entry: Mutex<Option<Entry>>,
+    entered: AtomicBool,
+    open: AtomicBool,
+    /// An inner one failed, so that the whole cannot succeed any more.
+    doomed: AtomicBool,
+    epoch: OnceLock<u64>,
+    changed: AtomicBool,
+}
+
+fn wrong(message: &'static str) -> Fault {
+    Fault::Core(Error::WrongTransaction(message))
+}
+
+impl Transaction {
+    pub fn new(
+        handle: &Arc<Handle>,
+        source: Option<String>,
+        intent: Option<String>,
+        isolation: &str,
+        durability: Option<&str>,
+    ) -> Outcome<Self> {
+        let isolation = match isolation {
+            "snapshot" => Isolation::Snapshot,
+            "serializable" => Isolation::Serializable,
+            other => {
+                return Err(Fault::invalid(format!(
+                    "isolation {other:?}: 'snapshot' and 'serializable' are possible"
+                )));
+            }
+        };
+        Ok(Transaction {
+            handle: Arc::clone(handle),
+            note: Note { source, intent, durability: durability.map(survives).transpose()? },
+            isolation,
+            core: Mutex::new(None),
+            entry: Mutex::new(None),
+            entered: AtomicBool::new(false),
+            open: AtomicBool::new(false),
+            doomed: AtomicBool::new(false),
+            epoch: OnceLock::new(),
+            changed: AtomicBool::new(false),
+        })
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    fn entry(&self) -> std::sync::MutexGuard<'_, Option<Entry>> {
+        self.entry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check_owner(&self, py: Python<'_>) -> Outcome<()> {
+        let (thread, owner) = match self.entry().as_ref() {
+            Some(entry) => (entry.thread, entry.task.as_ref().map(|task| task.clone_ref(py))),
+            None => return Err(wrong("the transaction is over")),
+        };
+        if thread != thread::current().id() {
+            return Err(wrong("the transaction was entered by another thread: begin one of your own"));
+        }
+        let same = match (task(py)?, owner) {
+            (None, None) => true,
+            (Some(now), Some(then)) => now.is(&then),
+            _ => false,
+        };
+        if same {
+            Ok(())
+        } else {
+            Err(wrong("the transaction was entered by another asyncio task: begin one of your own"))
+        }
+    }
+
+    /// Reads or writes in it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error>) -> Outcome<T> {
+        if self.doomed.load(Ordering::Relaxed) {
+            return Err(wrong("a transaction nested in this one failed, so this one cannot go on"));
+        }
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        match core.as_mut() {
+            Some(core) => Ok(work(core.get_mut())?),
+            None => Err(wrong("the transaction is over")),
+        }
+    }
+
+    fn finish(&self, py: Python<'_>, failed: bool) -> Outcome<()> {
+        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(core) = core.map(Own::into_inner) else { return Ok(()) };
+        let base = core.base_epoch().0;
+        if failed || self.doomed.load(Ordering::Relaxed) {
+            drop(core);
+            return if failed {
+                Ok(())
+            } else {
+                Err(wrong("a transaction nested in this one failed: nothing was committed"))
+            };
+        }
+        let committed = self.handle.call(py, core.bytes(), &self.note, |_| core.commit())?;
+        self.changed.store(committed.is_some(), Ordering::Relaxed);
+        let _ = self.epoch.set(committed.map_or(base, |committed| committed.epoch.0));
+        Ok(())
+    }
+}
+
+/// A durability by its name.
+pub fn survives(name: &str) -> Outcome<Durability> {
+    Durability::from_name(name).ok_or_else(|| {
+        Fault::Face(
+            Code::InvalidArgument,
+            format!("durability {name:?}: 'memory', 'process' and 'disk' are possible"),
+        )
+    })
+}
+
+#[pymethods]
+impl Transaction {
+    fn __enter__<'py>(slf: &Bound<'py, Self>) -> Outcome<Bound<'py, Self>> {
+        let (py, tx) = (slf.py(), slf.get());
+        if tx.entered.swap(true, Ordering::Relaxed) {
+            return Err(wrong("a transaction can be entered once"));
+        }
+        let joined = current(py, &tx.handle)?;
+        let outer = variable(py)?.bind(py).call_method0(intern!(py, "get"))?.cast_into::<Transaction>().ok();
+        let core = match &joined {
+            Some(_) => None,
+            None => Some(Own::new(tx.handle.bus()?.begin(tx.isolation, tx.note.clone())?)),
+        };
+        let entry = Entry {
+            thread: thread::current().id(),
+            task: task(py)?,
+            outer: outer.map(Bound::unbind),
+            joined: joined.as_ref().map(|joined| joined.clone().unbind()),
+        };
+        *tx.entry() = Some(entry);
+        if core.is_some() {
+            *tx.core.lock().unwrap_or_else(PoisonError::into_inner) = core;
+            tx.open.store(true, Ordering::Relaxed);
+            OPEN.fetch_add(1, Ordering::Relaxed);
+            variable(py)?.bind(py).call_method1(intern!(py, "set"), (slf,))?;
+        }
+        Ok(slf.clone())
+    }
+
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        kind: &Bound<'_, PyAny>,
+        _value: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> Outcome<bool> {
+        let failed = !kind.is_none();
+        let joined =
+            self.entry().as_ref().and_then(|entry| entry.joined.as_ref().map(|joined| joined.clone_ref(py)));
+        if let Some(joined) = joined {
+            if failed {
+                joined.get().doomed.store(true, Ordering::Relaxed);
+            }
+            return Ok(false);
+        }
+        if self.open.swap(false, Ordering::Relaxed) {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+            let outer =
+                self.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
+            variable(py)?.bind(py).call_method1(intern!(py, "set"), (outer,))?;
+        }
+        self.finish(py, failed)?;
+        Ok(false)
+    }
+
+    /// The epoch it made; where it changed nothing, the one it read. `None` before it is over, and where it failed.
+    #[getter]
+    fn epoch(&self, py: Python<'_>) -> Option<u64> {
+        match self.entry().as_ref().and_then(|entry| entry.joined.as_ref()) {
+            Some(joined) => joined.bind(py).get().epoch.get().copied(),
+            None => self.epoch.get().copied(),
+        }
+    }
+
+    /// Whether it made an epoch.
+    #[getter]
+    fn changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
+    /// Who writes, as the log will say.
+    #[getter]
+    fn source(&self) -> Option<&str> {
+        self.note.source.as_deref()
+    }
+
+    fn __repr__(&self) -> String {
+        let bus = self.handle.for_show();
+        let state = match (self.is_open(), self.epoch.get(), self.entered.load(Ordering::Relaxed)) {
+            (true, ..) => "open".to_owned(),
+            (false, Some(epoch), _) if self.changed.load(Ordering::Relaxed) => {
+                format!("committed as epoch {epoch}")
+            }
+            (false, Some(epoch), _) => format!("nothing to commit at epoch {epoch}"),
+            (false, None, true) => "not committed".to_owned(),
+            (false, None, false) => "not begun".to_owned(),
+        };
+        let isolation = if self.isolation == Isolation::Snapshot { "snapshot" } else { "serializable" };
+        format!("<Transaction on branch {}, {isolation}, {state}>", bus.branch_name())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if *self.open.get_mut() {
+            OPEN.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Where rebuilding a past state begins: at the newest checkpoint that leads to it, or at nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::bus::error::Error;
+use crate::bus::line::Merged;
+use crate::bus::past::Stretch;
+use crate::memory::disk::Disk;
+use crate::page::checkpoint::load::load_page;
+use crate::page::checkpoint::record::{Head, Record};
+use crate::page::checkpoint::store::Store;
+use crate::page::draft::Draft;
+use crate::page::log::{LogError, LogReader};
+
+/// What a state's history starts from: a branch of a checkpoint, or an empty one.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    /// The frames from here on make the state of it.
+    pub position: u64,
+    image: Option<Image>,
+}
+
+#[derive(Debug)]
+struct Image {
+    disk: Arc<dyn Disk>,
+    record: Arc<Record>,
+    /// Which of its branches.
+    branch: usize,
+    pages: BTreeMap<PageId, u32>,
+}
+
+impl Begin {
+    /// The beginning of all history.
+    pub fn zero() -> Self {
+        Begin { position: 0, image: None }
+    }
+
+    /// Calls `visit` with what the image says of each page: its name, schema, rows and version.
+    pub fn pages(&self, mut visit: impl FnMut(PageId, &str, &crate::page::schema::Schema, u64, Epoch)) {
+        let Some(image) = &self.image else { return };
+        for (&page, &version) in &image.pages {
+            let told = &image.record.versions[version as usize];
+            let name = &image.record.defs[told.def as usize].name;
+            visit(page, name, image.record.schema(told), told.rows, told.epoch);
+        }
+    }
+
+    /// What had been merged into the image's branch.
+    pub fn merged(&self) -> Merged {
+        let Some(image) = &self.image else { return Merged::new() };
+        let merged = &image.record.branches[image.branch].merged;
+        merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
+    }
+
+    /// Makes a page in a draft as the image has it, if it has it.
+    pub fn page(&self, draft: &mut Draft<'_>, id: PageId) -> Result<(), Error> {
+        let Some(image) = &self.image else { return Ok(()) };
+        let Some(&version) = image.pages.get(&id) else { return Ok(()) };
+        Ok(load_page(draft, &image.disk, &image.record, version)?)
+    }
+
+    /// Makes every page of the image in a draft.
+    pub fn all(&self, draft: &mut Draft<'_>) -> Result<(), Error> {
+        let Some(image) = &self.image else { return Ok(()) };
+        for &version in image.pages.values() {
+            load_page(draft, &image.disk, &image.record, version)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a checkpoint stands where this log was at its position; `last_crc` is that of the log's last frame.
+pub(crate) fn belongs(log: &LogReader, last_crc: u32, head: &Head) -> Result<bool, LogError> {
+    if head.position < log.start() || head.position > log.head() {
+        return Ok(false);
+    }
+    if head.position == log.head() {
+        return Ok(head.before == last_crc);
+    }
+    match log.frame_head(head.position) {
+        Ok(next) => Ok(next.before == head.before && next.seq > head.seq),
+        Err(LogError::CorruptLog { .. } | LogError::NoSuchFrame { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The branch of a checkpoint that the stretches lead through, such that every frame of theirs which it has not lies
+/// behind it.
+fn usable(record: &Record, stretches: &[Stretch]) -> Option<usize> {
+    for stretch in stretches {
+        let Some((number, branch)) = record.branch(stretch.branch) else { continue };
+        let epoch = branch.root.as_ref()?.epoch;
+        return (stretch.from <= epoch && epoch <= stretch.to).then_some(number);
+    }
+    None
+}
+
+/// Where to begin for the state that the stretches lead to; `None` where its history was pruned.
+pub(crate) fn begin(store: &Store, log: &LogReader, stretches: &[Stretch]) -> Result<Option<Begin>, Error> {
+    let Some(last) = stretches.first() else { return Ok(Some(Begin::zero())) };
+    // A checkpoint from before the state's own frame leads to it; one from after it only where the branch stood still.
+    let until = log.commit_of(last.branch, last.to)?.unwrap_or(u64::MAX);
+    for head in store.heads().iter().rev().filter(|head| head.position <= until) {
+        let record = match store.record(head.seq) {
+            Ok(record) => record,
+            Err(error) if error.is_damage() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(number) = usable(&record, stretches) {
+            let pages = record.pages(number);
+            let image = Image { disk: Arc::clone(store.disk()), record, branch: number, pages };
+            return Ok(Some(Begin { position: head.position, image: Some(image) }));
+        }
+    }
+    Ok((log.start() == 0).then(Begin::zero))
+}
+
+/// The first epoch of a branch whose state can still be had, where history was pruned; `origin` says where each branch
+/// comes from.
+pub(crate) fn first_epoch(
+    store: &Store,
+    branch: BranchId,
+    origin: impl Fn(BranchId) -> Option<BranchId>,
+) -> Epoch {
+    let Some(record) = store.heads().first().and_then(|head| store.record(head.seq).ok()) else {
+        return Epoch(0);
+    };
+    let mut at = Some(branch);
+    while let Some(id) = at {
+        if let Some((_, found)) = record.branch(id) {
+            return found.root.as_ref().map_or(Epoch(0), |root| root.epoch);
+        }
+        at = origin(id);
+    }
+    Epoch(0)
+}

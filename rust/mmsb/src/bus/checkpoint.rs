@@ -1,0 +1,76 @@
+//! Checkpoints of a bus: taken under the writer in microseconds, written without it.
+
+use std::sync::PoisonError;
+
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::bus::commit::{self, Shown, Writer};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::Line;
+use crate::memory::guard::PinGuard;
+use crate::page::body::Record;
+use crate::page::catalog::RootRef;
+use crate::page::checkpoint::write::{BranchState, Cut};
+use crate::page::stage::{Scratch, Stage};
+
+/// A checkpoint that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// It holds the state after this frame.
+    pub seq: Seq,
+    /// Its root record, in the directory of the bus.
+    pub path: String,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Bytes of the state that earlier checkpoints had written already.
+    pub reused: u64,
+}
+
+fn branch_state(line: &Line) -> BranchState {
+    let merged = line.merged();
+    let mut merged: Vec<(BranchId, Epoch, Seq)> =
+        merged.iter().map(|(&branch, &(epoch, seq))| (branch, epoch, seq)).collect();
+    merged.sort_unstable();
+    BranchState {
+        id: line.id,
+        name: line.name.clone(),
+        origin: line.origin.map(|origin| (origin.parent, origin.epoch)),
+        counter: line.counter(),
+        merged,
+        root: (!line.is_dropped()).then(|| line.appended()),
+    }
+}
+
+/// Everything at the newest frame, pinned. What waits to be shown is in it: it is in the log.
+fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error> {
+    let seq = writer.seq;
+    let mut branches: Vec<BranchState> = {
+        let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);
+        lines.by_id.values().map(|line| branch_state(line)).collect()
+    };
+    branches.extend(writer.forked().map(branch_state));
+    branches.sort_unstable_by_key(|branch| branch.id);
+    let pin = PinGuard::new(&core.arena, || seq)?;
+    let (position, before) = (writer.log.head(), writer.log.last_crc());
+    Ok((Cut { seq: Seq(seq), position, before, branches }, pin))
+}
+
+/// Makes a checkpoint of the present state.
+pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
+    let (cut, pin) = cut(core, &*core.writer()?)?;
+    core.syncer.sync_through(cut.position)?;
+    let written = core.checkpoints.write(&core.arena, &core.catalog, &cut, progress)?;
+    drop(pin);
+    core.syncer.checkpointed(&written.name, written.seq.0)?;
+    let mut writer = core.writer()?;
+    let stage = Stage::new(&core.arena, writer.seq + 1, Scratch::default());
+    let record = Record::Checkpoint(written.seq.0);
+    let main = BranchId::MAIN;
+    let epoch =
+        core.line_of(main).map_or(Epoch(0), |line| RootRef::new(&core.arena, line.appended()).epoch());
+    commit::control(core, &mut writer, main, epoch, &record, stage, || Shown::Nothing)?;
+    let seq = Seq(writer.seq);
+    commit::show(core, writer, seq)?;
+    core.background.checkpointed(cut.position);
+    Ok(CheckpointInfo { seq: written.seq, path: written.name, bytes: written.bytes, reused: written.reused })
+}

@@ -1,0 +1,99 @@
+//! Replacing whole columns: what differs from what is there is found by comparison, and only that is logged.
+
+use std::borrow::Cow;
+
+use crate::base::ids::PageId;
+use crate::bus::cells::selections;
+use crate::bus::commit::{Change, Committed, commit_with};
+use crate::bus::error::Error;
+use crate::bus::handle::Bus;
+use crate::bus::options::Note;
+use crate::bus::transaction::Transaction;
+use crate::page::catalog::RootRef;
+use crate::page::column::ColumnRef;
+use crate::page::delta::{self, Data, Delta, Part};
+use crate::page::diff::differing_from;
+use crate::page::error::PageError;
+use crate::page::operator::OperatorId;
+use crate::page::schema::Column;
+use crate::page::select::Select;
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
+
+impl Bus {
+    /// Replaces a whole column as an epoch of its own. The log gets the cells that changed.
+    ///
+    /// # Errors
+    /// [`PageError::DataLength`] where `bytes` is not as long as the column, and those of a write.
+    pub fn update(&self, page: PageId, column: usize, bytes: &[u8], note: &Note) -> Result<Committed, Error> {
+        self.writable()?;
+        let core = self.core();
+        // With the writer held nobody can change the page between the look at it and the commit.
+        let writer = core.writer()?;
+        let root = RootRef::new(&core.arena, self.line().appended());
+        let at = root.page(page).ok_or(StateError::NoPage(page))?;
+        let found = PageRef::new(&core.arena, at);
+        let schema = core.catalog.schema(found.def().schema_at());
+        let described = schema.column(column as u16)?;
+        let delta = difference(found.column(&schema, column), described, page, column, bytes)?;
+        commit_with(core, writer, self.request(&[Change::Write(delta)], note))
+    }
+}
+
+impl Transaction {
+    /// Replaces a whole column. The log gets the cells that changed; whoever wrote the column meanwhile was first.
+    ///
+    /// # Errors
+    /// As [`Bus::update`].
+    pub fn update(&mut self, page: PageId, column: usize, bytes: &[u8]) -> Result<(), Error> {
+        let schema = self.schema(page)?;
+        let found = self.column(page, column)?;
+        let delta = difference(found, schema.column(column as u16)?, page, column, bytes)?.into_owned();
+        self.claim(page, column);
+        self.write(delta)
+    }
+}
+
+/// A delta that makes the column what `bytes` are.
+fn difference<'b>(
+    now: ColumnRef<'_>,
+    column: &Column,
+    page: PageId,
+    number: usize,
+    bytes: &'b [u8],
+) -> Result<Delta<'b>, Error> {
+    let cell = column.cell_bytes();
+    let (got, wanted) = (bytes.len() as u64, now.bytes);
+    if got != wanted {
+        let (cells, dtype) = (wanted / cell, column.dtype());
+        return Err(PageError::DataLength { got, wanted, cells, dtype }.into());
+    }
+    let mut runs = Vec::new();
+    let mut changed = 0;
+    differing_from(&now, bytes, cell as usize, &mut |first, n| {
+        runs.push((first, n));
+        changed += n * cell;
+    });
+    let part = |select, data| Part { column: number as u16, select, data };
+    let dense = |select: Select| match select {
+        Select::Rows { rows: crate::page::select::Rows::Range { start, stop, .. }, .. } => {
+            let width = column.row_bytes();
+            part(
+                select,
+                Data::Dense(Cow::Borrowed(&bytes[(start * width) as usize..(stop * width) as usize])),
+            )
+        }
+        select => {
+            let mut data = vec![0; (select.cells(column) * cell) as usize];
+            delta::read(&select, column, bytes, &mut data);
+            part(select, Data::Dense(Cow::Owned(data)))
+        }
+    };
+    // Beyond half of the column its pieces cost more than they save.
+    let parts = match changed {
+        0 => vec![dense(Select::range(0, 0))],
+        _ if changed > wanted / 2 => vec![dense(Select::range(0, wanted / column.row_bytes()))],
+        _ => selections(&runs, column).into_iter().map(dense).collect(),
+    };
+    Ok(Delta { page, op: OperatorId::ASSIGN, parts })
+}

@@ -1,0 +1,73 @@
+//! What can go wrong with a checkpoint.
+
+use thiserror::Error;
+
+use crate::base::codec::CodecError;
+use crate::memory::disk::DiskError;
+use crate::memory::error::MemoryError;
+use crate::page::error::PageError;
+use crate::page::state_error::StateError;
+
+/// Why a checkpoint could not be written or read.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// Its bytes are not those that were written.
+    #[error("{file} is damaged: {what}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// It was made by a newer version.
+    #[error("{file} has format {found}; this version knows {known}")]
+    Unsupported {
+        /// The file.
+        file: String,
+        /// Its format.
+        found: u32,
+        /// The newest one known here.
+        known: u32,
+    },
+    /// There is no memory to load it into, or a state cannot be made of it.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl CheckpointError {
+    /// Damage of a file.
+    pub(crate) fn damaged(file: &str, what: impl Into<String>) -> Self {
+        CheckpointError::Damaged { file: file.into(), what: what.into() }
+    }
+
+    /// Whether another checkpoint, or the log itself, may do instead.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            CheckpointError::Damaged { .. } => true,
+            CheckpointError::Disk(error) => matches!(error, DiskError::NotFound { .. }),
+            CheckpointError::State(error) => !matches!(error, StateError::Memory(_)),
+            CheckpointError::Unsupported { .. } => false,
+        }
+    }
+}
+
+impl From<MemoryError> for CheckpointError {
+    fn from(error: MemoryError) -> Self {
+        CheckpointError::State(error.into())
+    }
+}
+
+impl From<CodecError> for CheckpointError {
+    fn from(error: CodecError) -> Self {
+        CheckpointError::State(error.into())
+    }
+}
+
+impl From<PageError> for CheckpointError {
+    fn from(error: PageError) -> Self {
+        CheckpointError::State(error.into())
+    }
+}

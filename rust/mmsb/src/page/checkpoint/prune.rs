@@ -1,0 +1,179 @@
+//! Letting old checkpoints go, and moving what the kept ones still need out of mostly dead chunk files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::base::ids::Seq;
+use crate::base::limits::CHUNK_FILE_LIVE;
+use crate::memory::disk::Open;
+use crate::page::checkpoint::chunks::{self, ChunkReader, ChunkWriter, Image};
+use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::record::{Cells, Column, Record, Run};
+use crate::page::checkpoint::store::{DIR, Store, list, path, put};
+
+/// What pruning checkpoints did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// Checkpoints removed.
+    pub checkpoints: u64,
+    /// Bytes of files removed, less those written anew.
+    pub bytes: i64,
+}
+
+/// Where images went: from file and byte.
+type Moves = HashMap<(u64, u64), Image>;
+
+impl Store {
+    /// Reads every image of a checkpoint and checks it; `progress` is told the bytes read so far.
+    pub fn check(&self, record: &Record, progress: &mut dyn FnMut(u64)) -> Result<u64, CheckpointError> {
+        let mut reader = ChunkReader::new(self.disk());
+        let (mut bytes, mut read, mut failed) = (Vec::new(), 0, None);
+        record.images(|image, length| {
+            if failed.is_none() {
+                bytes.resize(length as usize, 0);
+                failed = reader.read(image, &mut bytes).err();
+                read += length;
+                progress(read);
+            }
+        });
+        failed.map_or(Ok(read), Err)
+    }
+
+    /// Removes the checkpoints before `first`, and the chunk files that none of the others refers to; what they need of
+    /// mostly dead files is moved to a new one. A crash anywhere leaves the kept checkpoints whole.
+    pub fn prune(&self, first: Seq) -> Result<Pruned, CheckpointError> {
+        let _one = self.alone();
+        let disk = &**self.disk();
+        let mut pruned = Pruned::default();
+        for seq in list(disk)?.into_iter().filter(|seq| *seq < first) {
+            let file = path(seq);
+            pruned.bytes += disk.open(&file, Open::Read)?.len()? as i64;
+            disk.remove(&file)?;
+            pruned.checkpoints += 1;
+        }
+        disk.sync_dir(DIR)?;
+        let mut kept = Vec::new();
+        for head in self.heads().into_iter().filter(|head| head.seq >= first) {
+            kept.push(self.record(head.seq)?);
+        }
+        let before = self.chunk_bytes()?;
+        let known = self.known();
+        let moves = self.compact(&kept)?;
+        let known = known
+            .iter()
+            .map(|(&key, image)| (key, moves.get(&(image.file, image.at)).copied().unwrap_or(*image)));
+        self.set_heads(kept.iter().map(|record| record.head).collect(), known.collect());
+        self.sweep()?;
+        disk.sync_dir(DIR)?;
+        pruned.bytes += before as i64 - self.chunk_bytes()? as i64;
+        Ok(pruned)
+    }
+
+    /// Bytes of all chunk files.
+    pub fn chunk_bytes(&self) -> Result<u64, CheckpointError> {
+        let mut bytes = 0;
+        for name in self.disk().list(DIR)? {
+            if chunks::number_of(&name).is_some() {
+                bytes += self.disk().open(&format!("{DIR}/{name}"), Open::Read)?.len()?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Moves what is needed of mostly dead files to a new one, and tells the records that refer to it anew.
+    fn compact(&self, kept: &[Arc<Record>]) -> Result<Moves, CheckpointError> {
+        let disk = &**self.disk();
+        let mut live: BTreeMap<u64, BTreeMap<u64, (u32, u64)>> = BTreeMap::new();
+        for record in kept {
+            record.images(|image, length| {
+                if length > 0 {
+                    live.entry(image.file).or_default().insert(image.at, (image.crc, length));
+                }
+            });
+        }
+        let mut moves = Moves::new();
+        let number = self.next_number();
+        let mut silent = |_| {};
+        let mut out = ChunkWriter::new(disk, number, &mut silent);
+        let mut reader = ChunkReader::new(self.disk());
+        for (&file, images) in &live {
+            let needed: u64 = images.values().map(|(_, length)| length).sum();
+            let size = disk.open(&chunks::path(file), Open::Read)?.len()?;
+            if needed >= size / 100 * CHUNK_FILE_LIVE {
+                continue;
+            }
+            for (&at, &(crc, length)) in images {
+                let mut bytes = vec![0; length as usize];
+                reader.read(Image { file, at, crc }, &mut bytes)?;
+                moves.insert((file, at), out.append(&bytes)?);
+            }
+        }
+        out.finish()?;
+        if moves.is_empty() {
+            return Ok(moves);
+        }
+        disk.sync_dir(DIR)?;
+        for record in kept {
+            if let Some(moved) = moved(record, &moves) {
+                put(disk, &moved)?;
+                self.remember(&Arc::new(moved));
+            }
+        }
+        Ok(moves)
+    }
+}
+
+/// The record with its images where they are now; `None` if none was moved.
+fn moved(record: &Record, moves: &Moves) -> Option<Record> {
+    let mut record = record.clone();
+    let mut changed = false;
+    let chunk = u64::from(record.head.chunk);
+    let mut change = |image: &mut Image| {
+        if let Some(now) = moves.get(&(image.file, image.at)) {
+            (*image, changed) = (*now, true);
+        }
+    };
+    for version in &mut record.versions {
+        match &mut version.cells {
+            Cells::Packed(image) => change(image),
+            Cells::Split(columns) => {
+                for column in columns {
+                    match column {
+                        Column::Zeros => {}
+                        Column::Whole(image) => change(image),
+                        Column::Chunks(runs) => *runs = moved_runs(runs, chunk, &mut change),
+                    }
+                }
+            }
+        }
+    }
+    record.count_files();
+    changed.then_some(record)
+}
+
+fn moved_runs(runs: &[Run], chunk: u64, change: &mut impl FnMut(&mut Image)) -> Vec<Run> {
+    let mut moved: Vec<Run> = Vec::new();
+    for run in runs {
+        if run.file == 0 {
+            moved.push(run.clone());
+            continue;
+        }
+        for (i, &crc) in run.crcs.iter().enumerate() {
+            let first = run.first + i as u64;
+            let mut image = Image { file: run.file, at: run.at + i as u64 * chunk, crc };
+            change(&mut image);
+            match moved.last_mut() {
+                Some(last)
+                    if last.first + last.count == first
+                        && last.file == image.file
+                        && last.at + last.count * chunk == image.at =>
+                {
+                    last.count += 1;
+                    last.crcs.push(crc);
+                }
+                _ => moved.push(Run { first, count: 1, file: image.file, at: image.at, crcs: vec![crc] }),
+            }
+        }
+    }
+    moved
+}

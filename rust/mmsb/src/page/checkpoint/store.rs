@@ -1,0 +1,261 @@
+//! The checkpoints of a bus on its disk: writing one so that it is there whole or not at all, finding them again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::ids::Seq;
+use crate::memory::arena::Arena;
+use crate::memory::disk::{Disk, DiskError, Open};
+use crate::page::catalog::Catalog;
+use crate::page::checkpoint::chunks::{self, ChunkWriter};
+use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::record::{HEADER, Head, Record};
+use crate::page::checkpoint::write::{Cut, Known, tell};
+
+/// The folder of checkpoints.
+pub const DIR: &str = "ckpt";
+/// Records kept in memory once read: a branch's past is often asked for again.
+const RECENT: usize = 4;
+
+/// The checkpoints of a bus.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) disk: Arc<dyn Disk>,
+    inner: Mutex<Inner>,
+    /// Held by whoever writes or removes checkpoints.
+    one: Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Ascending.
+    heads: Vec<Head>,
+    recent: VecDeque<Arc<Record>>,
+    known: Arc<Known>,
+    /// No chunk file of this number or above was ever made.
+    next: u64,
+    /// Whether what an interrupted attempt left was looked for.
+    swept: bool,
+}
+
+/// A checkpoint that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// It holds the state after this frame.
+    pub seq: Seq,
+    /// Its root record, in the directory of the bus.
+    pub name: String,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Bytes of the state that an earlier checkpoint had written already.
+    pub reused: u64,
+}
+
+/// The path of a root record.
+pub fn path(seq: Seq) -> String {
+    format!("{DIR}/{:020}.root", seq.0)
+}
+
+fn seq_of(name: &str) -> Option<Seq> {
+    let digits = name.strip_suffix(".root")?;
+    (digits.len() == 20).then(|| digits.parse().ok().map(Seq)).flatten()
+}
+
+/// The seqs of all files that are named as root records, ascending.
+pub fn list(disk: &dyn Disk) -> Result<Vec<Seq>, DiskError> {
+    Ok(disk.list(DIR)?.iter().filter_map(|name| seq_of(name)).collect())
+}
+
+/// Reads a root record.
+pub fn read(disk: &dyn Disk, seq: Seq) -> Result<Record, CheckpointError> {
+    let path = path(seq);
+    let file = disk.open(&path, Open::Read)?;
+    let mut bytes = vec![0; file.len()? as usize];
+    let read = file.read_full_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    let record = Record::decode(&path, &bytes)?;
+    if record.head.seq == seq {
+        Ok(record)
+    } else {
+        Err(CheckpointError::damaged(&path, "it has another's name"))
+    }
+}
+
+/// Writes a root record so that it is there whole or, after a crash, not at all or as it was. What it refers to must be
+/// durable.
+pub(super) fn put(disk: &dyn Disk, record: &Record) -> Result<u64, CheckpointError> {
+    let path = path(record.head.seq);
+    let new = format!("{path}.new");
+    let bytes = record.encode();
+    if disk.exists(&new) {
+        disk.remove(&new)?;
+    }
+    let file = disk.open(&new, Open::Create)?;
+    file.write_at(&bytes, 0)?;
+    file.sync_data()?;
+    let mut found = vec![0; bytes.len() + 1];
+    let read = file.read_full_at(&mut found, 0)?;
+    if found[..read] != bytes {
+        return Err(CheckpointError::damaged(&new, "it does not read as it was written"));
+    }
+    disk.sync_dir(DIR)?;
+    disk.rename(&new, &path)?;
+    disk.sync_dir(DIR)?;
+    Ok(bytes.len() as u64)
+}
+
+impl Store {
+    /// The checkpoints on a disk. Files that are none are passed over.
+    pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, CheckpointError> {
+        let mut inner = Inner { next: 1, ..Inner::default() };
+        for name in disk.list(DIR)? {
+            if let Some(number) = chunks::number_of(&name) {
+                inner.next = inner.next.max(number + 1);
+            }
+            let Some(seq) = seq_of(&name) else { continue };
+            let path = path(seq);
+            let mut bytes = [0; HEADER];
+            let read = disk.open(&path, Open::Read)?.read_full_at(&mut bytes, 0)?;
+            match Head::decode(&path, &bytes[..read]) {
+                Ok(head) if head.seq == seq => inner.heads.push(head),
+                Ok(_) => {}
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one: Mutex::default() })
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps others from writing or removing checkpoints.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.one.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The checkpoints there are, oldest first.
+    pub fn heads(&self) -> Vec<Head> {
+        self.inner().heads.clone()
+    }
+
+    /// The disk they are on.
+    pub fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    /// Passes a checkpoint over from now on: it is damaged, or not of this log.
+    pub fn forget(&self, seq: Seq) {
+        let mut inner = self.inner();
+        inner.heads.retain(|head| head.seq != seq);
+        inner.recent.retain(|record| record.head.seq != seq);
+    }
+
+    /// The record of a checkpoint.
+    pub fn record(&self, seq: Seq) -> Result<Arc<Record>, CheckpointError> {
+        if let Some(record) = self.inner().recent.iter().find(|record| record.head.seq == seq) {
+            return Ok(Arc::clone(record));
+        }
+        let record = Arc::new(read(&*self.disk, seq)?);
+        self.remember(&record);
+        Ok(record)
+    }
+
+    pub(super) fn remember(&self, record: &Arc<Record>) {
+        let mut inner = self.inner();
+        inner.recent.retain(|old| old.head.seq != record.head.seq);
+        inner.recent.truncate(RECENT - 1);
+        inner.recent.push_front(Arc::clone(record));
+    }
+
+    /// Where blocks in memory lie on disk already, so that they are not written again.
+    pub fn set_known(&self, known: Known) {
+        self.inner().known = Arc::new(known);
+    }
+
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.inner().known)
+    }
+
+    /// A number for a chunk file that none has had.
+    pub(super) fn next_number(&self) -> u64 {
+        let mut inner = self.inner();
+        inner.next += 1;
+        inner.next - 1
+    }
+
+    /// Writes a checkpoint of the cut, which the caller keeps pinned and whose log the caller has synced. `progress` is
+    /// told the bytes written so far.
+    pub fn write(
+        &self,
+        arena: &Arena,
+        catalog: &Catalog,
+        cut: &Cut,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Written, CheckpointError> {
+        let _one = self.alone();
+        let disk = &*self.disk;
+        disk.create_dir(DIR)?;
+        if !std::mem::replace(&mut self.inner().swept, true) {
+            self.sweep()?;
+        }
+        let number = self.next_number();
+        let told = self.images(arena, catalog, cut, number, progress);
+        let (told, image_bytes) = told.inspect_err(|_| {
+            // It is of no use to anybody; what cannot be removed now is swept later.
+            let _ = disk.remove(&chunks::path(number));
+        })?;
+        let bytes = image_bytes + put(disk, &told.record)?;
+        let record = Arc::new(told.record);
+        self.remember(&record);
+        let mut inner = self.inner();
+        inner.known = Arc::new(told.known);
+        inner.heads.retain(|head| head.seq != cut.seq);
+        inner.heads.push(record.head);
+        inner.heads.sort_unstable_by_key(|head| head.seq);
+        Ok(Written { seq: cut.seq, name: path(cut.seq), bytes, reused: told.reused })
+    }
+
+    fn images(
+        &self,
+        arena: &Arena,
+        catalog: &Catalog,
+        cut: &Cut,
+        number: u64,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(super::write::Told, u64), CheckpointError> {
+        let mut out = ChunkWriter::new(&*self.disk, number, progress);
+        let told = tell(arena, catalog, cut, &self.known(), &mut out)?;
+        Ok((told, out.finish()?))
+    }
+
+    /// Removes what an interrupted attempt left: files being made, and chunk files that no record refers to.
+    pub(super) fn sweep(&self) -> Result<(), CheckpointError> {
+        let disk = &*self.disk;
+        let names = disk.list(DIR)?;
+        let mut used = BTreeSet::new();
+        for seq in list(disk)? {
+            match self.record(seq) {
+                Ok(record) => used.extend(record.files.keys().copied()),
+                // Nobody knows what a damaged record refers to, so that nothing is removed.
+                Err(error) if error.is_damage() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let dead = |name: &&String| {
+            name.ends_with(".new") || chunks::number_of(name).is_some_and(|number| !used.contains(&number))
+        };
+        for name in names.iter().filter(dead) {
+            disk.remove(&format!("{DIR}/{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Notes that these are all the checkpoints there are.
+    pub(super) fn set_heads(&self, heads: Vec<Head>, known: Known) {
+        let mut inner = self.inner();
+        inner.recent.retain(|record| heads.iter().any(|head| head.seq == record.head.seq));
+        (inner.heads, inner.known) = (heads, Arc::new(known));
+    }
+}

@@ -1,0 +1,255 @@
+//! Telling a state as a record, and writing the images that no earlier checkpoint has.
+
+use std::collections::HashMap;
+
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::base::limits::CHUNK;
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::disk::DiskError;
+use crate::page::block::{self, head, is_null};
+use crate::page::catalog::{Catalog, RootRef};
+use crate::page::checkpoint::chunks::{ChunkWriter, Image};
+use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::record::{Branch, Cells, Column, Def, Head, Record, Root, Run, Version};
+use crate::page::column::{ColumnRef, Place};
+use crate::page::schema::Schema;
+use crate::page::trie;
+use crate::page::version::PageRef;
+
+/// Where the blocks that are in memory lie on disk, by where and when they were made: a block is never both at once anew.
+pub type Known = HashMap<(Addr, u64), Image>;
+
+/// A branch as the writer has it.
+#[derive(Debug, Clone)]
+pub struct BranchState {
+    /// Its id.
+    pub id: BranchId,
+    /// Its name.
+    pub name: String,
+    /// The branch and the epoch it comes from.
+    pub origin: Option<(BranchId, Epoch)>,
+    /// The highest page counter given out.
+    pub counter: u32,
+    /// What was merged into it last.
+    pub merged: Vec<(BranchId, Epoch, Seq)>,
+    /// Its root, which the caller keeps pinned; none once it was dropped.
+    pub root: Option<Addr>,
+}
+
+/// What a checkpoint is made of: everything at one seq.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// The last frame.
+    pub seq: Seq,
+    /// Where the next one will start.
+    pub position: u64,
+    /// Header CRC of the last one.
+    pub before: u32,
+    /// Every branch, by id.
+    pub branches: Vec<BranchState>,
+}
+
+/// What a walk over a state made.
+pub(crate) struct Told {
+    pub record: Record,
+    pub known: Known,
+    /// Bytes of images that were there already.
+    pub reused: u64,
+}
+
+/// Tells the state; images that `known` does not place go to `out`.
+pub(crate) fn tell(
+    arena: &Arena,
+    catalog: &Catalog,
+    cut: &Cut,
+    known: &Known,
+    out: &mut ChunkWriter<'_>,
+) -> Result<Told, CheckpointError> {
+    let head = Head::new(cut.seq, cut.position, cut.before, CHUNK as u32);
+    let mut teller = Teller {
+        arena,
+        catalog,
+        old: known,
+        out,
+        told: Told { record: Record::new(head), known: Known::new(), reused: 0 },
+        schemas: HashMap::new(),
+        defs: HashMap::new(),
+        versions: HashMap::new(),
+    };
+    let mut roots: HashMap<BranchId, (u32, Addr)> = HashMap::new();
+    let origins: HashMap<BranchId, BranchId> =
+        cut.branches.iter().filter_map(|b| Some((b.id, b.origin?.0))).collect();
+    for (number, branch) in cut.branches.iter().enumerate() {
+        let mut above = origins.get(&branch.id);
+        // Told against its nearest living ancestor: what they share is not told again.
+        while let Some(id) = above.filter(|id| !roots.contains_key(id)) {
+            above = origins.get(id);
+        }
+        let base = above.and_then(|id| roots.get(id)).copied();
+        let root = branch.root.map(|at| teller.root(at, base)).transpose()?;
+        if let Some(at) = branch.root {
+            roots.insert(branch.id, (number as u32, at));
+        }
+        teller.told.record.branches.push(Branch {
+            id: branch.id,
+            name: branch.name.clone(),
+            origin: branch.origin,
+            counter: branch.counter,
+            merged: branch.merged.clone(),
+            root,
+        });
+    }
+    let mut told = teller.told;
+    told.record.count_files();
+    Ok(told)
+}
+
+struct Teller<'a, 'o, 'w> {
+    arena: &'a Arena,
+    catalog: &'a Catalog,
+    old: &'a Known,
+    out: &'o mut ChunkWriter<'w>,
+    told: Told,
+    schemas: HashMap<Addr, u32>,
+    defs: HashMap<Addr, u32>,
+    versions: HashMap<Addr, u32>,
+}
+
+impl Teller<'_, '_, '_> {
+    /// The state of a branch, against that of another one.
+    fn root(&mut self, at: Addr, base: Option<(u32, Addr)>) -> Result<Root, CheckpointError> {
+        let root = RootRef::new(self.arena, at);
+        let against = base.map_or(Addr::default(), |(_, at)| RootRef::new(self.arena, at).directory());
+        let mut changes = Vec::new();
+        trie::diff(self.arena, against, root.directory(), &mut |a, b| changes.push((a, b)));
+        let (mut gone, mut pages) = (Vec::new(), Vec::new());
+        for change in changes {
+            match change {
+                (Some(old), None) => gone.push(PageRef::new(self.arena, old).id()),
+                (old, Some(new)) => pages.push(self.version(new, old)?),
+                (None, None) => {}
+            }
+        }
+        Ok(Root {
+            epoch: root.epoch(),
+            position: root.position(),
+            counter: root.counter(),
+            base: base.map(|(number, _)| number),
+            gone,
+            pages,
+        })
+    }
+
+    fn version(&mut self, at: Addr, old: Option<Addr>) -> Result<u32, CheckpointError> {
+        if let Some(&number) = self.versions.get(&at) {
+            return Ok(number);
+        }
+        let page = PageRef::new(self.arena, at);
+        let schema = self.catalog.schema(page.def().schema_at());
+        let def = self.def(page, &schema);
+        let cells = page.packed(&schema);
+        let base = old.map(|old| PageRef::new(self.arena, old)).filter(|old| {
+            let same = old.def().schema_at() == page.def().schema_at() && old.rows() == page.rows();
+            same && cells.is_none() && old.packed(&schema).is_none() && self.versions.contains_key(&old.at)
+        });
+        let cells = match cells {
+            Some(bytes) => Cells::Packed(self.image((at, page.born()), bytes)?),
+            None => {
+                let mut columns = Vec::new();
+                for i in 0..schema.columns().len() {
+                    columns.push(
+                        self.column(page.column(&schema, i), base.map(|base| base.column(&schema, i)))?,
+                    );
+                }
+                Cells::Split(columns)
+            }
+        };
+        let base = base.and_then(|base| self.versions.get(&base.at)).copied();
+        let number = self.told.record.versions.len() as u32;
+        let (epoch, rows) = (page.version(), page.rows());
+        self.told.record.versions.push(Version { def, epoch, rows, base, cells });
+        self.versions.insert(at, number);
+        Ok(number)
+    }
+
+    fn def(&mut self, page: PageRef<'_>, schema: &Schema) -> u32 {
+        let record = &mut self.told.record;
+        let about = page.def();
+        *self.defs.entry(about.at).or_insert_with(|| {
+            let schema = *self.schemas.entry(about.schema_at()).or_insert_with(|| {
+                record.schemas.push(schema.clone());
+                record.schemas.len() as u32 - 1
+            });
+            record.defs.push(Def { page: about.id(), name: about.name().into(), schema });
+            record.defs.len() as u32 - 1
+        })
+    }
+
+    fn column(
+        &mut self,
+        column: ColumnRef<'_>,
+        base: Option<ColumnRef<'_>>,
+    ) -> Result<Column, CheckpointError> {
+        match column.place {
+            Place::Block(at, _) | Place::Tree(at) if is_null(at) && base.is_none() => Ok(Column::Zeros),
+            Place::Block(at, _) if is_null(at) => Ok(Column::Zeros),
+            Place::Block(at, offset) => {
+                let born = head(self.arena, at).born;
+                let bytes = block::bytes(self.arena, at, offset, column.bytes as usize);
+                Ok(Column::Whole(self.image((at, born), bytes)?))
+            }
+            Place::Tree(_) => {
+                let mut chunks = Vec::new();
+                match base {
+                    Some(base) => column.changed_chunks(&base, &mut |i, at, born| chunks.push((i, at, born))),
+                    None => column.chunks(|byte, at, born| chunks.push((byte / CHUNK as u64, at, born))),
+                }
+                Ok(Column::Chunks(self.runs(&chunks)?))
+            }
+        }
+    }
+
+    fn runs(&mut self, chunks: &[(u64, Addr, u64)]) -> Result<Vec<Run>, CheckpointError> {
+        let mut runs: Vec<Run> = Vec::new();
+        for &(first, at, born) in chunks {
+            let image = if is_null(at) {
+                Image::default()
+            } else {
+                self.image((at, born), block::bytes(self.arena, at, 0, CHUNK))?
+            };
+            let zeros = image.file == 0;
+            match runs.last_mut() {
+                Some(run)
+                    if run.first + run.count == first
+                        && run.file == image.file
+                        && (zeros || run.at + run.count * CHUNK as u64 == image.at) =>
+                {
+                    run.count += 1;
+                    run.crcs.extend((!zeros).then_some(image.crc));
+                }
+                _ => {
+                    let crcs = if zeros { Vec::new() } else { vec![image.crc] };
+                    runs.push(Run { first, count: 1, file: image.file, at: image.at, crcs });
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Where a block's bytes lie on disk, or do from now on.
+    fn image(&mut self, key: (Addr, u64), bytes: &[u8]) -> Result<Image, DiskError> {
+        if let Some(&image) = self.told.known.get(&key) {
+            return Ok(image);
+        }
+        let image = match self.old.get(&key) {
+            Some(&image) => {
+                self.told.reused += bytes.len() as u64;
+                image
+            }
+            None => self.out.append(bytes)?,
+        };
+        self.told.known.insert(key, image);
+        Ok(image)
+    }
+}

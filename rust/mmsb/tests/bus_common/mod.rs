@@ -1,0 +1,162 @@
+//! A bus driven by a list of steps, with what each step made noted: the oracle of the tests of checkpoints.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mmsb::base::clock::ManualClock;
+use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::error::Error;
+use mmsb::bus::handle::Bus;
+use mmsb::bus::merge::OnConflict;
+use mmsb::bus::options::{Note, Options};
+use mmsb::memory::disk::Disk;
+use mmsb::page::delta::{Data, Delta, Part};
+use mmsb::page::digest::Digest;
+use mmsb::page::dtype::DType;
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::{Column, Kind, Schema};
+use mmsb::page::select::Select;
+
+/// One step of a workload. Pages and branches are named by number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// A page of so many rows on a branch.
+    Create(usize, u64),
+    /// Rows `from..from + n` of a page on a branch.
+    Write(usize, usize, u64, u64),
+    /// A page dropped.
+    Drop(usize, usize),
+    /// A page resized.
+    Resize(usize, usize, u64),
+    /// A branch off another, so many epochs back.
+    Fork(usize, u64),
+    /// A branch dropped.
+    DropBranch(usize),
+    /// A branch merged into the main one.
+    Merge(usize),
+    Checkpoint,
+    Prune(usize),
+}
+
+/// Digests by branch and epoch.
+pub type Epochs = BTreeMap<(String, u64), Digest>;
+
+pub fn schema() -> Schema {
+    let columns =
+        vec![Column::new("a", DType::F64, vec![]).unwrap(), Column::new("b", DType::U8, vec![3]).unwrap()];
+    Schema::new(Kind::Table, columns, None).unwrap()
+}
+
+/// No background work: it is asked for.
+pub fn quiet() -> Options {
+    Options { checkpoint_after: None, budget: Some(1 << 30), ..Options::default() }
+}
+
+pub fn open(disk: &(impl Disk + Clone + 'static)) -> Result<Bus, Error> {
+    Bus::on_disk(Arc::new(disk.clone()), &quiet(), Arc::new(ManualClock::new(1_000)))
+}
+
+fn branch(bus: &Bus, number: usize) -> Bus {
+    let names: Vec<String> = bus.branches().unwrap().into_iter().map(|info| info.name).collect();
+    bus.checkout(&names[number % names.len()]).unwrap()
+}
+
+fn page(bus: &Bus, number: usize) -> Option<PageId> {
+    let ids = bus.state().unwrap().ids();
+    (!ids.is_empty()).then(|| ids[number % ids.len()])
+}
+
+/// Notes the state of every branch.
+pub fn note(bus: &Bus, epochs: &mut Epochs) {
+    for info in bus.branches().unwrap() {
+        let state = bus.checkout(&info.name).unwrap().state().unwrap();
+        epochs.insert((info.name, info.epoch.0), state.digest().unwrap());
+    }
+}
+
+/// Does a step; what cannot be done is left.
+pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
+    let note = Note::default();
+    match step {
+        Step::Create(on, rows) => {
+            branch(bus, on).create_page(&format!("page {number}"), schema(), rows, &note).map(|_| ())
+        }
+        Step::Write(on, which, from, n) => {
+            let bus = branch(bus, on);
+            let Some(id) = page(&bus, which) else { return Ok(()) };
+            let rows = bus.state()?.info(id)?.rows;
+            if rows == 0 {
+                return Ok(());
+            }
+            let from = from % rows;
+            let to = rows.min(from + n.max(1));
+            let width = if number.is_multiple_of(2) { 8 } else { 3 };
+            let bytes: Vec<u8> = (0..(to - from) * width).map(|i| (i + number) as u8).collect();
+            let part = Part {
+                column: (width == 3).into(),
+                select: Select::range(from, to),
+                data: Data::Dense(Cow::Owned(bytes)),
+            };
+            bus.write(Delta::single(id, OperatorId::ASSIGN, part), &note).map(|_| ())
+        }
+        Step::Drop(on, which) => {
+            let bus = branch(bus, on);
+            let Some(id) = page(&bus, which) else { return Ok(()) };
+            bus.drop_page(id, &note).map(|_| ())
+        }
+        Step::Resize(on, which, rows) => {
+            let bus = branch(bus, on);
+            let Some(id) = page(&bus, which) else { return Ok(()) };
+            bus.resize(id, rows, &note).map(|_| ())
+        }
+        Step::Fork(on, back) => {
+            let from = branch(bus, on);
+            let at = Epoch(from.epoch()?.0.saturating_sub(back));
+            match from.branch(&format!("branch {number}"), Some(at)) {
+                Err(Error::Pruned { .. }) => Ok(()),
+                done => done.map(|_| ()),
+            }
+        }
+        Step::DropBranch(on) => {
+            let bus = branch(bus, on);
+            if bus.branch_name() == "main" { Ok(()) } else { bus.drop_branch() }
+        }
+        Step::Merge(on) => match bus.merge(&branch(bus, on), OnConflict::Theirs, &note) {
+            Err(Error::Pruned { .. }) => Ok(()),
+            done => done.map(|_| ()),
+        },
+        Step::Checkpoint => bus.checkpoint(&mut |_| {}).map(|_| ()),
+        Step::Prune(keep) => bus.prune(keep).map(|_| ()),
+    }
+}
+
+/// Checks every epoch of the living branches against what was noted; pruned ones may be missing, but none before
+/// another that is there. How many are there.
+pub fn check_epochs(bus: &Bus, epochs: &Epochs) -> usize {
+    let mut there = 0;
+    for info in bus.branches().unwrap() {
+        let bus = bus.checkout(&info.name).unwrap();
+        let mut seen = false;
+        for epoch in 0..=info.epoch.0 {
+            let digest = bus.at(Epoch(epoch)).and_then(|state| state.digest());
+            let digest = match digest {
+                Ok(digest) => digest,
+                Err(Error::Pruned { first, .. }) => {
+                    assert!(!seen, "epoch {epoch} of {} was pruned and an earlier one was not", info.name);
+                    assert!(first.0 > epoch, "pruned at {epoch}, said to start at {first}");
+                    continue;
+                }
+                Err(error) => panic!("epoch {epoch} of {}: {error}", info.name),
+            };
+            seen = true;
+            there += 1;
+            if let Some(noted) = epochs.get(&(info.name.clone(), epoch)) {
+                assert_eq!(digest, *noted, "epoch {epoch} of {}", info.name);
+            }
+        }
+        assert!(seen, "at least the present state of {} is there", info.name);
+    }
+    there
+}

@@ -1,0 +1,88 @@
+//! Checkpoints: what is opened from one is what was, at every epoch, with what branches share shared.
+
+#![allow(clippy::unwrap_used)]
+
+mod bus_common;
+
+use bus_common::{Epochs, Step, check_epochs, note, open, run};
+use mmsb::memory::disk::{Disk, Sim};
+use proptest::prelude::*;
+
+fn step() -> impl Strategy<Value = Step> {
+    let on = || 0..4usize;
+    let rows = || prop_oneof![0..30u64, 300..1500u64, 3000..9000u64, 530_000..540_000u64];
+    prop_oneof![
+        3 => (on(), rows()).prop_map(|(on, rows)| Step::Create(on, rows)),
+        8 => (on(), on(), any::<u64>(), 1..3000u64).prop_map(|(on, page, from, n)| Step::Write(on, page, from, n)),
+        1 => (on(), on()).prop_map(|(on, page)| Step::Drop(on, page)),
+        2 => (on(), on(), rows()).prop_map(|(on, page, rows)| Step::Resize(on, page, rows)),
+        2 => (on(), 0..4u64).prop_map(|(on, back)| Step::Fork(on, back)),
+        1 => on().prop_map(Step::DropBranch),
+        1 => on().prop_map(Step::Merge),
+        3 => Just(Step::Checkpoint),
+        1 => (1..3usize).prop_map(Step::Prune),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn every_epoch_is_what_it_was(steps in prop::collection::vec((step(), prop::bool::weighted(0.1)), 1..40)) {
+        let sim = Sim::new(1);
+        let mut bus = open(&sim).unwrap();
+        let mut epochs = Epochs::new();
+        note(&bus, &mut epochs);
+        for (number, (step, reopen)) in steps.iter().enumerate() {
+            run(&bus, *step, number as u64).unwrap();
+            note(&bus, &mut epochs);
+            if *reopen {
+                drop(bus);
+                bus = open(&sim).unwrap();
+            }
+        }
+        let there = check_epochs(&bus, &epochs);
+        let newest = bus.newest();
+        drop(bus);
+        let bus = open(&sim).unwrap();
+        prop_assert_eq!(bus.newest(), newest);
+        prop_assert_eq!(check_epochs(&bus, &epochs), there);
+        let mut after = Epochs::new();
+        note(&bus, &mut after);
+        prop_assert!(after.iter().all(|(key, digest)| epochs.get(key) == Some(digest)));
+    }
+}
+
+#[test]
+fn a_second_checkpoint_writes_what_is_new() {
+    let sim = Sim::new(1);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Create(0, 200_000), 0).unwrap();
+    run(&bus, Step::Write(0, 0, 0, 200_000), 2).unwrap();
+    let first = bus.checkpoint(&mut |_| {}).unwrap();
+    assert!(first.bytes >= 1_600_000 && first.reused == 0, "{first:?}");
+    run(&bus, Step::Write(0, 0, 100_000, 1), 4).unwrap();
+    let second = bus.checkpoint(&mut |_| {}).unwrap();
+    assert!(second.bytes < 20_000 && second.reused >= 1_590_000, "{second:?}");
+    drop(bus);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Write(0, 0, 5, 1), 6).unwrap();
+    let third = bus.checkpoint(&mut |_| {}).unwrap();
+    assert!(third.bytes < 20_000 && third.reused >= 1_590_000, "what was loaded is known: {third:?}");
+    let pruned = bus.prune(1).unwrap();
+    assert_eq!(pruned.checkpoints, 2);
+    assert_eq!(sim.list("ckpt").unwrap().iter().filter(|name| name.ends_with(".root")).count(), 1);
+    for n in 0..8 {
+        run(&bus, Step::Write(0, 0, n * 25_000, 25_000), n * 2).unwrap();
+    }
+    bus.squash().unwrap();
+    let chunks: u64 = sim
+        .list("ckpt")
+        .unwrap()
+        .iter()
+        .map(|name| sim.contents(&format!("ckpt/{name}")).unwrap().len() as u64)
+        .sum();
+    assert!(chunks < 2_000_000, "mostly dead files are rewritten: {chunks}");
+    let digest = bus.state().unwrap().digest().unwrap();
+    drop(bus);
+    assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
+}
