@@ -75,6 +75,9 @@ pub fn restart(disk: &dyn Disk, position: u64, before: u32) -> Result<Salvaged, 
     Ok(salvaged)
 }
 
+/// What is told of every frame.
+type Visit<'a> = &'a mut dyn FnMut(crate::page::log::frame::FrameHead, &[u8]) -> Result<(), DiskError>;
+
 /// Goes along the frames from a position of a segment on, and through those that follow it; where they end.
 fn along(
     disk: &dyn Disk,
@@ -82,7 +85,7 @@ fn along(
     mut found: Found,
     mut at: u64,
     mut crc: u32,
-    visit: &mut dyn FnMut(crate::page::log::frame::FrameHead, &[u8]) -> Result<(), DiskError>,
+    visit: Visit<'_>,
 ) -> Result<u64, LogError> {
     while let Some(opened) = Opened::open(disk, found.header.number, found.packed)? {
         let (limit, mut window) = (opened.limit()?, Window::new(READ_AHEAD));
