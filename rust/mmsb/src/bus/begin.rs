@@ -100,6 +100,14 @@ pub(crate) fn belongs(log: &LogReader, last_crc: u32, head: &Head) -> Result<boo
     }
 }
 
+/// The checkpoints that the log goes on from, oldest first: one from before its start is of no use, though an
+/// interrupted pruning may have left it.
+pub(crate) fn kept(store: &Store, log: &LogReader) -> Vec<Head> {
+    let mut heads = store.heads();
+    heads.retain(|head| head.position >= log.start());
+    heads
+}
+
 /// The branch of a checkpoint that leads to a state, such that every frame on the way which it has not lies behind it.
 pub(crate) fn usable(record: &Record, wanted: &Wanted) -> Option<usize> {
     if let Some((number, branch)) = record.branch(wanted.branch)
@@ -124,7 +132,7 @@ pub(crate) fn begin(store: &Store, log: &LogReader, wanted: &Wanted) -> Result<O
     // A checkpoint from before the state's own frame leads to it, the newest one fastest; one from after it only where
     // the branch stood still, which matters where there are no others.
     let until = log.commit_of(last.branch, last.to)?.unwrap_or(u64::MAX);
-    let heads = store.heads();
+    let heads = kept(store, log);
     let (before, after) = heads.split_at(heads.partition_point(|head| head.position <= until));
     let after = if log.start() == 0 { &[] } else { after };
     for head in before.iter().rev().chain(after) {
@@ -146,10 +154,11 @@ pub(crate) fn begin(store: &Store, log: &LogReader, wanted: &Wanted) -> Result<O
 /// comes from.
 pub(crate) fn first_epoch(
     store: &Store,
+    log: &LogReader,
     branch: BranchId,
     origin: impl Fn(BranchId) -> Option<BranchId>,
 ) -> Epoch {
-    let Some(record) = store.heads().first().and_then(|head| store.record(head.seq).ok()) else {
+    let Some(record) = kept(store, log).first().and_then(|head| store.record(head.seq).ok()) else {
         return Epoch(0);
     };
     let mut at = Some(branch);

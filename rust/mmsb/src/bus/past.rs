@@ -205,7 +205,7 @@ pub(crate) fn begin_of(
     let begin = begin::begin(&core.checkpoints, &core.log, &wanted)?;
     begin.ok_or_else(|| {
         let origin = |id| core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent);
-        let first = begin::first_epoch(&core.checkpoints, line.id, origin);
+        let first = begin::first_epoch(&core.checkpoints, &core.log, line.id, origin);
         Error::Pruned { branch: line.name.clone(), epoch, first }
     })
 }

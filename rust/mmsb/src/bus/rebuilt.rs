@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::algebra::operator::builtin;
 use crate::base::ids::Epoch;
+use crate::bus::begin::{first_epoch, kept};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::replay::{MAIN, Replay};
@@ -68,7 +69,7 @@ pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>,
     let (log, room) = (&core.log, Room::new()?);
     let to = log.head();
     let store = &core.checkpoints;
-    let newest = store.heads().into_iter().rfind(|head| head.position <= to);
+    let newest = kept(store, log).into_iter().rfind(|head| head.position <= to);
     let mut replay = match newest.filter(|_| !from_zero) {
         Some(head) => {
             let mut replay = room.replay_checkpoint(log, store, &*store.record(head.seq)?)?;
@@ -81,7 +82,7 @@ pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>,
             replay
         }
         None => {
-            let first = core.line(MAIN).map(|line| crate::bus::begin::first_epoch(store, line.id, |_| None));
+            let first = core.line(MAIN).map(|line| first_epoch(store, log, line.id, |_| None));
             let (branch, first) = (MAIN.into(), first.unwrap_or_default());
             return Err(Error::Pruned { branch, epoch: Epoch(0), first });
         }

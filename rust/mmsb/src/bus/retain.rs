@@ -1,7 +1,7 @@
 //! Retention: how much of its history a bus keeps. Nothing goes unless its user says so.
 
 use crate::base::ids::Epoch;
-use crate::bus::begin::{Wanted, first_epoch, usable};
+use crate::bus::begin::{Wanted, first_epoch, kept, usable};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::replay::MAIN;
@@ -28,7 +28,7 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
         return Err(Error::Invalid("at least one checkpoint must be kept".into()));
     }
     let store = &core.checkpoints;
-    let heads = store.heads();
+    let heads = kept(store, &core.log);
     let before = core.log.segments()?;
     let mut oldest = None;
     // Nobody forks off what is about to go.
@@ -58,7 +58,7 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     let first = if start == 0 {
         Epoch(0)
     } else {
-        main.map_or(Epoch(0), |line| first_epoch(store, line.id, |_| None))
+        main.map_or(Epoch(0), |line| first_epoch(store, &core.log, line.id, |_| None))
     };
     Ok(PruneInfo {
         checkpoints: pruned.checkpoints,
