@@ -195,6 +195,7 @@ impl State {
 
     pub fn sync(&mut self, file: usize, path: &str) -> Result<(), DiskError> {
         let fault = self.step();
+        let stopped = self.stop.is_some();
         self.syncs += 1;
         for change in &mut self.pending {
             if let Change::Data { file: of, data, lost } = change
@@ -203,7 +204,8 @@ impl State {
                 match fault {
                     None if *lost => {}
                     None => data.apply(&mut self.files[file].durable),
-                    Some(_) => *lost = true,
+                    // A process that is stopped leaves its writes to the system; one that fails has lost them.
+                    Some(_) => *lost |= !stopped,
                 }
             }
         }
