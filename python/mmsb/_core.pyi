@@ -22,6 +22,8 @@ __all__ = [
     "Transaction",
     "View",
     "__version__",
+    "_doctor",
+    "_verify",
     "error_codes",
     "open",
 ]
