@@ -49,12 +49,12 @@ impl Room {
     }
 
     /// A replay from the start of the log; past states begin there too.
-    pub fn from_zero(&self, log: &LogReader) -> Result<Replay<'_>, Error> {
+    pub fn replay_zero(&self, log: &LogReader) -> Result<Replay<'_>, Error> {
         Replay::new(&self.arena, self.tables(), log.clone(), None)
     }
 
     /// A replay from a checkpoint on.
-    pub fn from_checkpoint(
+    pub fn replay_checkpoint(
         &self,
         log: &LogReader,
         store: &Arc<Store>,
@@ -72,12 +72,12 @@ pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>,
     let newest = kept(store, log).into_iter().rfind(|head| head.position <= to);
     let mut replay = match newest.filter(|_| !from_zero) {
         Some(head) => {
-            let mut replay = room.from_checkpoint(log, store, &*store.record(head.seq)?)?;
+            let mut replay = room.replay_checkpoint(log, store, &*store.record(head.seq)?)?;
             replay.frames(head.position, to)?;
             replay
         }
         None if log.start() == 0 => {
-            let mut replay = room.from_zero(log)?;
+            let mut replay = room.replay_zero(log)?;
             replay.frames(0, to)?;
             replay
         }
