@@ -127,7 +127,7 @@ def columns_of(data: Any) -> Array | Table:
         return _pandas(data)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         return _imported(data)
-    return _checked(np.asarray(data), None)
+    return _checked(_asarray(data, None), None)
 
 
 def _fields(data: Array) -> Table:
@@ -147,7 +147,7 @@ def _column(values: Any, name: str) -> Array:
                     f"column '{name}' is a table of {len(found)} columns: give each its own name"
                 )
             return found
-    return _checked(np.asarray(values), name)
+    return _checked(_asarray(values, name), name)
 
 
 def _even(table: Table) -> Table:
@@ -177,6 +177,14 @@ def _unfit(name: str | None, what: str, hint: str = "") -> Exception:
 
 
 STRINGS = "make them bytes of a fixed width, as in numpy's astype('S12')"
+
+
+def _asarray(values: Any, name: str | None) -> Array:
+    """The values as numpy understands them."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{_named(name)} has no shape: {error}") from None
 
 
 def _checked(array: Array, name: str | None) -> Array:

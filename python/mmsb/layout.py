@@ -6,9 +6,10 @@ from operator import index
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-from mmsb.errors import DtypeError, InvalidArgument, ShapeError
+from mmsb.arrow import columns_of
+from mmsb.errors import DtypeError, InvalidArgument, MmsbError, ShapeError
 
 Shape = int | Iterable[int]
 Columns = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -21,7 +22,7 @@ class Layout:
     kind: str
     columns: list[tuple[str, Any, list[int]]]
     rows: int
-    data: Mapping[str, NDArray[Any]] | None = None
+    data: Mapping[str, Any] | None = None
 
 
 def plan(
@@ -92,33 +93,16 @@ def _of_data(
     if isinstance(data, (bytes, bytearray, memoryview)):
         raw = np.frombuffer(data, np.uint8)
         return Layout("raw", [("bytes", raw.dtype, [])], len(raw), {"bytes": raw})
-    table = _columns_of(data)
-    if table is None:
-        array = np.asarray(data, dtype=dtype)
-        made = _of_shape(name, array.shape, array.dtype)
-        return Layout(made.kind, made.columns, made.rows, {"value": array})
-    lengths = {column: len(values) for column, values in table.items()}
-    if len(set(lengths.values())) > 1:
-        raise ShapeError(f"page {name!r}: columns of different lengths: {lengths}")
-    described = [(column, values.dtype, [*values.shape[1:]]) for column, values in table.items()]
-    return Layout("table", described, next(iter(lengths.values()), 0), table)
-
-
-def _columns_of(data: Any) -> dict[str, NDArray[Any]] | None:
-    """The columns of a mapping, a structured array or a dataframe; `None` for a plain array."""
-    if isinstance(data, np.ndarray):
-        if data.dtype.names is None:
-            return None
-        return {column: data[column] for column in data.dtype.names}
-    if isinstance(data, Mapping):
-        return {str(column): np.atleast_1d(_array(values)) for column, values in data.items()}
-    if hasattr(data, "columns") and hasattr(data, "__getitem__"):
-        return {str(column): _array(data[column]) for column in data.columns}
-    return None
-
-
-def _array(values: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(values)
-    if array.dtype.kind == "U":
-        return np.strings.encode(array, "utf-8")
-    return array
+    try:
+        found = columns_of(data)
+    except MmsbError as error:
+        raise type(error)(f"page {name!r}: {error}") from None
+    if isinstance(found, dict):
+        if dtype is not None:
+            raise InvalidArgument(f"page {name!r}: the data has columns, each with a dtype of its own")
+        described = [(column, values.dtype, [*values.shape[1:]]) for column, values in found.items()]
+        return Layout("table", described, len(next(iter(found.values()), ())), found)
+    made = _of_shape(name, found.shape, found.dtype if dtype is None else dtype)
+    # Numbers of Python's go as they are, so that their range is checked against the cells'.
+    plain = dtype is not None and isinstance(data, list | tuple | int | float) and found.dtype.kind in "biuf"
+    return Layout(made.kind, made.columns, made.rows, {"value": data if plain else found})

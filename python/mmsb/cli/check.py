@@ -50,4 +50,10 @@ def doctor(ctx: click.Context, path: str, salvage: bool, as_json: bool) -> None:
     else:
         for finding in report.findings:
             say(finding, "red")
+        for line in report.salvaged:
+            say(line)
+        if report.ok:
+            say(f"{path}: all is well")
+        elif not salvage:
+            say("nothing was changed; --salvage cuts the log at the first damage, and what is behind is lost")
     ctx.exit(0 if report.ok else 1)

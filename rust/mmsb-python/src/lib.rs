@@ -15,6 +15,7 @@ mod log;
 mod numpy;
 mod page;
 mod progress;
+mod python;
 mod sheet;
 mod show;
 mod state;
