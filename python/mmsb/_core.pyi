@@ -23,6 +23,8 @@ __all__ = [
     "Transaction",
     "View",
     "__version__",
+    "_doctor",
+    "_verify",
     "error_codes",
     "open",
 ]

@@ -2,13 +2,16 @@
 
 use crate::memory::disk::{Disk, DiskError};
 use crate::page::log::error::LogError;
-use crate::page::log::frame::{Describe, frame_bytes};
+use crate::page::log::frame::{Describe, FrameHead, frame_bytes};
 use crate::page::log::recover::walk;
 use crate::page::log::roll::make_segment;
 use crate::page::log::scan::{READ_AHEAD, Window};
 use crate::page::log::segment::{HEADER, Opened, SegmentHeader};
 use crate::page::log::superblock::SuperblockFile;
 use crate::page::log::survey::{Found, Survey};
+
+/// What is done with each frame on the way.
+type Visit<'a> = dyn FnMut(FrameHead, &[u8]) -> Result<(), DiskError> + 'a;
 
 /// What a cut left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +85,7 @@ fn along(
     mut found: Found,
     mut at: u64,
     mut crc: u32,
-    visit: &mut dyn FnMut(crate::page::log::frame::FrameHead, &[u8]) -> Result<(), DiskError>,
+    visit: &mut Visit<'_>,
 ) -> Result<u64, LogError> {
     while let Some(opened) = Opened::open(disk, found.header.number, found.packed)? {
         let (limit, mut window) = (opened.limit()?, Window::new(READ_AHEAD));
