@@ -20,7 +20,9 @@ def _html(thing: Any, *parts: str) -> str:
 def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], left: int = 0) -> str:
     """A table; `left` rows are not in it."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+    )
     more = f"<p>{left:,} more</p>" if left > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
@@ -75,7 +77,9 @@ def page(page: Any) -> str:
         if page.kind != "table":
             return _html(page, _rows({str(page.dtype): page[:ROWS]}, len(page)))
         rows = page[:ROWS]
-        return _html(page, _rows({f"{name} {_base(rows[name])}": rows[name] for name in page.columns}, len(page)))
+        return _html(
+            page, _rows({f"{name} {_base(rows[name])}": rows[name] for name in page.columns}, len(page))
+        )
     except (KeyError, ValueError):  # dropped, or the bus is closed
         return _html(page)
 
@@ -108,7 +112,10 @@ def change(change: Any) -> str:
     """What happened to a page: columns, rows and cells."""
     rows = change.rows
     breaks = np.flatnonzero(np.diff(rows) != 1)
-    starts, ends = rows[np.r_[0, breaks + 1]] if len(rows) else [], rows[np.r_[breaks, -1]] if len(rows) else []
+    starts, ends = (
+        rows[np.r_[0, breaks + 1]] if len(rows) else [],
+        rows[np.r_[breaks, -1]] if len(rows) else [],
+    )
     runs = [str(a) if a == b else f"{a}:{b + 1}" for a, b in zip(starts[:RUNS], ends[:RUNS], strict=True)]
     which = ", ".join(runs) + (f" and {len(starts) - RUNS} ranges more" if len(starts) > RUNS else "")
     line = (change.page, change.kind, ", ".join(change.columns), which, f"{change.count:,}")
@@ -137,4 +144,11 @@ def _entry(entry: Any) -> tuple[object, ...]:
     done = ", ".join(f"{delta['op']} {delta['page']}" for delta in deltas[:RUNS])
     more = f" and {len(deltas) - RUNS} more" if len(deltas) > RUNS else ""
     intent = "" if entry.intent is None else entry.intent
-    return entry.epoch, f"{entry.time:%Y-%m-%d %H:%M:%S}", entry.source or "", done + more, intent, entry.bytes
+    return (
+        entry.epoch,
+        f"{entry.time:%Y-%m-%d %H:%M:%S}",
+        entry.source or "",
+        done + more,
+        intent,
+        entry.bytes,
+    )

@@ -94,5 +94,9 @@ def test_pandas() -> None:
     pd = pytest.importorskip("pandas")
     with mmsb.open() as bus:
         book = bus.create_page("book", data={"a": np.arange(4), "b": np.array([1.5, 2, 3, 4])})
-        frame = pd.DataFrame.from_arrow(book) if hasattr(pd.DataFrame, "from_arrow") else pa.table(book).to_pandas()
+        frame = (
+            pd.DataFrame.from_arrow(book)
+            if hasattr(pd.DataFrame, "from_arrow")
+            else pa.table(book).to_pandas()
+        )
         assert frame["b"].tolist() == [1.5, 2, 3, 4]

@@ -53,7 +53,7 @@ def test_pyarrow(bus: mmsb.Bus) -> None:
     }
     table = pa.table(columns)
     both = pa.concat_tables([table.slice(1, 2), table.slice(3)])
-    expected = {
+    expected: dict[str, list[Any]] = {
         "a": [2, 3, 4],
         "b": [False, True, True],
         "c": [b"xyz", b"def", b"ghi"],
@@ -130,7 +130,9 @@ def test_what_is_refused(bus: mmsb.Bus, data: Any, error: type[Exception], words
 def test_what_is_refused_of_arrow(bus: mmsb.Bus) -> None:
     pa = pytest.importorskip("pyarrow")
     refused(bus, pa.table({"n": [1, None, 3, None]}), mmsb.DtypeError, "column 'n' has 2 missing values")
-    refused(bus, pa.table({"n": [1, None, 3, None]}).slice(3), mmsb.DtypeError, "column 'n' has 1 missing value,")
+    refused(
+        bus, pa.table({"n": [1, None, 3, None]}).slice(3), mmsb.DtypeError, "column 'n' has 1 missing value,"
+    )
     refused(bus, pa.array([1, None]), mmsb.DtypeError, "the data has 1 missing value")
     refused(bus, pa.table({"s": ["a"]}), mmsb.DtypeError, "column 's' holds Arrow's string")
     refused(bus, pa.table({"l": [[1], [1, 2]]}), mmsb.DtypeError, "column 'l' holds Arrow's list")

@@ -14,11 +14,13 @@ RunJson = Callable[..., Any]
 
 
 def damage(path: str) -> None:
-    """Flip a bit in the middle of the log."""
+    """Flip a bit in what is known to be on the disk."""
+    with mmsb.open(path) as bus:
+        bus.sync()
     (segment,) = sorted(Path(path).glob("log/*"))[:1]
     data = bytearray(segment.read_bytes())
     used = len(data.rstrip(b"\0"))
-    data[used // 2] ^= 4
+    data[used - 300] ^= 4
     segment.write_bytes(data)
 
 
