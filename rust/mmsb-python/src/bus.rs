@@ -9,7 +9,7 @@ use mmsb::base::ids::{Epoch, PageId, Seq};
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::merge::OnConflict;
-use mmsb::bus::options::{ArenaPlace, Mode, Note, Options};
+use mmsb::bus::options::Note;
 use mmsb::bus::state::PageInfo;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
@@ -21,12 +21,13 @@ use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::handle::Handle;
 use crate::log::Log;
+use crate::open::Opened;
 use crate::page::Page;
 use crate::progress::Told;
 use crate::sheet::{Sheet, Source};
 use crate::show::plural;
 use crate::state::{Snapshot, names};
-use crate::transaction::{Transaction, current, survives};
+use crate::transaction::{Transaction, current};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
 type Described = (String, u64, Option<(String, u64)>);
@@ -34,52 +35,6 @@ type Described = (String, u64, Option<(String, u64)>);
 /// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
 /// go at once and made again as they are asked for.
 const PAGES_KEPT: usize = 1 << 16;
-
-/// A way to a branch, which a `Bus` is made of.
-#[pyclass(frozen, module = "mmsb._core", name = "Handle")]
-pub struct Opened {
-    handle: Arc<Handle>,
-}
-
-impl Opened {
-    fn new(bus: CoreBus) -> Self {
-        Opened { handle: Handle::new(bus) }
-    }
-}
-
-/// Opens the bus in a directory; without a path one in memory.
-#[pyfunction]
-#[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
-pub fn open(
-    py: Python<'_>,
-    path: Option<PathBuf>,
-    mode: &str,
-    durability: &str,
-    budget: Option<u64>,
-    arena: &str,
-    busy_timeout: f64,
-) -> Outcome<Opened> {
-    let wrong =
-        |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
-    let options = Options {
-        mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
-        durability: survives(durability)?,
-        budget,
-        arena: match arena {
-            "shared" => ArenaPlace::Shared,
-            "directory" => ArenaPlace::Directory,
-            other => return Err(wrong("arena", other, "'shared' and 'directory'")),
-        },
-        busy_timeout: Duration::try_from_secs_f64(busy_timeout)
-            .map_err(|_| Fault::invalid(format!("busy_timeout {busy_timeout}: not a time in seconds")))?,
-        ..Options::default()
-    };
-    let bus = py.detach(|| match path {
-        Some(path) => CoreBus::open(path, &options),
-        None => CoreBus::memory(&options),
-    })?;
-    Ok(Opened::new(bus))
-}
 
 /// A handle on one branch of a bus.
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]

@@ -73,6 +73,9 @@ impl Shape<'_> {
 
 /// The cells an index picks; `None` where numpy itself must say.
 pub fn pick(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Option<Picked>> {
+    if let Some(picked) = pick_rows(index, shape)? {
+        return Ok(Some(picked));
+    }
     if let Ok(tuple) = index.cast::<PyTuple>() {
         let items: Vec<Bound<'_, PyAny>> = tuple.iter().collect();
         pick_items(&items, shape)
@@ -81,9 +84,46 @@ pub fn pick(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Option<Picke
     }
 }
 
+/// The rows that one slice or integer picks, which most indices are.
+fn pick_rows(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Option<Picked>> {
+    if shape.scalar {
+        return Ok(None);
+    }
+    let (range, keeps) = if let Ok(slice) = index.cast::<PySlice>() {
+        let (range, backwards) = sliced(slice, shape.rows)?;
+        if backwards {
+            return Ok(None);
+        }
+        (range, true)
+    } else if index.is_exact_instance_of::<PyInt>() {
+        let at = place(index, 0, shape.rows)?;
+        (Axis { start: at, stop: at + 1, step: 1 }, false)
+    } else {
+        return Ok(None);
+    };
+    let Axis { start, stop, step } = range;
+    let rows = keeps.then_some(range.count() as npy_intp);
+    let dims = rows.into_iter().chain(shape.column.inner().iter().map(|&size| size as npy_intp)).collect();
+    let select = Select::Rows { rows: Rows::Range { start, stop, step }, inner: None };
+    Ok(Some(Picked::new(select, dims, usize::from(keeps))))
+}
+
 /// The whole column.
 pub fn whole(shape: &Shape<'_>) -> Picked {
     Picked::new(Select::range(0, shape.rows), shape.dims(), usize::from(!shape.scalar))
+}
+
+fn new_axis() -> Fault {
+    Fault::index("None adds an axis, which cells of a page do not have: index the array itself")
+}
+
+/// Refuses an index that adds axes.
+pub fn no_new_axes(index: &Bound<'_, PyAny>) -> Outcome<()> {
+    let adds = match index.cast::<PyTuple>() {
+        Ok(items) => items.iter_borrowed().any(|item| item.is_none()),
+        Err(_) => index.is_none(),
+    };
+    if adds { Err(new_axis()) } else { Ok(()) }
 }
 
 /// What the first axis is indexed by.
@@ -98,9 +138,7 @@ fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<P
         return Err(Fault::index("an index can have only one Ellipsis (...)"));
     }
     if items.iter().any(|item| item.is_none()) {
-        return Err(Fault::index(
-            "None adds an axis, which cells of a page do not have: index the array itself",
-        ));
+        return Err(new_axis());
     }
     let (axes, given) = (shape.axes(), items.len() - ellipses);
     if let Some(picked) = pick_mask(items, shape)? {
@@ -138,6 +176,9 @@ fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<P
 }
 
 fn is_boolean(item: &Bound<'_, PyAny>) -> bool {
+    if item.is_exact_instance_of::<PyInt>() || item.is_instance_of::<PySlice>() {
+        return false;
+    }
     item.is_instance_of::<PyBool>()
         || item.cast::<PyUntypedArray>().is_ok_and(|array| array.dtype().kind() == b'b')
         || item.is_instance(numpy(item.py()).bool_scalar.bind(item.py())).unwrap_or(false)

@@ -13,6 +13,7 @@ mod handle;
 mod index;
 mod log;
 mod numpy;
+mod open;
 mod page;
 mod progress;
 mod python;
@@ -33,7 +34,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     numpy::load(py)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<bus::Bus>()?;
-    module.add_class::<bus::Opened>()?;
+    module.add_class::<open::Opened>()?;
     module.add_class::<page::Page>()?;
     module.add_class::<column::Column>()?;
     module.add_class::<state::Snapshot>()?;
@@ -42,7 +43,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<log::Log>()?;
     module.add_class::<log::Entry>()?;
     module.add_class::<array::ViewOwner>()?;
-    module.add_function(wrap_pyfunction!(bus::open, module)?)?;
+    module.add_function(wrap_pyfunction!(open::open, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::_verify, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::_doctor, module)?)?;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::Error;
+use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::{PageInfo, State};
 use mmsb::bus::view::View;
@@ -11,7 +12,7 @@ use mmsb::page::delta::{Delta, Part};
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Kind, Schema};
 use mmsb::page::select::Select;
-use numpy::PyArrayDescr;
+use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::prelude::*;
 
 use crate::array::{self, Shown};
@@ -19,7 +20,7 @@ use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::{Handle, LONG};
-use crate::index::{Picked, Shape, as_index_error, pick, pick_by_number};
+use crate::index::{Picked, Shape, as_index_error, no_new_axes, pick, pick_by_number};
 use crate::numpy::numpy;
 use crate::transaction::{self, Transaction};
 use crate::value::{self, Target, Value};
@@ -165,14 +166,14 @@ impl Sheet {
             return Ok(self.show(py, view, column, rows)?.bind(py));
         }
         let bus = handle.bus()?;
-        let seq = bus.newest().0;
-        if !bus.is_closed() {
-            let latest = lock(&self.latest[column]);
-            if let (true, Some(shown)) = (latest.seq == seq, &latest.shown) {
-                return Ok(shown.bind(py));
+        match self.known(py, bus, column) {
+            Some(array) => Ok(array),
+            None => {
+                // Before the state is looked at: what comes in between is seen next time.
+                let seq = bus.newest().0;
+                self.refresh(py, &bus.state()?, seq, column)
             }
         }
-        self.refresh(py, &bus.state()?, seq, column)
     }
 
     /// Looks whether the page changed, and shows it anew if it did.
@@ -255,16 +256,43 @@ impl Sheet {
         column: usize,
         index: &Bound<'py, PyAny>,
     ) -> Outcome<Bound<'py, PyAny>> {
+        if let Source::Live(handle) = &self.source
+            && !transaction::any_open()
+            && let Some(all) = self.known(py, handle.bus()?, column)
+        {
+            return self.copied(&all, column, index);
+        }
         let rows = self.rows(py)?;
         match pick(index, &self.shape(column, rows)).map_err(|fault| self.at(column, fault))? {
             Some(picked) => self.read(py, column, &picked),
-            None => {
-                let all = self.array(py, column)?;
-                let found =
-                    all.get_item(index).map_err(|error| self.at(column, as_index_error(py, error)))?;
-                Ok(found.call_method0(pyo3::intern!(py, "copy"))?)
-            }
+            None => self.copied(&self.array(py, column)?, column, index),
         }
+    }
+
+    /// What an index picks of an array, as a copy: by numpy itself.
+    fn copied<'py>(
+        &self,
+        all: &Bound<'py, PyAny>,
+        column: usize,
+        index: &Bound<'py, PyAny>,
+    ) -> Outcome<Bound<'py, PyAny>> {
+        let py = all.py();
+        no_new_axes(index).map_err(|fault| self.at(column, fault))?;
+        let found = all.get_item(index).map_err(|error| self.at(column, as_index_error(py, error)))?;
+        if found.is_instance_of::<PyUntypedArray>() {
+            return Ok(found.call_method0(pyo3::intern!(py, "copy"))?);
+        }
+        Ok(found)
+    }
+
+    /// The latest array of a column where one was made and nothing was committed since.
+    fn known<'py>(&self, py: Python<'py>, bus: &Bus, column: usize) -> Option<Bound<'py, PyAny>> {
+        let seq = bus.newest().0;
+        if bus.is_closed() {
+            return None;
+        }
+        let latest = lock(&self.latest[column]);
+        latest.shown.as_ref().filter(|_| latest.seq == seq).map(|shown| shown.bind(py))
     }
 
     fn read<'py>(&self, py: Python<'py>, column: usize, picked: &Picked) -> Outcome<Bound<'py, PyAny>> {

@@ -56,9 +56,14 @@ fn task(py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
     Ok((!task.is_none()).then(|| task.unbind()))
 }
 
+/// Whether any transaction is open in this process.
+pub fn any_open() -> bool {
+    OPEN.load(Ordering::Relaxed) > 0
+}
+
 /// The open transaction of this thread and task on the handle's branch.
 pub fn current<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Transaction>>> {
-    if OPEN.load(Ordering::Relaxed) == 0 {
+    if !any_open() {
         return Ok(None);
     }
     find(py, handle)

@@ -15,7 +15,7 @@ use mmsb::bus::history::Filter;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::transaction::Isolation;
 use model::world::{Branch, Known, World, open};
-use model::{Chance, Page, Pages};
+use model::{Chance, Page, Pages, setting};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone, Copy)]
@@ -367,10 +367,6 @@ fn same_runs(a: &Page, b: &Page, found: &mmsb::bus::diff::PageDiff) {
         let runs = found.columns.iter().filter(|c| usize::from(c.column) == i).flat_map(|c| &c.runs);
         assert_eq!(runs.flat_map(|&(first, n)| first..first + n).collect::<Vec<_>>(), cells, "column {i}");
     }
-}
-
-fn setting(name: &str, default: u32) -> u32 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
 proptest! {

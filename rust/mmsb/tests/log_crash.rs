@@ -99,8 +99,11 @@ fn goes_on(sim: &Sim, last: u64, what: &str) {
     check_indexes(&reader, first, last + 13);
 }
 
-fn ways(stop: u64) -> Vec<(String, Box<dyn Fn(&Sim) -> Sim>)> {
-    let mut ways: Vec<(String, Box<dyn Fn(&Sim) -> Sim>)> = vec![
+/// A way to lose what a disk has not synced, and its name.
+type Way = (String, Box<dyn Fn(&Sim) -> Sim>);
+
+fn ways(stop: u64) -> Vec<Way> {
+    let mut ways: Vec<Way> = vec![
         ("death".into(), Box::new(Sim::kill)),
         ("nothing reached the disk".into(), Box::new(|sim: &Sim| sim.crash(Crash::KeepNone))),
         ("everything reached the disk".into(), Box::new(|sim: &Sim| sim.crash(Crash::KeepAll))),

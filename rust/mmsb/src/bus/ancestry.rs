@@ -13,7 +13,6 @@ use crate::bus::line::{Line, Merged};
 use crate::bus::merge::state_at;
 use crate::bus::past::lineage;
 use crate::bus::state::State;
-use crate::page::log::Kind;
 
 /// The newest epoch of each branch that leads to a state.
 pub(crate) type Known = BTreeMap<BranchId, Epoch>;
@@ -60,19 +59,8 @@ fn home(core: &Core, mut branch: BranchId, mut epoch: Epoch) -> (BranchId, Epoch
 
 /// The frame that made an epoch; 0 where there is none or its history was pruned.
 fn seq_of(core: &Core, branch: BranchId, epoch: Epoch) -> Result<Seq, Error> {
-    let positions = core.log.frames_of_branch(branch, core.log.start(), u64::MAX)?;
-    let (mut low, mut high) = (0, positions.len());
-    while low < high {
-        let middle = usize::midpoint(low, high);
-        if core.log.frame_head(positions[middle])?.epoch < epoch { low = middle + 1 } else { high = middle }
+    match core.log.commit_of(branch, epoch)? {
+        Some(position) => Ok(core.log.frame_head(position)?.seq),
+        None => Ok(Seq(0)),
     }
-    for &position in &positions[low..] {
-        let head = core.log.frame_head(position)?;
-        match head.kind {
-            Kind::Commit if head.epoch == epoch => return Ok(head.seq),
-            Kind::Commit => break,
-            _ => {}
-        }
-    }
-    Ok(Seq(0))
 }

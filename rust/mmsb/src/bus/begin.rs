@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::error::Error;
-use crate::bus::line::Merged;
-use crate::bus::past::Stretch;
+use crate::bus::line::{Merged, Origin};
+use crate::bus::past::{Stretch, stretches};
 use crate::memory::disk::Disk;
 use crate::page::checkpoint::load::load_page;
 use crate::page::checkpoint::record::{Head, Record};
@@ -70,6 +70,21 @@ impl Begin {
     }
 }
 
+/// A state that is wanted: a branch at an epoch, and the stretches that lead there.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub branch: BranchId,
+    pub epoch: Epoch,
+    pub stretches: Vec<Stretch>,
+}
+
+impl Wanted {
+    /// The state of a branch at an epoch; `origin` says where each branch comes from.
+    pub fn new(branch: BranchId, epoch: Epoch, origin: impl Fn(BranchId) -> Option<Origin>) -> Self {
+        Wanted { branch, epoch, stretches: stretches(branch, epoch, origin) }
+    }
+}
+
 /// Whether a checkpoint stands where this log was at its position; `last_crc` is that of the log's last frame.
 pub(crate) fn belongs(log: &LogReader, last_crc: u32, head: &Head) -> Result<bool, LogError> {
     if head.position < log.start() || head.position > log.head() {
@@ -85,10 +100,22 @@ pub(crate) fn belongs(log: &LogReader, last_crc: u32, head: &Head) -> Result<boo
     }
 }
 
-/// The branch of a checkpoint that the stretches lead through, such that every frame of theirs which it has not lies
-/// behind it.
-fn usable(record: &Record, stretches: &[Stretch]) -> Option<usize> {
-    for stretch in stretches {
+/// The checkpoints that the log goes on from, oldest first: one from before its start is of no use, though an
+/// interrupted pruning may have left it.
+pub(crate) fn kept(store: &Store, log: &LogReader) -> Vec<Head> {
+    let mut heads = store.heads();
+    heads.retain(|head| head.position >= log.start());
+    heads
+}
+
+/// The branch of a checkpoint that leads to a state, such that every frame on the way which it has not lies behind it.
+pub(crate) fn usable(record: &Record, wanted: &Wanted) -> Option<usize> {
+    if let Some((number, branch)) = record.branch(wanted.branch)
+        && branch.root.as_ref().is_some_and(|root| root.epoch == wanted.epoch)
+    {
+        return Some(number);
+    }
+    for stretch in &wanted.stretches {
         let Some((number, branch)) = record.branch(stretch.branch) else { continue };
         let epoch = branch.root.as_ref()?.epoch;
         return (stretch.from <= epoch && epoch <= stretch.to).then_some(number);
@@ -96,18 +123,25 @@ fn usable(record: &Record, stretches: &[Stretch]) -> Option<usize> {
     None
 }
 
-/// Where to begin for the state that the stretches lead to; `None` where its history was pruned.
-pub(crate) fn begin(store: &Store, log: &LogReader, stretches: &[Stretch]) -> Result<Option<Begin>, Error> {
-    let Some(last) = stretches.first() else { return Ok(Some(Begin::zero())) };
-    // A checkpoint from before the state's own frame leads to it; one from after it only where the branch stood still.
+/// Where to begin for a state; `None` where its history was pruned.
+pub(crate) fn begin(store: &Store, log: &LogReader, wanted: &Wanted) -> Result<Option<Begin>, Error> {
+    let Some(last) = wanted.stretches.first() else {
+        // Nothing at all, which no frame makes.
+        return Ok(Some(Begin { position: log.head(), image: None }));
+    };
+    // A checkpoint from before the state's own frame leads to it, the newest one fastest; one from after it only where
+    // the branch stood still, which matters where there are no others.
     let until = log.commit_of(last.branch, last.to)?.unwrap_or(u64::MAX);
-    for head in store.heads().iter().rev().filter(|head| head.position <= until) {
+    let heads = kept(store, log);
+    let (before, after) = heads.split_at(heads.partition_point(|head| head.position <= until));
+    let after = if log.start() == 0 { &[] } else { after };
+    for head in before.iter().rev().chain(after) {
         let record = match store.record(head.seq) {
             Ok(record) => record,
             Err(error) if error.is_damage() => continue,
             Err(error) => return Err(error.into()),
         };
-        if let Some(number) = usable(&record, stretches) {
+        if let Some(number) = usable(&record, wanted) {
             let pages = record.pages(number);
             let image = Image { disk: Arc::clone(store.disk()), record, branch: number, pages };
             return Ok(Some(Begin { position: head.position, image: Some(image) }));
@@ -120,10 +154,11 @@ pub(crate) fn begin(store: &Store, log: &LogReader, stretches: &[Stretch]) -> Re
 /// comes from.
 pub(crate) fn first_epoch(
     store: &Store,
+    log: &LogReader,
     branch: BranchId,
     origin: impl Fn(BranchId) -> Option<BranchId>,
 ) -> Epoch {
-    let Some(record) = store.heads().first().and_then(|head| store.record(head.seq).ok()) else {
+    let Some(record) = kept(store, log).first().and_then(|head| store.record(head.seq).ok()) else {
         return Epoch(0);
     };
     let mut at = Some(branch);

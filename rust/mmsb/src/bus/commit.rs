@@ -19,7 +19,7 @@ use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::page::log::Durability;
-use crate::page::log::{FrameNotes, Kind, Log, NewFrame};
+use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle};
 
@@ -243,7 +243,7 @@ fn append(
         Ok(head) => head,
         Err(error) => {
             writer.scratch = draft.abort();
-            return Err(error.into());
+            return Err(unknown(writer, error));
         }
     };
     core.background.grown(head.end());
@@ -258,6 +258,17 @@ fn append(
     let shown = Shown::Root(Arc::clone(request.line), root);
     writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
     Ok(())
+}
+
+/// What is to be said of a failed append: where it poisoned the log, some of the frame may be on the disk, or all of it.
+fn unknown(writer: &Writer, error: LogError) -> Error {
+    match error {
+        LogError::Disk(cause) if writer.log.poisoned().is_some() => {
+            let (position, synced) = (writer.log.head(), writer.log.synced());
+            LogError::CommitUnknown { position, synced, cause }.into()
+        }
+        error => error.into(),
+    }
 }
 
 /// Appends a frame that makes no epoch, with the stage that goes with it.
@@ -286,7 +297,7 @@ pub(crate) fn control(
         Ok(head) => head,
         Err(error) => {
             stage.abort();
-            return Err(error.into());
+            return Err(unknown(writer, error));
         }
     };
     let mut retired = writer.spare.pop().unwrap_or_default();

@@ -24,7 +24,7 @@ use crate::page::body::{self, Record};
 use crate::page::catalog::Catalog;
 use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
-use crate::page::log::{FrameHead, Log, LogConfig, LogError, Notes};
+use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 
 /// The buses this process has open, by device and inode of their directory: a second open shares the first one.
 static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
@@ -112,7 +112,7 @@ fn assemble(
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
     let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
-    let log = open_log(&disk, options.log, read_only)?;
+    let log = open_log(&disk, options)?;
     let (catalog, operators) = (Catalog::default(), builtin());
     let tables = Tables { catalog: &catalog, operators: &operators };
     let checkpoints = Arc::new(Store::open(&disk)?);
@@ -185,15 +185,16 @@ fn start<'a>(
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, config: LogConfig, read_only: bool) -> Result<Log, Error> {
-    if !read_only
-        && disk.list("")?.iter().all(|name| name == "LOCK")
-        && disk.list("log")?.is_empty()
+fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
+    let makes = matches!(options.mode, Mode::Append | Mode::Create);
+    // Somebody else's directory is left alone; what an unfinished creation left is not in the way.
+    if makes
+        && disk.list("")?.iter().all(|name| name == "LOCK" || name == superblock::NEW_NAME)
         && disk.list(DIR)?.is_empty()
     {
-        return Ok(Log::create(Arc::clone(disk), config)?);
+        return Ok(Log::create(Arc::clone(disk), options.log)?);
     }
-    let (log, _recovered) = Log::open(Arc::clone(disk), config, &describe)?;
+    let (log, _recovered) = Log::open(Arc::clone(disk), options.log, &describe)?;
     Ok(log)
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
-use crate::bus::begin::{self, Begin};
+use crate::bus::begin::{self, Begin, Wanted};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
@@ -201,10 +201,11 @@ pub(crate) fn begin_of(
     epoch: Epoch,
     stretches: &[Stretch],
 ) -> Result<Begin, Error> {
-    let begin = begin::begin(&core.checkpoints, &core.log, stretches)?;
+    let wanted = Wanted { branch: line.id, epoch, stretches: stretches.to_vec() };
+    let begin = begin::begin(&core.checkpoints, &core.log, &wanted)?;
     begin.ok_or_else(|| {
         let origin = |id| core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent);
-        let first = begin::first_epoch(&core.checkpoints, line.id, origin);
+        let first = begin::first_epoch(&core.checkpoints, &core.log, line.id, origin);
         Error::Pruned { branch: line.name.clone(), epoch, first }
     })
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::algebra::operator::builtin;
 use crate::base::ids::Epoch;
+use crate::bus::begin::{first_epoch, kept};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::replay::{MAIN, Replay};
@@ -48,12 +49,12 @@ impl Room {
     }
 
     /// A replay from the start of the log; past states begin there too.
-    pub fn from_zero(&self, log: &LogReader) -> Result<Replay<'_>, Error> {
+    pub fn replay_zero(&self, log: &LogReader) -> Result<Replay<'_>, Error> {
         Replay::new(&self.arena, self.tables(), log.clone(), None)
     }
 
     /// A replay from a checkpoint on.
-    pub fn from_checkpoint(
+    pub fn replay_checkpoint(
         &self,
         log: &LogReader,
         store: &Arc<Store>,
@@ -68,20 +69,20 @@ pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>,
     let (log, room) = (&core.log, Room::new()?);
     let to = log.head();
     let store = &core.checkpoints;
-    let newest = store.heads().into_iter().rfind(|head| head.position <= to);
+    let newest = kept(store, log).into_iter().rfind(|head| head.position <= to);
     let mut replay = match newest.filter(|_| !from_zero) {
         Some(head) => {
-            let mut replay = room.from_checkpoint(log, store, &*store.record(head.seq)?)?;
+            let mut replay = room.replay_checkpoint(log, store, &*store.record(head.seq)?)?;
             replay.frames(head.position, to)?;
             replay
         }
         None if log.start() == 0 => {
-            let mut replay = room.from_zero(log)?;
+            let mut replay = room.replay_zero(log)?;
             replay.frames(0, to)?;
             replay
         }
         None => {
-            let first = core.line(MAIN).map(|line| crate::bus::begin::first_epoch(store, line.id, |_| None));
+            let first = core.line(MAIN).map(|line| first_epoch(store, log, line.id, |_| None));
             let (branch, first) = (MAIN.into(), first.unwrap_or_default());
             return Err(Error::Pruned { branch, epoch: Epoch(0), first });
         }

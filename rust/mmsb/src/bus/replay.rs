@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch};
-use crate::bus::begin::{self, Begin};
+use crate::bus::begin::{self, Begin, Wanted};
 use crate::bus::core::Lines;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
@@ -215,7 +215,10 @@ impl<'a> Replay<'a> {
             let root = catalog::empty_root(&mut stage, branch, Epoch(0))?;
             let mut draft = Draft::new(stage, self.tables, root, at, frame.position)?;
             let begin = match &self.store {
-                Some(store) => begin::begin(store, &self.log, &stretches)?.ok_or_else(|| unknown(frame))?,
+                Some(store) => {
+                    let wanted = Wanted { branch: parent, epoch: at, stretches: stretches.clone() };
+                    begin::begin(store, &self.log, &wanted)?.ok_or_else(|| unknown(frame))?
+                }
                 None => Begin::zero(),
             };
             merged = past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;

@@ -1,10 +1,12 @@
 //! Retention: how much of its history a bus keeps. Nothing goes unless its user says so.
 
-use crate::base::ids::{Epoch, Seq};
-use crate::bus::begin::first_epoch;
+use crate::base::ids::Epoch;
+use crate::bus::begin::{Wanted, first_epoch, kept, usable};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::replay::MAIN;
+use crate::page::body;
+use crate::page::checkpoint::record::Record;
 
 /// What pruning did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,33 +21,44 @@ pub struct PruneInfo {
     pub first: Epoch,
 }
 
-/// Keeps the newest checkpoints, so many of them, and the history from the oldest of those on. Without a checkpoint
-/// nothing goes.
+/// Keeps the newest checkpoints, so many of them, and the history from the oldest of those on; or from an earlier one on,
+/// where a branch that was forked since begins at a state from before. Without a checkpoint nothing goes.
 pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     if keep == 0 {
         return Err(Error::Invalid("at least one checkpoint must be kept".into()));
     }
     let store = &core.checkpoints;
-    let heads = store.heads();
-    let first = heads.len().checked_sub(keep).map_or_else(|| heads.first(), |at| heads.get(at));
-    let Some(oldest) = first else { return Ok(PruneInfo::default()) };
-    // From now on nothing but this checkpoint knows what was before: it is read once more, whole.
-    let record = store.record(oldest.seq)?;
-    store.check(&record, &mut |_| {})?;
+    let heads = kept(store, &core.log);
     let before = core.log.segments()?;
-    {
-        let mut writer = core.writer()?;
-        writer.log.prune_before(oldest.position)?;
+    let mut oldest = None;
+    // Nobody forks off what is about to go.
+    let mut writer = core.writer()?;
+    for head in heads.iter().rev().skip(keep - 1) {
+        let record = store.record(head.seq)?;
+        if stands_alone(core, &record)? {
+            // From now on nothing but this checkpoint knows what was before: it is read once more, whole.
+            oldest = Some(record);
+            break;
+        }
     }
+    let Some(oldest) = oldest else { return Ok(PruneInfo::default()) };
+    drop(writer);
+    store.check(&oldest, &mut |_| {})?;
+    writer = core.writer()?;
+    if !stands_alone(core, &oldest)? {
+        return Ok(PruneInfo::default());
+    }
+    writer.log.prune_before(oldest.head.position)?;
+    drop(writer);
     let start = core.log.start();
     let gone: Vec<_> =
         before.iter().filter(|segment| segment.end <= start && segment.start < start).collect();
-    let pruned = store.prune(Seq(oldest.seq.0))?;
+    let pruned = store.prune(oldest.head.seq)?;
     let main = core.line(MAIN);
     let first = if start == 0 {
         Epoch(0)
     } else {
-        main.map_or(Epoch(0), |line| first_epoch(store, line.id, |_| None))
+        main.map_or(Epoch(0), |line| first_epoch(store, &core.log, line.id, |_| None))
     };
     Ok(PruneInfo {
         checkpoints: pruned.checkpoints,
@@ -53,4 +66,22 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
         bytes: pruned.bytes + gone.iter().map(|segment| segment.file_bytes as i64).sum::<i64>(),
         first,
     })
+}
+
+/// Whether the log behind a checkpoint can be replayed on it: whether every branch that was forked since begins at a
+/// state that the checkpoint leads to. Call with the writer held.
+fn stands_alone(core: &Core, record: &Record) -> Result<bool, Error> {
+    for position in core.log.catalog_frames(record.head.position, u64::MAX)? {
+        let frame = core.log.frame(position)?;
+        for found in body::records(&frame.body) {
+            if let body::Record::Fork { parent, at, .. } = found? {
+                let origin = |id| core.line_of(id).and_then(|line| line.origin);
+                let wanted = Wanted::new(parent, at, origin);
+                if !wanted.stretches.is_empty() && usable(record, &wanted).is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+    Ok(true)
 }

@@ -1,6 +1,7 @@
 //! What a bus counts.
 
 use crate::base::ids::Seq;
+use crate::bus::begin::kept;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::memory::arena::ArenaStats;
@@ -48,7 +49,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
     };
     let (start, head) = (core.log.start(), core.log.head());
     let segments = core.log.segments()?;
-    let heads = core.checkpoints.heads();
+    let heads = kept(&core.checkpoints, &core.log);
     let (mut branches, mut pages) = (0, 0);
     for line in core.living() {
         let (_pin, root) = core.pin(&line)?;

@@ -144,10 +144,10 @@ impl Verifier<'_> {
         let room = Room::new()?;
         let mut rest = records;
         let mut replay = match records.split_first() {
-            _ if log.start_position() == 0 => Some(room.from_zero(&reader)?),
+            _ if log.start_position() == 0 => Some(room.replay_zero(&reader)?),
             Some((oldest, later)) => {
                 rest = later;
-                Some(room.from_checkpoint(&reader, &store, oldest)?)
+                Some(room.replay_checkpoint(&reader, &store, oldest)?)
             }
             None => {
                 let what = "history was pruned, and no checkpoint that could be read holds what was before";
@@ -199,7 +199,7 @@ impl Verifier<'_> {
         while let Some((record, later)) = rest.split_first().filter(|(r, _)| r.head.position <= position) {
             rest = later;
             let room = Room::new()?;
-            let loaded = room.from_checkpoint(reader, store, record);
+            let loaded = room.replay_checkpoint(reader, store, record);
             match loaded.map_err(Error::from).and_then(|mut loaded| loaded.digests()) {
                 Ok(digests) if digests == replay.digests()? => {}
                 Ok(_) => {

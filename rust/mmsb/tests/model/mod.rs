@@ -16,6 +16,7 @@ use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::{Axis, Inner, Rows, Select};
 
 pub mod merge;
+pub mod script;
 pub mod world;
 
 /// A page as plain bytes.
@@ -253,4 +254,9 @@ pub fn check(state: &State, pages: &Pages, chance: &mut Chance) {
 pub fn merged_cell(op: OperatorId, dtype: DType, base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
     let mut result = ours.to_vec();
     inverse_merge(op, dtype, &mut result, theirs, base).ok().map(|()| result)
+}
+
+/// A number from the environment: how much is tried.
+pub fn setting(name: &str, default: u32) -> u32 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }

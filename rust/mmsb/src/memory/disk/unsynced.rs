@@ -197,6 +197,10 @@ impl State {
         let fault = self.step();
         let stopped = self.stop.is_some();
         self.syncs += 1;
+        if self.stop.is_some_and(|stop| self.ops > stop) {
+            // Who is gone did not sync; what the system holds is as it was.
+            return Err(self.error(Fault::Io, path, "sync", 0));
+        }
         for change in &mut self.pending {
             if let Change::Data { file: of, data, lost } = change
                 && *of == file

@@ -1,0 +1,60 @@
+//! Opening a bus.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mmsb::bus::handle::Bus as CoreBus;
+use mmsb::bus::options::{ArenaPlace, Mode, Options};
+use pyo3::prelude::*;
+
+use crate::error::{Fault, Outcome};
+use crate::handle::Handle;
+use crate::transaction::survives;
+
+/// A way to a branch, which a `Bus` is made of.
+#[pyclass(frozen, module = "mmsb._core", name = "Handle")]
+pub struct Opened {
+    pub handle: Arc<Handle>,
+}
+
+impl Opened {
+    /// The way to the branch of a core's bus.
+    pub fn new(bus: CoreBus) -> Self {
+        Opened { handle: Handle::new(bus) }
+    }
+}
+
+/// Opens the bus in a directory; without a path one in memory.
+#[pyfunction]
+#[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
+pub fn open(
+    py: Python<'_>,
+    path: Option<PathBuf>,
+    mode: &str,
+    durability: &str,
+    budget: Option<u64>,
+    arena: &str,
+    busy_timeout: f64,
+) -> Outcome<Opened> {
+    let wrong =
+        |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
+    let options = Options {
+        mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
+        durability: survives(durability)?,
+        budget,
+        arena: match arena {
+            "shared" => ArenaPlace::Shared,
+            "directory" => ArenaPlace::Directory,
+            other => return Err(wrong("arena", other, "'shared' and 'directory'")),
+        },
+        busy_timeout: Duration::try_from_secs_f64(busy_timeout)
+            .map_err(|_| Fault::invalid(format!("busy_timeout {busy_timeout}: not a time in seconds")))?,
+        ..Options::default()
+    };
+    let bus = py.detach(|| match path {
+        Some(path) => CoreBus::open(path, &options),
+        None => CoreBus::memory(&options),
+    })?;
+    Ok(Opened::new(bus))
+}
