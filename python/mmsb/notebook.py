@@ -124,7 +124,10 @@ def change(change: Any) -> str:
 
 def log(log: Any) -> str:
     """A log: its next commits. They stay to be read."""
-    found = log._peek(COMMITS + 1)
+    try:
+        found = log._peek(COMMITS + 1)
+    except ValueError:  # the bus is closed
+        return _html(log)
     more = "<p>and more</p>" if len(found) > COMMITS else ""
     return _html(log, _entries(found[:COMMITS]), more)
 

@@ -92,3 +92,5 @@ def test_transactions_changes_and_the_log() -> None:
         for i in range(30):
             pos[0] = i
         assert "and more" in texts(bus.log())
+        log = bus.log()
+    assert texts(log) == [repr(log)]
