@@ -27,6 +27,7 @@ pub mod retain;
 pub mod state;
 pub mod stats;
 pub mod transaction;
+mod typed;
 mod update;
 mod validate;
 pub mod verify;

@@ -4,6 +4,7 @@ mod apply;
 pub mod block;
 pub mod body;
 pub mod catalog;
+pub mod cell;
 pub mod checkpoint;
 pub mod column;
 pub mod compare;
