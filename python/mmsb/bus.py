@@ -15,6 +15,7 @@ from mmsb._core import open as _open
 from mmsb.errors import ConflictError, DtypeError, InvalidArgument
 from mmsb.keep import Checkpoint, Pruned
 from mmsb.layout import Columns, Shape, plan
+from mmsb.notebook import bus as _html
 from mmsb.watch import Watch
 
 Isolation = Literal["snapshot", "serializable"]
@@ -93,6 +94,9 @@ class Bus(CoreBus):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return _html(self)
 
     def create_page(
         self,

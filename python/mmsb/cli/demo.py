@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from mmsb.cli.output import emit
+from mmsb.cli.output import WIDE, emit
 
 
 @click.command()
@@ -35,6 +35,8 @@ def demo(
     from mmsb.applications.flights.source import FlightsMissingError
 
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = WIDE
     try:
         report = run(Options(flights, seed, keep, picture), console)
     except (FlightsMissingError, FileExistsError) as error:

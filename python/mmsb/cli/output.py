@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 # As wide as tables get where nobody says how wide the paper is.
-WIDE = 200
+WIDE = 160
 
 
 def console() -> Console:

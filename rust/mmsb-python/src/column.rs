@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 use crate::array;
 use crate::error::{Fault, Outcome};
 use crate::exchange;
+use crate::python;
 use crate::sheet::Sheet;
 
 /// One column of a page. It reads and writes like a numpy array, and every write is a delta in the log.
@@ -114,6 +115,38 @@ impl Column {
     /// `view` is the interpreter's to fill in.
     unsafe fn __getbuffer__(&self, py: Python<'_>, view: *mut Py_buffer, flags: i32) -> Outcome<()> {
         Ok(array::lend_buffer(&self.sheet.array(py, self.at)?, view, flags)?)
+    }
+
+    /// The present cells as a `nanoarrow.Array`.
+    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python::arrow(slf, "to_arrow")
+    }
+
+    /// Arrow's PyCapsule interface. Another schema than its own is not made: the consumer casts.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        slf: &Bound<'py, Self>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        python::arrow(slf, "c_array")
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        slf: &Bound<'py, Self>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        python::arrow(slf, "c_stream")
+    }
+
+    fn __arrow_c_schema__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python::arrow(slf, "c_schema")
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "column")
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

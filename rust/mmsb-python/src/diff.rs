@@ -15,6 +15,7 @@ use crate::array;
 use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
+use crate::python;
 use crate::show::plural;
 
 /// What happened to a page between two states.
@@ -156,6 +157,10 @@ impl Change {
     #[getter]
     fn after<'py>(&self, py: Python<'py>) -> Outcome<Option<Bound<'py, PyAny>>> {
         self.values(py, &self.after, Fate::Dropped)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "change")
     }
 
     fn __repr__(&self) -> String {

@@ -16,6 +16,7 @@ mod numpy;
 mod open;
 mod page;
 mod progress;
+mod python;
 mod sheet;
 mod show;
 mod state;

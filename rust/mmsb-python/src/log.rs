@@ -1,7 +1,7 @@
 //! The log as an iterator of commits.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::history::{Commit, Filter, Touch, TouchKind};
@@ -11,6 +11,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::error::Outcome;
 use crate::handle::Handle;
+use crate::python;
 use crate::show;
 
 /// Commits fetched at first, and at most, with one look into the log. Each look starts further on, and they grow, so that
@@ -50,6 +51,39 @@ impl Log {
     pub fn of_page(handle: &Arc<Handle>, page: PageId) -> Outcome<Self> {
         Log::new(handle, Some(page), None, None, None)
     }
+
+    fn cursor(&self) -> MutexGuard<'_, Cursor> {
+        self.cursor.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry(&self, commit: Commit) -> Entry {
+        Entry { commit, handle: Arc::clone(&self.handle) }
+    }
+
+    /// Has the next commits at hand, where there are any.
+    fn fetch(&self, py: Python<'_>) -> Outcome<()> {
+        let (filter, fetch) = {
+            let cursor = self.cursor();
+            if cursor.done || !cursor.fetched.is_empty() {
+                return Ok(());
+            }
+            (cursor.filter.clone(), cursor.fetch)
+        };
+        let found = self.handle.long(py, |bus| {
+            let mut found = VecDeque::new();
+            bus.log(&filter, |commit| {
+                found.push_back(commit);
+                found.len() < fetch
+            })?;
+            Ok(found)
+        })?;
+        let mut cursor = self.cursor();
+        cursor.done = found.len() < fetch;
+        cursor.fetch = (fetch * 4).min(FETCH_MOST);
+        cursor.filter.since = found.back().map(|last| Epoch(last.epoch.0 + 1)).or(filter.since);
+        cursor.fetched = found;
+        Ok(())
+    }
 }
 
 #[pymethods]
@@ -59,32 +93,19 @@ impl Log {
     }
 
     fn __next__(&self, py: Python<'_>) -> Outcome<Option<Entry>> {
-        let taken = |log: &Log| {
-            let mut cursor = log.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = cursor.fetched.pop_front();
-            (next, cursor.filter.clone(), cursor.fetch, cursor.done)
-        };
-        let (next, filter, fetch, done) = taken(self);
-        if next.is_some() || done {
-            return Ok(next.map(|commit| Entry { commit, handle: Arc::clone(&self.handle) }));
-        }
-        let found = self.handle.long(py, |bus| {
-            let mut found = VecDeque::new();
-            bus.log(&filter, |commit| {
-                found.push_back(commit);
-                found.len() < fetch
-            })?;
-            Ok(found)
-        })?;
-        {
-            let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-            cursor.done = found.len() < fetch;
-            cursor.fetch = (fetch * 4).min(FETCH_MOST);
-            cursor.filter.since = found.back().map(|last| Epoch(last.epoch.0 + 1)).or(filter.since);
-            cursor.fetched = found;
-        }
-        let (next, ..) = taken(self);
-        Ok(next.map(|commit| Entry { commit, handle: Arc::clone(&self.handle) }))
+        self.fetch(py)?;
+        Ok(self.cursor().fetched.pop_front().map(|commit| self.entry(commit)))
+    }
+
+    /// The next ones, as far as they are at hand, without taking them.
+    fn _peek(&self, py: Python<'_>, count: usize) -> Outcome<Vec<Entry>> {
+        self.fetch(py)?;
+        let next: Vec<Commit> = self.cursor().fetched.iter().take(count).cloned().collect();
+        Ok(next.into_iter().map(|commit| self.entry(commit)).collect())
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "log")
     }
 
     fn __repr__(&self) -> String {
@@ -214,6 +235,10 @@ impl Entry {
             list.append(delta)?;
         }
         Ok(list)
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "entry")
     }
 
     fn __repr__(&self) -> String {

@@ -17,6 +17,7 @@ use crate::column::{self, Column};
 use crate::error::{Fault, Outcome};
 use crate::exchange;
 use crate::log::Log;
+use crate::python;
 use crate::sheet::{Sheet, Source};
 use crate::show;
 
@@ -328,11 +329,39 @@ impl Page {
         Ok(array::lend_buffer(&self.sheet.array(py, self.single()?)?, view, flags)?)
     }
 
+    /// The present cells as a `nanoarrow.Array`: of a table structs, one a row.
+    fn to_arrow<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python::arrow(slf, "to_arrow")
+    }
+
+    /// Arrow's PyCapsule interface. Another schema than its own is not made: the consumer casts.
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_array__<'py>(
+        slf: &Bound<'py, Self>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        python::arrow(slf, "c_array")
+    }
+
+    #[pyo3(signature = (requested_schema=None))]
+    fn __arrow_c_stream__<'py>(
+        slf: &Bound<'py, Self>,
+        requested_schema: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let _ = requested_schema;
+        python::arrow(slf, "c_stream")
+    }
+
+    fn __arrow_c_schema__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        python::arrow(slf, "c_schema")
+    }
+
     fn __repr__(&self, py: Python<'_>) -> String {
         show::page(py, &self.sheet)
     }
 
-    fn _repr_html_(&self, py: Python<'_>) -> String {
-        show::page_html(py, &self.sheet)
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "page")
     }
 }

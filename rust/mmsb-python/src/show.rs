@@ -1,4 +1,4 @@
-//! How things show themselves: a line that says what one would ask next, and a small table in notebooks.
+//! How things show themselves: a line that says what one would ask next.
 
 use mmsb::bus::error::Code;
 use mmsb::page::operator::OperatorId;
@@ -6,7 +6,7 @@ use mmsb::page::schema::Kind;
 use pyo3::prelude::*;
 
 use crate::error::{Fault, Outcome};
-use crate::sheet::{Sheet, Source};
+use crate::sheet::Sheet;
 
 /// Bytes as people say them: `11.7 KiB`.
 pub fn bytes(count: u64) -> String {
@@ -54,32 +54,6 @@ pub fn page(py: Python<'_>, sheet: &Sheet) -> String {
         }
         Err(fault) => format!("<Page '{}' ({})>", sheet.name, PyErr::from(fault).value(py)),
     }
-}
-
-/// Text inside HTML.
-pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// A page as a small table of its columns.
-pub fn page_html(py: Python<'_>, sheet: &Sheet) -> String {
-    let mut html = format!(
-        "<p><code>{}</code></p><table><tr><th>column</th><th>dtype</th><th>inner shape</th><th>a row</th></tr>",
-        escape(&page(py, sheet))
-    );
-    for column in sheet.schema.columns() {
-        let (name, dtype) = (escape(column.name()), column.dtype());
-        html += &format!(
-            "<tr><td>{name}</td><td>{dtype}</td><td>{:?}</td><td>{} B</td></tr>",
-            column.inner(),
-            column.row_bytes()
-        );
-    }
-    html += "</table>";
-    if let Source::Fixed(_) = sheet.source {
-        html += "<p>of a fixed state: read only</p>";
-    }
-    html
 }
 
 /// A count handed in: an integer of any kind, not negative.

@@ -12,6 +12,7 @@ use pyo3::types::{PyInt, PyList, PyString};
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::page::Page;
+use crate::python;
 use crate::sheet::{Sheet, Source};
 use crate::show::plural;
 
@@ -127,6 +128,10 @@ impl Snapshot {
 
     fn __exit__(&self, _kind: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>, _traceback: &Bound<'_, PyAny>) {
         self.close();
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "snapshot")
     }
 
     fn __repr__(&self) -> String {

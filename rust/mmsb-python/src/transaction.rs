@@ -18,6 +18,7 @@ use pyo3::sync::PyOnceLock;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::Handle;
+use crate::python;
 
 /// Transactions open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -291,6 +292,10 @@ impl Transaction {
     #[getter]
     fn source(&self) -> Option<&str> {
         self.note.source.as_deref()
+    }
+
+    fn _repr_html_(slf: &Bound<'_, Self>) -> PyResult<String> {
+        python::html(slf, "transaction")
     }
 
     fn __repr__(&self) -> String {

@@ -25,7 +25,7 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        self._progress = Progress(*columns, console=console)
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         labels = {"writer": "minutes, writer to be killed", "undisturbed": "minutes, undisturbed"}
         self._tasks = {name: self._progress.add_task(label, total=total) for name, label in labels.items()}
 

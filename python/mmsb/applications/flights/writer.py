@@ -130,6 +130,9 @@ class Writer:
         for thread in self._threads:
             thread.join()
         self._process.wait()
+        for pipe in (self._process.stdout, self._process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 if __name__ == "__main__":

