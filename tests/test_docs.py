@@ -36,5 +36,13 @@ def test_named_files_exist(path: Path) -> None:
     assert missing == set()
 
 
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+
+
 def test_a_name_that_is_not_there_is_found_out() -> None:
     assert names("see `memory/nowhere.rs` and `x`") == {"memory/nowhere.rs"}

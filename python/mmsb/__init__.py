@@ -2,6 +2,7 @@
 
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
 from mmsb.bus import Branch, Bus, Pin, Upsert, open  # noqa: A004 - it is used as `mmsb.open`
+from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.errors import (
     BadIndex,
     BranchExists,
@@ -36,6 +37,7 @@ from mmsb.errors import (
     WriterPoisoned,
     WrongTransaction,
 )
+from mmsb.keep import Checkpoint, Diagnosis, Pruned, Report, doctor, verify
 from mmsb.watch import Update, Watch
 
 __all__ = [
@@ -48,11 +50,13 @@ __all__ = [
     "BusNotFound",
     "BusyError",
     "Change",
+    "Checkpoint",
     "ClosedError",
     "Column",
     "CommitUnknown",
     "ConflictError",
     "CorruptLog",
+    "Diagnosis",
     "DiskError",
     "DiskFull",
     "DtypeError",
@@ -72,7 +76,9 @@ __all__ = [
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "Pruned",
     "ReadOnlyError",
+    "Report",
     "ShapeError",
     "Snapshot",
     "TooLarge",
@@ -85,5 +91,13 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "create_page",
+    "doctor",
+    "mmsb",
+    "mmsb_start",
+    "mmsb_stop",
     "open",
+    "query_page",
+    "update_page",
+    "verify",
 ]

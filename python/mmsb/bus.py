@@ -285,8 +285,20 @@ class Bus(CoreBus):
         """
         return Checkpoint(*self._checkpoint(progress))
 
+    def export(
+        self, path: str | os.PathLike[str], progress: Callable[[int], object] | None = None
+    ) -> Checkpoint:
+        """Write the present state of all branches to a new directory: a bus of its own.
+
+        It has the same names, ids and epochs, and none of the history.
+
+        Raises:
+            BusExists: something is at `path`.
+        """
+        return Checkpoint(*self._export(os.fspath(path), progress))
+
     def prune(self, keep_checkpoints: int = 1) -> Pruned:
-        """Keep the newest checkpoints and the history from the oldest of those on; what was before is gone for good.
+        """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
 
         Without a checkpoint nothing goes.
         """

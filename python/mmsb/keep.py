@@ -1,6 +1,10 @@
-"""What keeping a bus says of itself: checkpoints made, history let go."""
+"""Keeping a bus: checkpoints made, history let go, every byte verified, damage cut away."""
 
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from mmsb._core import _doctor, _verify
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,47 @@ class Pruned:
     segments: int
     bytes: int
     first_epoch: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What verifying found: whether all is well, what is wrong in a sentence each, and how much was read."""
+
+    ok: bool
+    findings: list[str]
+    frames: int
+    segments: int
+    checkpoints: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor found before doing anything, and what was done: `salvaged` says what was lost."""
+
+    ok: bool
+    findings: list[str]
+    salvaged: list[str]
+
+
+def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
+    """Read everything of a bus that has a checksum, and compare its checkpoints with a replay of its log.
+
+    Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
+
+    Raises:
+        BusNotFound, DiskError, PermissionDenied: there is nothing, or it cannot be read.
+    """
+    return Report(*_verify(os.fspath(path), progress))
+
+
+def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
+    """Verify a bus; with `salvage`, cut its log at the first damage so that it opens again.
+
+    What is behind the damage is lost then; without `salvage` nothing is changed.
+
+    Raises:
+        BusNotFound, DiskError, PermissionDenied, LockedError: as they say.
+    """
+    (ok, findings, *_), done = _doctor(os.fspath(path), salvage)
+    return Diagnosis(ok, findings, done)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from mmsb.errors import DtypeError, InvalidArgument, ShapeError
 
 Shape = int | Iterable[int]
-Columns = Mapping[str, DTypeLike] | Iterable[tuple[str, DTypeLike]]
+Columns = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -162,3 +162,12 @@ pub fn bytes<'a>(array: &'a Bound<'_, PyUntypedArray>) -> Option<&'a [u8]> {
         std::slice::from_raw_parts(data, count)
     })
 }
+
+/// Fills in a buffer of an array, for somebody who asked its page. The array is the exporter and stays until it is released.
+pub fn lend_buffer(array: &Bound<'_, PyAny>, view: *mut pyo3::ffi::Py_buffer, flags: i32) -> PyResult<()> {
+    // SAFETY: `view` came from the interpreter for exactly this.
+    match unsafe { pyo3::ffi::PyObject_GetBuffer(array.as_ptr(), view, flags) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(array.py())),
+    }
+}

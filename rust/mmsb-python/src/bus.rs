@@ -1,6 +1,7 @@
 //! A bus as Python holds it: its pages by name, its states, its branches.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use mmsb::bus::state::PageInfo;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyString};
+use pyo3::types::{PyDict, PyInt, PyString};
 
 use crate::diff::Change;
 use crate::dtype;
@@ -51,7 +52,7 @@ impl Opened {
 #[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
 pub fn open(
     py: Python<'_>,
-    path: Option<std::path::PathBuf>,
+    path: Option<PathBuf>,
     mode: &str,
     durability: &str,
     budget: Option<u64>,
@@ -455,6 +456,45 @@ impl Bus {
         let info = self.handle.long(py, |bus| bus.checkpoint(&mut |bytes| told.tell(bytes)))?;
         told.end()?;
         Ok((info.seq.0, info.path, info.bytes, info.reused))
+    }
+
+    /// Writes the present state to a new directory: its frame, root record, bytes written and reused.
+    fn _export(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> Outcome<(u64, String, u64, u64)> {
+        let mut told = Told::new(progress);
+        let info = self.handle.long(py, |bus| bus.export(&path, &mut |bytes| told.tell(bytes)))?;
+        told.end()?;
+        Ok((info.seq.0, info.path, info.bytes, info.reused))
+    }
+
+    /// What the bus holds and has done, by name.
+    fn stats<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyDict>> {
+        let stats = self.handle.long(py, CoreBus::stats)?;
+        let counts = [
+            ("branches", stats.branches),
+            ("pages", stats.pages),
+            ("seq", stats.seq.0),
+            ("commits", stats.commits),
+            ("appended_bytes", stats.appended),
+            ("log_bytes", stats.log),
+            ("synced_bytes", stats.synced),
+            ("log_segments", stats.segments),
+            ("log_file_bytes", stats.segment_bytes),
+            ("syncs", stats.syncs),
+            ("checkpoints", stats.checkpoints),
+            ("checkpoint_bytes", stats.checkpoint_bytes),
+            ("replay_bytes", stats.tail),
+            ("held_bytes", stats.held),
+            ("memory_bytes", stats.arena.committed),
+            ("memory_budget_bytes", stats.arena.budget),
+        ];
+        let told = PyDict::new(py);
+        counts.iter().try_for_each(|(name, count)| told.set_item(name, count)).map_err(Fault::from)?;
+        Ok(told)
     }
 
     /// Keeps that many checkpoints and the history from the oldest of them on: checkpoints and segments removed, bytes

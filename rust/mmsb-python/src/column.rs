@@ -1,12 +1,15 @@
 //! One column of a table: an array of its own.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 
 use mmsb::page::delta::Part;
 use mmsb::page::operator::OperatorId;
+use pyo3::ffi::Py_buffer;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::array;
 use crate::error::{Fault, Outcome};
 use crate::exchange;
 use crate::sheet::Sheet;
@@ -105,6 +108,12 @@ impl Column {
 
     fn __dlpack_device__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
         exchange::dlpack_device(&self.sheet.array(py, self.at)?)
+    }
+
+    /// # Safety
+    /// `view` is the interpreter's to fill in.
+    unsafe fn __getbuffer__(&self, py: Python<'_>, view: *mut Py_buffer, flags: i32) -> Outcome<()> {
+        Ok(array::lend_buffer(&self.sheet.array(py, self.at)?, view, flags)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

@@ -24,11 +24,13 @@ pub struct Picked {
     pub row_axes: usize,
     /// Which of its axes run backwards in the selection; empty when none does.
     pub flipped: Vec<bool>,
+    /// Whether a single cell is read as a scalar, as numpy does unless there is an Ellipsis.
+    pub scalar: bool,
 }
 
 impl Picked {
     fn new(select: Select, dims: Vec<npy_intp>, row_axes: usize) -> Self {
-        Picked { select, dims, row_axes, flipped: Vec::new() }
+        Picked { select, dims, row_axes, flipped: Vec::new(), scalar: true }
     }
 
     /// Cells picked.
@@ -111,7 +113,7 @@ fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<P
         return Err(Fault::index(format!("too many indices: {given} for {axes} axes")));
     }
     if given == 0 || shape.scalar {
-        return Ok(Some(whole(shape)));
+        return Ok(Some(Picked { scalar: ellipses == 0, ..whole(shape) }));
     }
     let mut picked = Picking::default();
     let mut axis = 0;
@@ -132,7 +134,7 @@ fn pick_items(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<P
         picked.all(shape.size(axis));
         axis += 1;
     }
-    Ok(Some(picked.done(shape)))
+    Ok(Some(Picked { scalar: ellipses == 0, ..picked.done(shape) }))
 }
 
 fn is_boolean(item: &Bound<'_, PyAny>) -> bool {
@@ -221,7 +223,13 @@ impl Picking {
         };
         let inner = self.narrowed.then_some(Inner(self.inner));
         let flipped = if self.flipped.contains(&true) { self.flipped } else { Vec::new() };
-        Picked { select: Select::Rows { rows, inner }, dims: self.dims, row_axes: self.row_axes, flipped }
+        Picked {
+            select: Select::Rows { rows, inner },
+            dims: self.dims,
+            row_axes: self.row_axes,
+            flipped,
+            scalar: true,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod sheet;
 mod show;
 mod state;
 mod transaction;
+mod upkeep;
 mod value;
 
 use pyo3::prelude::*;
@@ -42,6 +43,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<array::ViewOwner>()?;
     module.add_function(wrap_pyfunction!(bus::open, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(upkeep::_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(upkeep::_doctor, module)?)?;
     let after_fork = wrap_pyfunction!(fork::_after_fork, module)?;
     let options = pyo3::types::PyDict::new(py);
     options.set_item("after_in_child", after_fork)?;

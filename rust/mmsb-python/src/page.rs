@@ -1,4 +1,5 @@
 //! A page: its arrays, its columns, and writing to it.
+#![allow(unsafe_code)]
 
 use std::sync::Arc;
 
@@ -6,10 +7,12 @@ use mmsb::base::ids::Epoch;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Kind;
 use numpy::PyUntypedArrayMethods;
+use pyo3::ffi::Py_buffer;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::array;
 use crate::column::{self, Column};
 use crate::error::{Fault, Outcome};
 use crate::exchange;
@@ -230,13 +233,10 @@ impl Page {
     fn __setitem__<'py>(&self, index: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Outcome<()> {
         let py = index.py();
         match self.column_of(index)? {
-            // `book["qty"] += 1` and `book["qty"] = values` mean all rows.
-            Some(at) => match value.cast::<Column>() {
-                Ok(column) if Arc::ptr_eq(&column.get().sheet, &self.sheet) && column.get().at == at => {
-                    Ok(())
-                }
-                _ => self.sheet.set(py, at, &pyo3::types::PyEllipsis::get(py).to_owned().into_any(), value),
-            },
+            Some(at) => {
+                let all = pyo3::types::PyEllipsis::get(py).to_owned().into_any();
+                self.sheet.set(py, at, &all, value)
+            }
             None if self.sheet.is_single() => self.sheet.set(py, 0, index, value),
             None => column::write(py, &self.sheet, &self.fields(value)?, Some(index), OperatorId::ASSIGN),
         }
@@ -320,6 +320,12 @@ impl Page {
 
     fn __dlpack_device__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
         exchange::dlpack_device(&self.sheet.array(py, self.single()?)?)
+    }
+
+    /// # Safety
+    /// `view` is the interpreter's to fill in.
+    unsafe fn __getbuffer__(&self, py: Python<'_>, view: *mut Py_buffer, flags: i32) -> Outcome<()> {
+        Ok(array::lend_buffer(&self.sheet.array(py, self.single()?)?, view, flags)?)
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {

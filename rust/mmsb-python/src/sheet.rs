@@ -272,7 +272,7 @@ impl Sheet {
             self.read_into(py, column, &picked.select, out)
         })?;
         if picked.flipped.is_empty() {
-            return Ok(array::scalar_or_array(array)?);
+            return Ok(if picked.scalar { array::scalar_or_array(array)? } else { array });
         }
         let turned = array.get_item(value::flip(py, &picked.flipped)?)?;
         Ok(turned.call_method0(pyo3::intern!(py, "copy"))?)

@@ -145,7 +145,9 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
     let same_kind = np.can_cast.bind(py).call1((&from, target.descr, "same_kind"))?.is_truthy()?;
     match (target.dtype, from.kind()) {
         (DType::Bytes(length), b'S' | b'U') => return cast_bytes(&cells, length, target),
-        (_, b'i' | b'u' | b'b') if !meant => check_range(&cells, target)?,
+        (dtype, b'i' | b'u' | b'b') if !meant && !matches!(dtype, DType::Bytes(_)) => {
+            check_range(&cells, target)?
+        }
         (dtype, b'O') if !meant && integer_range(dtype).is_some() => {
             return Err(match cells.call_method1(intern!(py, "astype"), (target.descr,)) {
                 Err(error) if error.is_instance_of::<PyOverflowError>(py) => past_range(value, target),
@@ -161,7 +163,8 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
             let nan = np.isnan.bind(py).call1((&cells,))?.call_method0(intern!(py, "any"))?.is_truthy()?;
             return Err(no_integer(if nan { "NaN" } else { "a float" }, target));
         }
-        _ if same_kind => {}
+        // numpy would write numbers out as digits.
+        (dtype, _) if same_kind && !matches!(dtype, DType::Bytes(_)) => {}
         _ => {
             let message =
                 format!("{}: {from} cannot be cast to {} (same_kind)", (target.name)(), target.dtype);

@@ -4,7 +4,10 @@
 
 mod bus_common;
 
+use std::sync::Arc;
+
 use bus_common::{Epochs, Step, check_epochs, note, open, run};
+use mmsb::bus::error::Error;
 use mmsb::memory::disk::{Disk, Sim};
 use proptest::prelude::*;
 
@@ -40,11 +43,26 @@ proptest! {
                 bus = open(&sim).unwrap();
             }
         }
+        bus.audit().unwrap();
         let there = check_epochs(&bus, &epochs);
         let newest = bus.newest();
         drop(bus);
         let bus = open(&sim).unwrap();
         prop_assert_eq!(bus.newest(), newest);
+        bus.audit().unwrap();
+        let from_checkpoint = bus.replay_digest(false).unwrap();
+        match bus.replay_digest(true) {
+            Ok(from_zero) => prop_assert_eq!(&from_zero, &from_checkpoint),
+            Err(error) => prop_assert!(matches!(error, Error::Pruned { .. }), "{}", error),
+        }
+        let exported = Sim::new(2);
+        let disk: Arc<dyn Disk> = Arc::new(exported.clone());
+        bus.export_to(&disk, &mut |_| {}).unwrap();
+        let copy = open(&exported).unwrap();
+        prop_assert_eq!(copy.replay_digest(false).unwrap(), from_checkpoint);
+        copy.audit().unwrap();
+        run(&copy, Step::Create(0, 100), 1_000_000).unwrap();
+        run(&copy, Step::Fork(0, 1), 1_000_001).unwrap();
         prop_assert_eq!(check_epochs(&bus, &epochs), there);
         let mut after = Epochs::new();
         note(&bus, &mut after);

@@ -26,7 +26,6 @@ pub(crate) struct Begin {
 struct Image {
     disk: Arc<dyn Disk>,
     record: Arc<Record>,
-    /// Which of its branches.
     branch: usize,
     pages: BTreeMap<PageId, u32>,
 }
@@ -47,18 +46,18 @@ impl Begin {
         }
     }
 
-    /// What had been merged into the image's branch.
-    pub fn merged(&self) -> Merged {
-        let Some(image) = &self.image else { return Merged::new() };
-        let merged = &image.record.branches[image.branch].merged;
-        merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
-    }
-
     /// Makes a page in a draft as the image has it, if it has it.
     pub fn page(&self, draft: &mut Draft<'_>, id: PageId) -> Result<(), Error> {
         let Some(image) = &self.image else { return Ok(()) };
         let Some(&version) = image.pages.get(&id) else { return Ok(()) };
         Ok(load_page(draft, &image.disk, &image.record, version)?)
+    }
+
+    /// What had come in by merges.
+    pub fn merged(&self) -> Merged {
+        let Some(image) = &self.image else { return Merged::new() };
+        let merged = &image.record.branches[image.branch].merged;
+        merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
     }
 
     /// Makes every page of the image in a draft.

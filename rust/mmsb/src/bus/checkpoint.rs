@@ -42,7 +42,7 @@ fn branch_state(line: &Line) -> BranchState {
 }
 
 /// Everything at the newest frame, pinned. What waits to be shown is in it: it is in the log.
-fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error> {
+pub(crate) fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error> {
     let seq = writer.seq;
     let mut branches: Vec<BranchState> = {
         let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);

@@ -97,6 +97,9 @@ pub(crate) struct Writer {
     pub log: Log,
     pub seq: u64,
     pub limbo: Limbo,
+    /// Commits so far, and bytes of all frames.
+    pub commits: u64,
+    pub appended: u64,
     body: Encoder,
     pages: Vec<PageId>,
     scratch: Scratch,
@@ -111,6 +114,8 @@ impl Writer {
             log,
             seq,
             limbo,
+            commits: 0,
+            appended: 0,
             body: Encoder::with_capacity(4096),
             pages: Vec::new(),
             scratch: Scratch::default(),
@@ -242,6 +247,8 @@ fn append(
         }
     };
     core.background.grown(head.end());
+    writer.commits += 1;
+    writer.appended += head.end() - head.position;
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);

@@ -191,6 +191,11 @@ impl Core {
         self.lines.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)
     }
 
+    /// The branches that live.
+    pub fn living(&self) -> Vec<Arc<Line>> {
+        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
+    }
+
     /// Where the bus is, for messages.
     pub fn place(&self) -> String {
         place_name(self.path.as_ref())

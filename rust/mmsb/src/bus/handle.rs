@@ -1,5 +1,6 @@
 //! A handle on one branch of a bus: what users of the crate hold.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -13,13 +14,17 @@ use crate::bus::commit::{Change, Committed, Request, commit};
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
 use crate::bus::error::Error;
+use crate::bus::export;
 use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
 use crate::bus::options::Note;
+use crate::bus::rebuilt::{self, BranchDigest};
 use crate::bus::retain::{self, PruneInfo};
 use crate::bus::state::State;
+use crate::bus::stats::{self, Stats};
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::memory::disk::Disk;
 use crate::page::delta::Delta;
 use crate::page::log::Durability;
 use crate::page::operator::Operators;
@@ -335,12 +340,6 @@ impl Bus {
         Ok(self.core.syncer.sync_through(through)?)
     }
 
-    /// Whether the counts of every block in memory are true. For tests.
-    #[doc(hidden)]
-    pub fn audit(&self) -> Result<(), Error> {
-        audit::audit(&self.core)
-    }
-
     /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
     /// `progress` is told the bytes written so far.
     pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
@@ -359,6 +358,46 @@ impl Bus {
     pub fn squash(&self) -> Result<PruneInfo, Error> {
         self.checkpoint(&mut |_| {})?;
         self.prune(1)
+    }
+
+    /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    pub fn export(
+        &self,
+        path: impl AsRef<Path>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_path(&self.core, path.as_ref(), progress)
+    }
+
+    /// As [`Bus::export`], to an empty disk of any kind.
+    pub fn export_to(
+        &self,
+        disk: &Arc<dyn Disk>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<CheckpointInfo, Error> {
+        self.usable()?;
+        export::to_disk(&self.core, disk, progress)
+    }
+
+    /// The digests of all branches, made once more from the files: from the start of the log where `from_zero` says so,
+    /// else from the newest checkpoint. Both are what the branches have.
+    pub fn replay_digest(&self, from_zero: bool) -> Result<Vec<BranchDigest>, Error> {
+        self.usable()?;
+        rebuilt::digests(&self.core, from_zero)
+    }
+
+    /// What the bus holds and has done.
+    pub fn stats(&self) -> Result<Stats, Error> {
+        self.usable()?;
+        stats::stats(&self.core)
+    }
+
+    /// Whether the counts of every block in memory are true. For tests.
+    #[doc(hidden)]
+    pub fn audit(&self) -> Result<(), Error> {
+        audit::audit(&self.core)
     }
 
     /// Who holds which versions.

@@ -98,14 +98,14 @@ impl Line {
             .map(|n| n + 1)
     }
 
-    /// What came in by merges.
-    pub fn merged(&self) -> MutexGuard<'_, Merged> {
-        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The highest page counter given out.
     pub fn counter(&self) -> u32 {
         self.counter.load(Ordering::Relaxed)
+    }
+
+    /// What came in by merges.
+    pub fn merged(&self) -> MutexGuard<'_, Merged> {
+        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the branch was dropped.

@@ -146,7 +146,7 @@ fn assemble(
 }
 
 /// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
-pub(crate) fn start<'a>(
+fn start<'a>(
     arena: &'a Arena,
     tables: Tables<'a>,
     log: &Log,
@@ -199,7 +199,7 @@ fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
 }
 
 /// What the log's footers note of a frame.
-fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
+pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
     let mut notes = Notes::default();
     for record in body::records(body).map_while(Result::ok) {
         let page: Option<PageId> = match &record {

@@ -57,13 +57,13 @@ pub struct Options {
     pub arena: ArenaPlace,
     /// How long a caller waits for others.
     pub busy_timeout: Duration,
-    /// How the log uses its disk. For tests.
-    #[doc(hidden)]
-    pub log: LogConfig,
     /// Bytes of log after which a bus with a path makes a checkpoint in the background; `None` for never.
     pub checkpoint_after: Option<u64>,
     /// Bytes of history that a bus without a path keeps; `None` for all.
     pub history_budget: Option<u64>,
+    /// How the log uses its disk. For tests.
+    #[doc(hidden)]
+    pub log: LogConfig,
 }
 
 impl Default for Options {
@@ -74,9 +74,9 @@ impl Default for Options {
             budget: None,
             arena: ArenaPlace::default(),
             busy_timeout: Duration::from_secs(30),
-            log: LogConfig::default(),
             checkpoint_after: Some(CHECKPOINT_AFTER),
             history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
+            log: LogConfig::default(),
         }
     }
 }

@@ -239,7 +239,7 @@ fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what was merged by then.
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what came in by merges.
 pub(crate) fn rebuild_all(
     log: &LogReader,
     begin: &Begin,

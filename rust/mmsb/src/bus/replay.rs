@@ -9,6 +9,7 @@ use crate::bus::core::Lines;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::past::{self, Stretch};
+use crate::bus::rebuilt::BranchDigest;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
@@ -19,10 +20,12 @@ use crate::page::checkpoint::load::load;
 use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
 use crate::page::checkpoint::store::Store;
 use crate::page::checkpoint::write::Known;
+use crate::page::digest::DigestCache;
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
 
 /// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
 pub(crate) const GENESIS: u64 = 1;
@@ -54,6 +57,7 @@ pub(crate) struct Replay<'a> {
     scratch: Scratch,
     limbo: Limbo,
     retired: Vec<Retired>,
+    digests: DigestCache,
     /// The last frame seen.
     pub seq: u64,
 }
@@ -89,6 +93,7 @@ impl<'a> Replay<'a> {
             scratch,
             limbo: Limbo::default(),
             retired,
+            digests: DigestCache::default(),
             seq: GENESIS,
         })
     }
@@ -119,6 +124,7 @@ impl<'a> Replay<'a> {
             scratch: Scratch::default(),
             limbo: Limbo::default(),
             retired: Vec::new(),
+            digests: DigestCache::default(),
             seq: record.head.seq.0,
         };
         Ok((replay, loaded.known))
@@ -238,6 +244,20 @@ impl<'a> Replay<'a> {
         line.dropped = true;
         self.scratch = stage.settle(&mut self.retired);
         self.recycle();
+    }
+
+    /// The digests of the branches that live, by name.
+    pub fn digests(&mut self) -> Result<Vec<BranchDigest>, Error> {
+        self.close()?;
+        let mut found = Vec::new();
+        for line in self.lines.values().filter(|line| !line.dropped) {
+            let root = RootRef::new(self.arena, line.root);
+            let pages = root.pages().map(|at| PageRef::new(self.arena, at));
+            let digest = self.digests.state(pages, self.tables.catalog, true);
+            found.push(BranchDigest { branch: line.name.clone(), epoch: root.epoch(), digest });
+        }
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// The branches, as the log leaves them.

@@ -195,6 +195,7 @@ impl State {
 
     pub fn sync(&mut self, file: usize, path: &str) -> Result<(), DiskError> {
         let fault = self.step();
+        let stopped = self.stop.is_some();
         self.syncs += 1;
         if self.stop.is_some_and(|stop| self.ops > stop) {
             // Who is gone did not sync; what the system holds is as it was.
@@ -207,7 +208,8 @@ impl State {
                 match fault {
                     None if *lost => {}
                     None => data.apply(&mut self.files[file].durable),
-                    Some(_) => *lost = true,
+                    // A process that is stopped leaves its writes to the system; one that fails has lost them.
+                    Some(_) => *lost |= !stopped,
                 }
             }
         }

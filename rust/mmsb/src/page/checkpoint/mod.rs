@@ -1,6 +1,6 @@
 //! Layer 1 (page), checkpoints: the state after a frame, on disk, so that opening need not replay the log from its start.
 //!
-//! The bytes are in `docs/bytes.md`, "Checkpoints". [`write`] puts what no earlier checkpoint has into a chunk file and
+//! The bytes are in `docs/bytes.md`, "Checkpoints". [`mod@write`] puts what no earlier checkpoint has into a chunk file and
 //! tells the state as a [`record::Record`]; [`store`] makes that durable, finds it again and throws old ones away;
 //! [`load`] makes blocks of it again, with what branches share shared.
 

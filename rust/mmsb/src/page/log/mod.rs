@@ -15,6 +15,7 @@ pub mod reader;
 mod recover;
 pub mod repair;
 pub mod roll;
+pub mod salvage;
 mod scan;
 mod segment;
 mod shared;

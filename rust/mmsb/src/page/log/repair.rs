@@ -80,6 +80,19 @@ fn recovered(chain: &Chain, removed: Vec<String>) -> Recovered {
     Recovered { last: chain.last, cut, scanned: chain.scanned, removed }
 }
 
+/// A sealed segment, with its footer made again if its file has none.
+fn sealed(link: &Link) -> Segment {
+    let header = link.found.header;
+    let segment = Segment::sealed(header, link.end, link.found.packed);
+    if link.footer.is_none()
+        && let Some(bytes) = link.tail.as_ref().and_then(Tail::footer)
+        && let Some(footer) = Footer::parse(bytes, &header)
+    {
+        let _ = segment.rebuilt.set(Arc::new(footer));
+    }
+    segment
+}
+
 fn open_for_reading(
     disk: &Arc<dyn Disk>,
     config: LogConfig,
@@ -100,14 +113,7 @@ fn open_for_reading(
             segments.push(Arc::new(Segment::open(header, None)));
             continue;
         }
-        let segment = Segment::sealed(header, link.end, link.found.packed);
-        if link.footer.is_none()
-            && let Some(bytes) = link.tail.as_ref().and_then(Tail::footer)
-            && let Some(footer) = Footer::parse(bytes, &header)
-        {
-            let _ = segment.rebuilt.set(Arc::new(footer));
-        }
-        segments.push(Arc::new(segment));
+        segments.push(Arc::new(sealed(link)));
     }
     let ends = (chain.end, superblock.now().synced);
     let shared = Arc::new(Shared::new(Arc::clone(disk), superblock, segments, tail, ends));
@@ -136,7 +142,7 @@ impl Repair {
         let mut segments = Vec::new();
         for link in &self.chain.links {
             self.seal(link)?;
-            segments.push(Arc::new(Segment::sealed(link.found.header, link.end, link.found.packed)));
+            segments.push(Arc::new(sealed(link)));
         }
         segments.push(Arc::clone(&active.segment));
         let end = self.chain.end;
@@ -153,13 +159,16 @@ impl Repair {
         Ok((Log::start(start, config), recovered))
     }
 
-    /// What can be read now must not be lost later: the next frames will say that it is durable.
+    /// What can be read now, names and superblock too, must not be lost later: the next frames will say that it is
+    /// durable, and files will be removed because of it.
     fn sync_what_was_read(&self) -> Result<(), LogError> {
         let synced = self.superblock.now().synced;
         for link in self.chain.links.iter().filter(|link| !link.found.packed && link.end > synced) {
             self.disk.open(&path(link.found.header.number, false), Open::Write)?.sync_data()?;
         }
-        Ok(())
+        self.superblock.sync()?;
+        self.disk.sync_dir(DIR)?;
+        Ok(self.disk.sync_dir("")?)
     }
 
     /// Goes on in the last segment if nothing was ever written behind its last frame.

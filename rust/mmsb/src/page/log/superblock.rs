@@ -218,6 +218,11 @@ impl SuperblockFile {
         &self.now
     }
 
+    /// Makes what was read durable: the process that wrote it may have died before.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        self.file.sync_data()
+    }
+
     /// Says something else, durably, in the older slot.
     pub fn write(&mut self, change: impl FnOnce(&mut Superblock)) -> Result<(), DiskError> {
         let mut next = self.now.clone();

@@ -73,6 +73,17 @@ impl Log {
     /// Fails with [`LogError::Exists`] if there is one, and with [`LogError::NotABus`] if there are segments with
     /// frames but no superblock.
     pub fn create(disk: Arc<dyn Disk>, config: LogConfig) -> Result<Self, LogError> {
+        Self::create_at(disk, config, 0, 0)
+    }
+
+    /// As [`Log::create`], of a log that goes on at this position, behind a frame with this header CRC, as if all
+    /// before had been pruned.
+    pub fn create_at(
+        disk: Arc<dyn Disk>,
+        config: LogConfig,
+        position: u64,
+        before: u32,
+    ) -> Result<Self, LogError> {
         disk.create_dir("")?;
         let lock = disk.lock()?;
         if SuperblockFile::exists(&*disk) {
@@ -80,17 +91,24 @@ impl Log {
         }
         disk.create_dir(segment::DIR)?;
         survey::clear_unfinished(&*disk)?;
-        let header = SegmentHeader { number: 1, start: 0, salt: disk.random(), before: 0 };
+        let header = SegmentHeader { number: 1, start: position, salt: disk.random(), before };
         let capacity = config.capacity_of(1);
         let file = roll::make_segment(&*disk, 1, capacity)?;
         file.append(0, &[&header.encode()])?;
         file.sync_data()?;
-        let superblock = SuperblockFile::create(&*disk, Superblock::new(&*disk))?;
+        let at = Superblock {
+            synced: position,
+            log_start: position,
+            log_start_crc: before,
+            ..Superblock::new(&*disk)
+        };
+        let superblock = SuperblockFile::create(&*disk, at)?;
         let segment = Arc::new(Segment::open(header, Some(Arc::clone(&file))));
         let segments = vec![Arc::clone(&segment)];
-        let shared = Arc::new(Shared::new(disk, superblock, segments, Tail::new(&header), (0, 0)));
+        let shared =
+            Arc::new(Shared::new(disk, superblock, segments, Tail::new(&header), (position, position)));
         let active = Some(Active::new(segment, file, capacity));
-        Ok(Self::start(Start { shared, active, last: None, crc: 0, lock: Some(lock), next: 2 }, config))
+        Ok(Self::start(Start { shared, active, last: None, crc: before, lock: Some(lock), next: 2 }, config))
     }
 
     pub(crate) fn start(start: Start, config: LogConfig) -> Self {

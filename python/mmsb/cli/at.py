@@ -1,0 +1,57 @@
+"""`mmsb at`: a bus as it was at an epoch or a time."""
+
+from __future__ import annotations
+
+import click
+
+from mmsb.cli.options import (
+    MOMENT,
+    Moment,
+    Rows,
+    branch_option,
+    json_option,
+    opened,
+    page_argument,
+    path_argument,
+    rows_argument,
+    state,
+)
+from mmsb.cli.output import emit, plural, say
+from mmsb.cli.show import describe, show_page, show_pages
+
+
+@click.command()
+@path_argument
+@click.argument("moment", type=MOMENT, metavar="EPOCH|TIME")
+@page_argument()
+@rows_argument
+@branch_option
+@click.option("--digest", is_flag=True, help="The digest of the state, too: the same on every machine.")
+@json_option
+def at(
+    path: str,
+    moment: Moment,
+    page: str | None,
+    rows: Rows | None,
+    branch: str | None,
+    digest: bool,
+    as_json: bool,
+) -> None:
+    """Show a bus, or a page, as it was.
+
+    A TIME is written as in 2013-07-04T12:00; without a zone it is local.
+    """
+    with opened(path, branch=branch) as bus, state(bus, moment) as past:
+        if page is not None:
+            show_page(past[page], rows, as_json)
+            return
+        about = {"path": path, "branch": bus.branch_name, "epoch": past.epoch}
+        if digest:
+            about["digest"] = past.digest()
+        if as_json:
+            emit({**about, "pages": [describe(past[name]) for name in past]})
+            return
+        say(f"{path}: branch {bus.branch_name} as at epoch {past.epoch}, {plural(len(past), 'page')}")
+        if digest:
+            say(f"digest {about['digest']}")
+        show_pages(past)

@@ -1,0 +1,119 @@
+"""What commands take: the bus, moments, rows; and opening what was named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+from click.shell_completion import CompletionItem
+
+import mmsb
+from mmsb.bus import Bus
+
+Moment = int | datetime
+Rows = int | slice | list[int]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    # Only newer releases of click can be subscripted.
+    _ParamType = click.ParamType
+
+
+class MomentType(_ParamType):
+    """An epoch, or a time."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
+        """Digits are an epoch; a time without a zone is local."""
+        if not isinstance(value, str):
+            moment: Moment = value
+            return moment
+        if value.isdecimal():
+            return int(value)
+        try:
+            return datetime.fromisoformat(value).astimezone()
+        except ValueError:
+            self.fail(
+                f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx
+            )
+
+
+class RowsType(_ParamType):
+    """Rows as numpy writes them: `5`, `5:8`, `::100`, `-3:`, or a list `1,4,7`."""
+
+    name = "rows"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Rows:
+        """A number, a slice or a list of numbers."""
+        if not isinstance(value, str):
+            rows: Rows = value
+            return rows
+        if re.fullmatch(r"-?\d+", value):
+            return int(value)
+        if re.fullmatch(r"-?\d+(,-?\d+)*,?", value):
+            return [int(part) for part in value.split(",") if part]
+        if not re.fullmatch(r"(-?\d+)?:(-?\d+)?(:(-?[1-9]\d*)?)?", value):
+            self.fail(f"{value!r} is no row (5), range (5:8, ::100) or list (1,4,7) of rows", param, ctx)
+        return slice(*(int(part) if part else None for part in value.split(":")))
+
+
+MOMENT = MomentType()
+ROWS = RowsType()
+
+
+@contextmanager
+def opened(path: str, mode: Literal["r", "r+"] = "r", branch: str | None = None) -> Iterator[Bus]:
+    """The bus at a path, or one of its branches; closed at the end."""
+    with mmsb.open(path, mode=mode) as bus:
+        yield bus if branch is None else bus.checkout(branch)
+
+
+def state(bus: Bus, moment: Moment) -> Any:
+    """The state of a bus at a moment."""
+    return bus.at(time=moment) if isinstance(moment, datetime) else bus.at(moment)
+
+
+def _names(of: Callable[[Bus], list[str]]) -> Callable[..., list[CompletionItem]]:
+    """Completes a name out of the bus that stands on the line already; nothing where it cannot be opened."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        # Behind an option that still lacks its value, click leaves the words before it unread.
+        path = ctx.params.get("path") or next(iter(ctx.args), None)
+        if path is None:
+            return []
+        try:
+            with opened(path) as bus:
+                return [CompletionItem(name) for name in of(bus) if name.startswith(incomplete)]
+        except mmsb.MmsbError:
+            return []
+
+    return complete
+
+
+complete_page = _names(lambda bus: list(bus))
+complete_branch = _names(lambda bus: list(bus.branches()))
+
+path_argument = click.argument("path", type=click.Path(), is_eager=True)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+branch_option = click.option(
+    "--branch",
+    metavar="NAME",
+    shell_complete=complete_branch,
+    help="Look at this branch instead of the main one.",
+)
+
+
+def page_argument(required: bool = False) -> Decorator:
+    """An argument that names a page."""
+    return click.argument("page", required=required, shell_complete=complete_page)
+
+
+rows_argument = click.argument("rows", type=ROWS, required=False)

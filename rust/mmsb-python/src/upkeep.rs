@@ -1,0 +1,33 @@
+//! Verifying a bus that nobody has open, and making one readable again.
+
+use std::path::PathBuf;
+
+use mmsb::bus::doctor::doctor as examine;
+use mmsb::bus::verify::{Report, verify as check};
+use pyo3::prelude::*;
+
+use crate::error::Outcome;
+use crate::progress::Told;
+
+/// Whether all is well, what is wrong, and the frames, segments, checkpoints and bytes read.
+type Found = (bool, Vec<String>, u64, u64, u64, u64);
+
+fn found(report: Report) -> Found {
+    (report.ok, report.findings, report.frames, report.segments, report.checkpoints, report.bytes)
+}
+
+/// Reads every byte of the bus in a directory that has a checksum; changes nothing.
+#[pyfunction]
+pub fn _verify(py: Python<'_>, path: PathBuf, progress: Option<Bound<'_, PyAny>>) -> Outcome<Found> {
+    let mut told = Told::new(progress);
+    let report = py.detach(|| check(&path, &mut |bytes| told.tell(bytes)))?;
+    told.end()?;
+    Ok(found(report))
+}
+
+/// Verifies, and with `salvage` makes a damaged bus open again: what was found, and what was done.
+#[pyfunction]
+pub fn _doctor(py: Python<'_>, path: PathBuf, salvage: bool) -> Outcome<(Found, Vec<String>)> {
+    let diagnosis = py.detach(|| examine(&path, salvage))?;
+    Ok((found(diagnosis.report), diagnosis.done))
+}

@@ -1,0 +1,41 @@
+//! Export: a bus of its own that holds the present state and none of the history.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bus::checkpoint::{self, CheckpointInfo};
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::memory::disk::{Disk, Real};
+use crate::page::checkpoint::store::Store;
+use crate::page::log::{Log, LogConfig};
+
+/// Writes the present state of all branches to a directory that is not there yet.
+pub(crate) fn to_path(
+    core: &Core,
+    path: &Path,
+    progress: &mut dyn FnMut(u64),
+) -> Result<CheckpointInfo, Error> {
+    if path.exists() {
+        return Err(Error::Exists(path.display().to_string()));
+    }
+    let disk: Arc<dyn Disk> = Arc::new(Real::new(path, false));
+    disk.create_dir("")?;
+    to_disk(core, &disk, progress)
+}
+
+/// Writes the present state to an empty disk. What makes it a bus, the superblock, comes last, so that what is there
+/// after a failure is none.
+pub(crate) fn to_disk(
+    core: &Core,
+    disk: &Arc<dyn Disk>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<CheckpointInfo, Error> {
+    let (cut, pin) = checkpoint::cut(core, &*core.writer()?)?;
+    let written = Store::open(disk)?.write(&core.arena, &core.catalog, &cut, progress)?;
+    drop(pin);
+    let log = Log::create_at(Arc::clone(disk), LogConfig::default(), cut.position, cut.before)?;
+    log.checkpointed(&written.name, written.seq.0)?;
+    log.close()?;
+    Ok(CheckpointInfo { seq: written.seq, path: written.name, bytes: written.bytes, reused: written.reused })
+}

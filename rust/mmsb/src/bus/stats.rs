@@ -1,0 +1,75 @@
+//! What a bus counts.
+
+use crate::base::ids::Seq;
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::memory::arena::ArenaStats;
+
+/// What a bus holds and has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Its memory.
+    pub arena: ArenaStats,
+    /// Bytes that are out of use and wait for whoever still holds them.
+    pub held: u64,
+    /// Branches that live.
+    pub branches: u64,
+    /// Pages of all of them; one that several have counts for each.
+    pub pages: u64,
+    /// The newest frame.
+    pub seq: Seq,
+    /// Commits since the bus was opened.
+    pub commits: u64,
+    /// Bytes of frames appended since then.
+    pub appended: u64,
+    /// Bytes of frames kept.
+    pub log: u64,
+    /// Of them, bytes known to survive a loss of power.
+    pub synced: u64,
+    /// Segments of the log.
+    pub segments: u64,
+    /// Bytes of their files.
+    pub segment_bytes: u64,
+    /// Syncs of the log since the bus was opened: fewer than commits where these share them.
+    pub syncs: u64,
+    /// Checkpoints kept.
+    pub checkpoints: u64,
+    /// Bytes of their chunk files.
+    pub checkpoint_bytes: u64,
+    /// Bytes of frames behind the newest checkpoint: what opening replays.
+    pub tail: u64,
+}
+
+/// Counts.
+pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
+    let (held, seq, commits, appended) = {
+        let writer = core.writer()?;
+        (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.appended)
+    };
+    let (start, head) = (core.log.start(), core.log.head());
+    let segments = core.log.segments()?;
+    let heads = core.checkpoints.heads();
+    let (mut branches, mut pages) = (0, 0);
+    for line in core.living() {
+        let (_pin, root) = core.pin(&line)?;
+        branches += 1;
+        pages += crate::page::catalog::RootRef::new(&core.arena, root).len();
+    }
+    Ok(Stats {
+        arena: core.arena.stats(),
+        held,
+        branches,
+        pages,
+        seq: Seq(seq),
+        commits,
+        appended,
+        log: head - start,
+        synced: core.log.synced().saturating_sub(start),
+        segments: segments.len() as u64,
+        segment_bytes: segments.iter().map(|segment| segment.file_bytes).sum(),
+        syncs: core.syncer.fsyncs(),
+        checkpoints: heads.len() as u64,
+        checkpoint_bytes: core.checkpoints.chunk_bytes()?,
+        tail: head - heads.last().map_or(start, |newest| newest.position),
+    })
+}

@@ -1,0 +1,214 @@
+//! Verification: reads every checksummed byte of a bus, and makes its state from the start of the log and from every
+//! checkpoint to compare them. Nothing on the disk is changed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::bus::begin::belongs;
+use crate::bus::error::Error;
+use crate::bus::open::describe;
+use crate::bus::rebuilt::Room;
+use crate::bus::replay::Replay;
+use crate::memory::disk::{Disk, Real};
+use crate::page::checkpoint::record::Record;
+use crate::page::checkpoint::store::{self, Store};
+use crate::page::log::{Log, LogConfig, LogError, LogReader};
+
+/// What a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// What is wrong, each in a sentence that names the file or the position.
+    pub findings: Vec<String>,
+    /// Position of the first damage in the log, if there is any.
+    pub damage: Option<u64>,
+    /// Frames read.
+    pub frames: u64,
+    /// Segments of the log.
+    pub segments: u64,
+    /// Checkpoints read.
+    pub checkpoints: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+/// Verifies the bus in a directory. `progress` is told the bytes read so far.
+///
+/// # Errors
+/// `NotFound` where there is nothing, and `Io` or `Permission` where it cannot be read; damage is no error but is in the
+/// report.
+pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
+    let path = path.as_ref();
+    if !path.exists() {
+        return Err(Error::NotFound(path.display().to_string()));
+    }
+    verify_disk(Arc::new(Real::new(path, true)), progress)
+}
+
+/// As [`verify`], of a bus on a disk of any kind that was opened for reading only.
+pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
+    let mut verifier = Verifier { report: Report::default(), progress };
+    let log = match Log::open(Arc::clone(&disk), LogConfig::default(), &describe) {
+        Ok((log, _)) => Some(log),
+        Err(error) => {
+            verifier.log_error(error)?;
+            None
+        }
+    };
+    let records = verifier.checkpoints(&disk, log.as_ref())?;
+    if let Some(log) = &log {
+        verifier.replay(&disk, log, &records)?;
+    }
+    verifier.report.ok = verifier.report.findings.is_empty();
+    Ok(verifier.report)
+}
+
+struct Verifier<'p> {
+    report: Report,
+    progress: &'p mut dyn FnMut(u64),
+}
+
+impl Verifier<'_> {
+    fn read(&mut self, bytes: u64) {
+        self.report.bytes += bytes;
+        (self.progress)(self.report.bytes);
+    }
+
+    /// Notes damage of the log; what is not damage is an error.
+    fn log_error(&mut self, error: LogError) -> Result<(), Error> {
+        match &error {
+            LogError::CorruptLog { position, .. } => self.report.damage = Some(*position),
+            LogError::CorruptSuperblock | LogError::NotABus { .. } => {}
+            _ => return Err(error.into()),
+        }
+        self.report.findings.push(error.to_string());
+        Ok(())
+    }
+
+    /// Notes damage that is not the log's own; what is not damage is an error.
+    fn damage(&mut self, error: Error) -> Result<(), Error> {
+        let damage = match &error {
+            Error::Checkpoint(error) => error.is_damage(),
+            Error::State(error) => !matches!(error, crate::page::state_error::StateError::Memory(_)),
+            _ => false,
+        };
+        if !damage {
+            return Err(error);
+        }
+        self.report.findings.push(error.to_string());
+        Ok(())
+    }
+
+    /// Reads every checkpoint whole; those that are good and of this log, oldest first.
+    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Record>, Error> {
+        let mut good = Vec::new();
+        let store = Store::open(disk)?;
+        for seq in store::list(&**disk)? {
+            let record = match store::read(&**disk, seq) {
+                Ok(record) => record,
+                Err(error) => {
+                    self.damage(error.into())?;
+                    continue;
+                }
+            };
+            self.report.checkpoints += 1;
+            let before = self.report.bytes;
+            let read = store.check(&record, &mut |read| (self.progress)(before + read));
+            match read {
+                Ok(read) => self.read(read),
+                Err(error) => {
+                    self.damage(error.into())?;
+                    continue;
+                }
+            }
+            let Some(log) = log else { continue };
+            if belongs(&log.reader(), log.last_crc(), &record.head)? {
+                good.push(record);
+            } else if record.head.position >= log.start_position() {
+                let position = record.head.position;
+                self.report.findings.push(format!(
+                    "{} stands at {position}, where the log has no such frame",
+                    store::path(seq)
+                ));
+            }
+        }
+        Ok(good)
+    }
+
+    /// Replays the log, and compares each checkpoint with what the replay has come to where it stands.
+    fn replay(&mut self, disk: &Arc<dyn Disk>, log: &Log, records: &[Record]) -> Result<(), Error> {
+        let reader = log.reader();
+        self.report.segments = reader.segments()?.len() as u64;
+        let store = Arc::new(Store::open(disk)?);
+        let room = Room::new()?;
+        let mut rest = records;
+        let mut replay = match records.split_first() {
+            _ if log.start_position() == 0 => Some(room.from_zero(&reader)?),
+            Some((oldest, later)) => {
+                rest = later;
+                Some(room.from_checkpoint(&reader, &store, oldest)?)
+            }
+            None => {
+                let what = "history was pruned, and no checkpoint that could be read holds what was before";
+                self.report.findings.push(what.into());
+                None
+            }
+        };
+        let from = match records.first() {
+            Some(oldest) if log.start_position() > 0 => oldest.head.position,
+            _ => log.start_position(),
+        };
+        // What lies before an oldest checkpoint is read for its checksums alone.
+        let mut frames = reader.frames(log.start_position(), u64::MAX);
+        loop {
+            let (position, head, body) = match frames.next_frame() {
+                Ok(Some((head, body))) => (head.position, head, body),
+                Ok(None) => break,
+                Err(error) => return self.log_error(error),
+            };
+            self.report.frames += 1;
+            self.report.bytes += head.end() - position;
+            (self.progress)(self.report.bytes);
+            if position < from {
+                continue;
+            }
+            if let Some(state) = &mut replay {
+                rest = self.compare(&reader, &store, state, rest, position)?;
+                if let Err(error) = state.frame(&head, body) {
+                    self.damage(error)?;
+                    replay = None;
+                }
+            }
+        }
+        if let Some(state) = &mut replay {
+            self.compare(&reader, &store, state, rest, reader.head())?;
+        }
+        Ok(())
+    }
+
+    /// Compares the checkpoints that stand at this position with the replay; those that stand behind it.
+    fn compare<'r>(
+        &mut self,
+        reader: &LogReader,
+        store: &Arc<Store>,
+        replay: &mut Replay<'_>,
+        mut rest: &'r [Record],
+        position: u64,
+    ) -> Result<&'r [Record], Error> {
+        while let Some((record, later)) = rest.split_first().filter(|(r, _)| r.head.position <= position) {
+            rest = later;
+            let room = Room::new()?;
+            let loaded = room.from_checkpoint(reader, store, record);
+            match loaded.map_err(Error::from).and_then(|mut loaded| loaded.digests()) {
+                Ok(digests) if digests == replay.digests()? => {}
+                Ok(_) => {
+                    let path = store::path(record.head.seq);
+                    self.report.findings.push(format!("{path} is not the state that the log makes"));
+                }
+                Err(error) => self.damage(error)?,
+            }
+        }
+        Ok(rest)
+    }
+}

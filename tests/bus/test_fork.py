@@ -1,0 +1,84 @@
+"""After `fork` the child may read the views it has, and nothing else; the parent does not notice."""
+
+import gc
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mmsb
+
+
+def in_child(work: Callable[[], None]) -> None:
+    """Runs the work in a forked child and fails when it raises there."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_child_reads_views_and_uses_nothing_else(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus")
+    page = bus.create_page("p", shape=(50_000,), dtype="i8")
+    page[::3] = 7
+    view, snapshot = page.array, bus.snapshot()
+    held = snapshot["p"]
+    tx = bus.transaction()
+
+    def child() -> None:
+        for use in (
+            lambda: page.__setitem__(0, 1),
+            lambda: page.array,
+            lambda: bus["p"],
+            lambda: bus.epoch,
+            lambda: bus.close(),
+            lambda: snapshot["p"],
+            lambda: held[0],
+            lambda: tx.__enter__(),
+        ):
+            with pytest.raises(mmsb.ForkedError, match="fork"):
+                use()
+        assert int(view.sum()) == 7 * 16667
+        memory = mmsb.open()
+        memory.create_page("own", size=3)[0] = 1
+        memory.close()
+
+    in_child(child)
+    page[0] = 1
+    assert page.array[0] == 1
+    assert view[0] == 7
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_child_that_drops_everything_takes_nothing_from_the_parent(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus")
+    page = bus.create_page("p", shape=(1 << 17,), dtype="i8")
+    page[...] = 3
+    holder = [bus, page, bus.snapshot(), page.array]
+    view, snapshot = page.array, bus.snapshot()
+
+    def child() -> None:
+        holder.clear()
+        gc.collect()
+
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    for n in range(200):
+        page[n::1000] = n
+    assert set(view.tolist()) == {3}
+    assert set(snapshot["p"].array.tolist()) == {3}
+    bus.close()
+    with mmsb.open(tmp_path / "bus") as again:
+        assert again.epoch == 202
