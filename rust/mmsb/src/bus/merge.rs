@@ -65,9 +65,14 @@ fn merge_once(
     policy: OnConflict,
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
+    if Arc::ptr_eq(ours, theirs) {
+        return Ok(None);
+    }
     let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone())?;
     // What is known first, so that it is never ahead of the states it is said of.
-    let (our_known, their_known) = (ours.merged().clone(), theirs.merged().clone());
+    // One lock at a time: the other side may be merging this one.
+    let our_known = ours.merged().clone();
+    let their_known = theirs.merged().clone();
     let mine = tx.base_state()?;
     let other = State::live(core, theirs)?;
     let our_known = known(core, ours, &our_known, mine.epoch());
