@@ -64,7 +64,7 @@ fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo 
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) || exit 1; done
 
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
-	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 $(CARGO) test --release --locked
+	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 $(CARGO) test --release --locked
 	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
 
 docs: $(BUILD) ## Write the API reference of both languages under site/.

@@ -1,6 +1,6 @@
 //! Every single bit of a small bus turned round: opening and reading it is an error, or the very state or one of its past.
 //!
-//! `MMSB_FLIPS` sets the step between the bits that are tried in stretches of nothing but zeros.
+//! `MMSB_FLIPS` has larger buses tried too, and sets the step between the bytes that are tried among nothing but zeros.
 #![allow(clippy::unwrap_used)]
 
 mod model;
@@ -74,9 +74,11 @@ fn no_bit_of_a_bus_can_lie() {
     flip_everywhere(&steps);
 }
 
+/// Minutes: only where `MMSB_FLIPS` asks for it.
 #[test]
-#[ignore = "minutes: part of the campaign"]
 fn no_bit_of_a_larger_bus_can_lie() {
-    flip_everywhere(COMMITS);
-    flip_everywhere(BRANCHES);
+    if setting("MMSB_FLIPS", 0) > 0 {
+        flip_everywhere(COMMITS);
+        flip_everywhere(BRANCHES);
+    }
 }

@@ -163,6 +163,14 @@ fn nothing_is_merged_twice() {
     assert_eq!(bytes_of(&third, a)[0], 133);
 }
 
+/// Two locks of one kind at once: with itself, or the other way round on another thread, it waited for ever.
+#[test]
+fn a_branch_merged_with_itself_has_nothing_to_take() {
+    let bus = memory();
+    page(&bus, "a", 4, None);
+    assert!(bus.merge(&bus, OnConflict::Raise, &Note::default()).unwrap().is_none());
+}
+
 #[test]
 fn a_merge_by_operator_does_not_depend_on_the_cells_beside() {
     for beside in [1, 2] {

@@ -1,6 +1,6 @@
 //! The bus against plain byte vectors: every operation on several branches, every past state, every view that is held.
 //!
-//! `MMSB_CASES` sets how many random histories are tried, `MMSB_OPS` how long they are.
+//! `PROPTEST_CASES` sets how many random histories are tried, `MMSB_OPS` how long they are.
 #![allow(clippy::unwrap_used)]
 
 mod model;
@@ -161,9 +161,6 @@ impl World {
     fn merge(&mut self) {
         let living = self.living();
         let other = living[self.chance.below(living.len() as u64) as usize];
-        if other == self.at {
-            return;
-        }
         let policy = [OnConflict::Raise, OnConflict::Ours, OnConflict::Theirs][self.chance.below(3) as usize];
         let (epoch, theirs) = self.branches[other].head();
         let wanted = model::merge::merge(&self.base(other), &self.pages(), &theirs.pages, policy);
@@ -371,7 +368,7 @@ fn same_runs(a: &Page, b: &Page, found: &mmsb::bus::diff::PageDiff) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: setting("MMSB_CASES", 48), max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default()
+        cases: setting("PROPTEST_CASES", 48), max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default()
     })]
     #[test]
     fn the_bus_is_its_model(ops in ops(setting("MMSB_OPS", 70) as usize)) {
