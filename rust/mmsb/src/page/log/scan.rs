@@ -25,6 +25,11 @@ impl Window {
         Self { bytes: Vec::new(), start: 0, filled: 0, ahead }
     }
 
+    /// How much to read from now on.
+    pub const fn set_ahead(&mut self, ahead: usize) {
+        self.ahead = ahead;
+    }
+
     /// Forgets what it holds: another segment follows.
     pub const fn clear(&mut self) {
         self.filled = 0;
