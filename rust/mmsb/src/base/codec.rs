@@ -228,6 +228,15 @@ impl<'a> Reader<'a> {
     /// LEB128. Only the shortest form of a value is accepted, so every value has one encoding.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, CodecError> {
+        // Most are columns, counts and lengths.
+        if let Some((&byte @ ..0x80, tail)) = self.left.split_first() {
+            self.left = tail;
+            return Ok(byte.into());
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, CodecError> {
         let mut value = 0u64;
         for (index, &byte) in self.left.iter().enumerate().take(MAX_VARINT) {
             let bits = u64::from(byte & 0x7f);
@@ -254,6 +263,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint length, then that many bytes.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
         let mut ahead = self.clone();
         let length = ahead.varint()?;

@@ -323,11 +323,13 @@ impl FramesAt {
     /// The next frame's header and body; `None` at the end.
     pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
         let Some(&at) = self.positions.get(self.next) else { return Ok(None) };
-        let rest = &self.positions[self.next..];
+        if !self.cursor.window.holds(at) {
+            let near = |pair: &&[u64]| pair[1] - pair[0] <= GAP && pair[1] - at < READ_AHEAD as u64;
+            let rest = &self.positions[self.next..];
+            let last = rest[rest.windows(2).take_while(near).count()];
+            self.cursor.window.set_ahead((last - at) as usize + ONE_FRAME);
+        }
         self.next += 1;
-        let near = rest.windows(2).take_while(|pair| pair[1] - pair[0] <= GAP && pair[1] - at < READ_AHEAD as u64);
-        let last = rest[near.count()];
-        self.cursor.window.set_ahead((last - at) as usize + ONE_FRAME);
         self.cursor.frame(at, None).map(Some)
     }
 }

@@ -30,6 +30,11 @@ impl Window {
         self.ahead = ahead;
     }
 
+    /// Whether it has the byte at a position of the segment it was filled from.
+    pub const fn holds(&self, at: u64) -> bool {
+        self.start <= at && at < self.start + self.filled as u64
+    }
+
     /// Forgets what it holds: another segment follows.
     pub const fn clear(&mut self) {
         self.filled = 0;
