@@ -255,6 +255,19 @@ impl<'a> Reader<'a> {
         Err(CodecError::Truncated { wanted: self.left.len() as u64 + 1, left: self.left.len() })
     }
 
+    /// Moves past so many varints.
+    pub fn skip_varints(&mut self, count: u64) -> Result<(), CodecError> {
+        let mut left = count;
+        while left > 0 {
+            let Some((&byte, tail)) = self.left.split_first() else {
+                return Err(CodecError::Truncated { wanted: left, left: 0 });
+            };
+            self.left = tail;
+            left -= u64::from(byte < 0x80);
+        }
+        Ok(())
+    }
+
     /// A signed number written by [`Writer::zigzag`].
     #[inline]
     pub fn zigzag(&mut self) -> Result<i64, CodecError> {

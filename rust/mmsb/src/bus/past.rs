@@ -224,7 +224,7 @@ fn rebuild(
             continue;
         }
         draft.set_epoch(head.epoch, head.position);
-        for record in body::records(body) {
+        for record in body::records_of(body, id) {
             let record = record?;
             let about = match &record {
                 Record::Delta(delta) => delta.page,
