@@ -131,7 +131,8 @@ def test_reverting_is_a_new_epoch(bus: mmsb.Bus) -> None:
     assert bus["p"].id == 1, "under its own id"
 
 
-def test_the_log_names_pages_that_were_dropped(bus: mmsb.Bus) -> None:
+def test_the_log_names_pages_that_were_dropped() -> None:
+    bus = mmsb.open()
     bus.create_page("gone", rows=3, columns={"price": "float64", "qty": "int32"})
     bus["gone"]["qty"][1] = 7
     page = bus["gone"].id
