@@ -1,8 +1,8 @@
 //! The work behind a bus's back: a checkpoint whenever replaying the log's tail would take too long, and on a bus without
 //! a path the end of history that its budget does not hold.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use crate::bus::core::Core;
@@ -17,7 +17,6 @@ pub(crate) struct Background {
     prunes: bool,
     /// Position of the log at which the next checkpoint is due.
     due: AtomicU64,
-    handles: AtomicUsize,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -25,7 +24,10 @@ pub(crate) struct Background {
 #[derive(Debug, Default)]
 struct Work {
     due: bool,
+    /// Whether the last handle was closed, and whether the bus was after it.
     stop: bool,
+    closed: bool,
+    handles: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,7 +39,6 @@ impl Background {
             after,
             prunes,
             due: AtomicU64::new(due),
-            handles: AtomicUsize::new(0),
             work: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -48,7 +49,7 @@ impl Background {
     pub fn grown(&self, head: u64) {
         if head >= self.due.load(Ordering::Relaxed) {
             self.due.store(u64::MAX, Ordering::Relaxed);
-            self.work.lock().unwrap_or_else(PoisonError::into_inner).due = true;
+            self.work().due = true;
             self.changed.notify_all();
         }
     }
@@ -60,40 +61,60 @@ impl Background {
         }
     }
 
-    /// A handle was opened: the first one starts the thread.
-    pub fn enter(core: &Arc<Core>) {
+    /// A handle was opened: the first one starts the thread. False where the last one was closed already.
+    pub fn enter(core: &Arc<Core>) -> bool {
         let this = &core.background;
-        if this.handles.fetch_add(1, Ordering::AcqRel) > 0 || this.after.is_none() {
-            return;
+        let mut work = this.work();
+        if work.stop {
+            return false;
         }
-        let weak = Arc::downgrade(core);
-        let mut work = this.work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.stop = false;
-        // Without a thread there are only the checkpoints that are asked for.
-        work.thread =
-            std::thread::Builder::new().name("mmsb-checkpoint".into()).spawn(move || run(&weak)).ok();
+        work.handles += 1;
+        if work.handles == 1 && this.after.is_some() {
+            let weak = Arc::downgrade(core);
+            // Without a thread there are only the checkpoints that are asked for.
+            work.thread =
+                std::thread::Builder::new().name("mmsb-checkpoint".into()).spawn(move || run(&weak)).ok();
+        }
+        true
     }
 
-    /// A handle was closed: the last one stops the thread and waits for it.
-    pub fn leave(&self) {
-        if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
+    /// A handle was closed: the last one stops the thread, waits for it, and closes the bus.
+    pub fn leave(core: &Core) {
+        let this = &core.background;
         let thread = {
-            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut work = this.work();
+            work.handles -= 1;
+            if work.handles > 0 {
+                return;
+            }
             work.stop = true;
             work.thread.take()
         };
-        self.changed.notify_all();
+        this.changed.notify_all();
         if let Some(thread) = thread {
             // It panics only where a test of ours would have failed; what is on disk is whole all the same.
             let _ = thread.join();
         }
+        core.close();
+        this.work().closed = true;
+        this.changed.notify_all();
+    }
+
+    /// Waits until the bus is closed, once its last handle was.
+    pub fn wait_until_closed(&self) {
+        let mut work = self.work();
+        while !work.closed {
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for work; false where there will be none any more.
     fn wait(&self) -> bool {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = self.work();
         loop {
             if work.stop {
                 return false;
