@@ -118,22 +118,16 @@ fn history_that_went_after_closing_is_named() {
     let path = dir.path().join("bus");
     let bus = Bus::open(&path, &Options::default()).unwrap();
     let page = create(&bus, "a");
-    bus.write(fill(page, 1), &Note::default()).unwrap();
-    drop(bus);
-    // Opened anew, nothing of the log is open for reading until it is needed.
-    let bus = Bus::open(&path, &Options::default()).unwrap();
-    let big = create(&bus, "big");
-    let mut data = vec![0; ROWS as usize * 8];
-    for value in 0..40u8 {
-        data.fill(value);
-        let part =
-            Part { column: 0, select: Select::range(0, ROWS), data: Data::Dense(Cow::Borrowed(&data)) };
-        bus.write(Delta::single(big, OperatorId::ASSIGN, part), &Note::default()).unwrap();
+    for value in 1..6 {
+        bus.write(fill(page, value), &Note::default()).unwrap();
     }
-    let past = bus.at(Epoch(20)).unwrap();
+    let past = bus.at(Epoch(3)).unwrap();
     bus.close();
-    std::fs::remove_dir_all(path.join("log")).unwrap();
-    let error = past.view(big, 0, None).unwrap_err();
+    // Files that are open for reading stay so when they are removed; emptied they are as good as gone.
+    for file in std::fs::read_dir(path.join("log")).unwrap() {
+        std::fs::write(file.unwrap().path(), []).unwrap();
+    }
+    let error = past.view(page, 0, None).unwrap_err();
     assert_eq!(error.code(), Code::HistoryPruned, "{error}");
     assert!(error.to_string().contains("was closed"), "{error}");
 }

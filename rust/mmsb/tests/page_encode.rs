@@ -105,6 +105,21 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
+    fn deltas_of_other_pages_are_passed_over(delta in deltas(), after: [u8; 3], cut: usize) {
+        let mut bytes = encoded(&delta);
+        let length = bytes.len();
+        bytes.extend(after);
+        let mut input = Reader::new(&bytes);
+        prop_assert_eq!(Delta::decode_of(&mut input, PageId(delta.page.0 ^ 1)), Ok(None));
+        prop_assert_eq!(input.at(), length);
+        let mut input = Reader::new(&bytes);
+        prop_assert_eq!(Delta::decode_of(&mut input, delta.page), Delta::decode(&mut Reader::new(&bytes)).map(Some));
+        prop_assert_eq!(input.at(), length);
+        let mut input = Reader::new(&bytes[..cut % length]);
+        prop_assert!(Delta::decode_of(&mut input, PageId(delta.page.0 ^ 1)).is_err());
+    }
+
+    #[test]
     fn deltas_come_back_doing_the_same(delta in deltas(), after: [u8; 3]) {
         let mut bytes = encoded(&delta);
         let length = bytes.len();

@@ -228,6 +228,15 @@ impl<'a> Reader<'a> {
     /// LEB128. Only the shortest form of a value is accepted, so every value has one encoding.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, CodecError> {
+        // Most are columns, counts and lengths.
+        if let Some((&byte @ ..0x80, tail)) = self.left.split_first() {
+            self.left = tail;
+            return Ok(byte.into());
+        }
+        self.long_varint()
+    }
+
+    fn long_varint(&mut self) -> Result<u64, CodecError> {
         let mut value = 0u64;
         for (index, &byte) in self.left.iter().enumerate().take(MAX_VARINT) {
             let bits = u64::from(byte & 0x7f);
@@ -246,6 +255,19 @@ impl<'a> Reader<'a> {
         Err(CodecError::Truncated { wanted: self.left.len() as u64 + 1, left: self.left.len() })
     }
 
+    /// Moves past so many varints.
+    pub fn skip_varints(&mut self, count: u64) -> Result<(), CodecError> {
+        let mut left = count;
+        while left > 0 {
+            let Some((&byte, tail)) = self.left.split_first() else {
+                return Err(CodecError::Truncated { wanted: left, left: 0 });
+            };
+            self.left = tail;
+            left -= u64::from(byte < 0x80);
+        }
+        Ok(())
+    }
+
     /// A signed number written by [`Writer::zigzag`].
     #[inline]
     pub fn zigzag(&mut self) -> Result<i64, CodecError> {
@@ -254,6 +276,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint length, then that many bytes.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], CodecError> {
         let mut ahead = self.clone();
         let length = ahead.varint()?;

@@ -19,6 +19,8 @@ use crate::page::log::{LogError, LogReader};
 pub(crate) struct Begin {
     /// The frames from here on make the state of it.
     pub position: u64,
+    /// None of them lies here or further on.
+    pub end: u64,
     image: Option<Image>,
 }
 
@@ -33,7 +35,7 @@ struct Image {
 impl Begin {
     /// The beginning of all history.
     pub fn zero() -> Self {
-        Begin { position: 0, image: None }
+        Begin { position: 0, end: u64::MAX, image: None }
     }
 
     /// Calls `visit` with what the image says of each page: its name, schema, rows and version.
@@ -127,11 +129,13 @@ pub(crate) fn usable(record: &Record, wanted: &Wanted) -> Option<usize> {
 pub(crate) fn begin(store: &Store, log: &LogReader, wanted: &Wanted) -> Result<Option<Begin>, Error> {
     let Some(last) = wanted.stretches.first() else {
         // Nothing at all, which no frame makes.
-        return Ok(Some(Begin { position: log.head(), image: None }));
+        return Ok(Some(Begin { position: log.head(), end: log.head(), image: None }));
     };
     // A checkpoint from before the state's own frame leads to it, the newest one fastest; one from after it only where
     // the branch stood still, which matters where there are no others.
     let until = log.commit_of(last.branch, last.to)?.unwrap_or(u64::MAX);
+    // The newest stretch ends last.
+    let end = until.saturating_add(1);
     let heads = kept(store, log);
     let (before, after) = heads.split_at(heads.partition_point(|head| head.position <= until));
     let after = if log.start() == 0 { &[] } else { after };
@@ -144,10 +148,10 @@ pub(crate) fn begin(store: &Store, log: &LogReader, wanted: &Wanted) -> Result<O
         if let Some(number) = usable(&record, wanted) {
             let pages = record.pages(number);
             let image = Image { disk: Arc::clone(store.disk()), record, branch: number, pages };
-            return Ok(Some(Begin { position: head.position, image: Some(image) }));
+            return Ok(Some(Begin { position: head.position, end, image: Some(image) }));
         }
     }
-    Ok((log.start() == 0).then(Begin::zero))
+    Ok((log.start() == 0).then(|| Begin { end, ..Begin::zero() }))
 }
 
 /// The first epoch of a branch whose state can still be had, where history was pruned; `origin` says where each branch

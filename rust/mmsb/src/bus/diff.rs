@@ -79,7 +79,7 @@ pub(crate) fn diff(before: &State, after: &State) -> Result<Vec<PageDiff>, Error
 }
 
 fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
-    let schema = state.core().catalog.schema(a.def().schema_at());
+    let schema = state.core().catalog.schema(a.def());
     PageDiff {
         page: a.id(),
         name: b.def().name().into(),
@@ -111,7 +111,7 @@ pub(crate) fn changed_cells(a: PageRef<'_>, b: PageRef<'_>, schema: &Schema) -> 
 }
 
 fn whole(state: &State, page: PageRef<'_>, fate: Fate) -> PageDiff {
-    let schema = state.core().catalog.schema(page.def().schema_at());
+    let schema = state.core().catalog.schema(page.def());
     let cells = |i: usize| page.rows() * schema.columns()[i].cells_per_row();
     let columns = (0..schema.columns().len())
         .filter(|&i| cells(i) > 0)

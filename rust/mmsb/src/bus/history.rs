@@ -85,19 +85,20 @@ pub(crate) fn commits<'a>(
     filter: &'a Filter,
 ) -> Box<dyn Iterator<Item = Result<Commit, Error>> + Send + 'a> {
     let stretches = lineage(core, line, filter.until.map_or(epoch, |until| until.min(epoch)));
+    let (start, end) = match bounds(&core.log, &stretches, filter.since) {
+        Ok(bounds) => bounds,
+        Err(error) => return Box::new(std::iter::once(Err(error.into()))),
+    };
     let wanted = move |head: &FrameHead| {
         leads(&stretches, head) && filter.since.is_none_or(|since| head.epoch >= since)
     };
-    let (log, start) = (&core.log, core.log.start());
+    let log = &core.log;
     let frames: Frames<'a> = match (filter.page, &filter.source) {
-        (Some(page), _) => at_positions(log, log.frames_of_page(page, start, u64::MAX)),
-        (None, Some(source)) => at_positions(log, log.frames_of_source(source, start, u64::MAX)),
+        (Some(page), _) => at_positions(log, log.frames_of_page(page, start, end)),
+        (None, Some(source)) => at_positions(log, log.frames_of_source(source, start, end)),
         (None, None) => {
-            let mut frames = log.frames(start, u64::MAX);
-            Box::new(std::iter::from_fn(move || match frames.next_frame() {
-                Ok(next) => next.map(|(head, body)| Ok(Frame { head, body: body.to_vec() })),
-                Err(error) => Some(Err(error)),
-            }))
+            let mut frames = log.frames(start, end);
+            Box::new(std::iter::from_fn(move || owned(frames.next_frame())))
         }
     };
     Box::new(frames.filter_map(move |frame| {
@@ -114,12 +115,33 @@ pub(crate) fn commits<'a>(
     }))
 }
 
+/// Between which positions of the log the frames of these stretches lie that made an epoch from `since` on.
+fn bounds(log: &LogReader, stretches: &[Stretch], since: Option<Epoch>) -> Result<(u64, u64), LogError> {
+    let Some(newest) = stretches.first() else { return Ok((log.start(), log.start())) };
+    let end = log.commit_of(newest.branch, newest.to)?.map_or(u64::MAX, |position| position + 1);
+    let first = since.filter(|&since| newest.from < since && since <= newest.to);
+    let start = match first {
+        Some(first) => log.commit_of(newest.branch, first)?,
+        None => None,
+    };
+    Ok((start.unwrap_or_else(|| log.start()), end))
+}
+
 type Frames<'a> = Box<dyn Iterator<Item = Result<Frame, LogError>> + Send + 'a>;
+
+/// A frame that was lent, copied.
+fn owned(next: Result<Option<(FrameHead, &[u8])>, LogError>) -> Option<Result<Frame, LogError>> {
+    let copied = next.map(|next| next.map(|(head, body)| Frame { head, body: body.to_vec() }));
+    copied.transpose()
+}
 
 /// The frames at positions that an index gave.
 fn at_positions(log: &LogReader, positions: Result<Vec<u64>, LogError>) -> Frames<'_> {
     match positions {
-        Ok(positions) => Box::new(positions.into_iter().map(|position| log.frame(position))),
+        Ok(positions) => {
+            let mut frames = log.frames_at(positions);
+            Box::new(std::iter::from_fn(move || owned(frames.next_frame())))
+        }
         Err(error) => Box::new(std::iter::once(Err(error))),
     }
 }

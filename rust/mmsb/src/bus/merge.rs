@@ -174,7 +174,7 @@ impl Merge<'_> {
     }
 
     fn differs(&self, a: PageRef<'_>, b: PageRef<'_>) -> bool {
-        let schema = self.mine.core().catalog.schema(a.def().schema_at());
+        let schema = self.mine.core().catalog.schema(a.def());
         a.at != b.at && (a.rows() != b.rows() || !changed_cells(a, b, &schema).is_empty())
     }
 

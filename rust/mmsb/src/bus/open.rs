@@ -26,10 +26,11 @@ use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
 use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 
-/// The buses this process has open, by device and inode of their directory: a second open shares the first one.
+/// The buses this process has open, by device and inode of their directory: a second open shares the first one. What a
+/// forked child finds here is its parent's, and tells so by the process.
 static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
 
-type OpenBuses = HashMap<(u64, u64), Weak<Core>>;
+type OpenBuses = HashMap<(u64, u64, u32), Weak<Core>>;
 
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
 const ARENA_FOLDER: &str = "arena";
@@ -97,8 +98,8 @@ impl Bus {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+fn identity(path: &Path) -> Option<(u64, u64, u32)> {
+    path.metadata().ok().map(|meta| (meta.dev(), meta.ino(), std::process::id()))
 }
 
 fn main(core: &Arc<Core>, read_only: bool) -> Result<Bus, Error> {

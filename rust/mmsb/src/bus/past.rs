@@ -17,7 +17,7 @@ use crate::memory::guard::PinGuard;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
-use crate::page::log::{Frame, FrameHead, Kind, LogReader};
+use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
@@ -100,10 +100,10 @@ impl Past {
             let built = OnceLock::new();
             pages.insert(page, PastPage { name: name.into(), schema: schema.clone(), rows, version, built });
         });
-        for position in core.log.catalog_frames(begin.position, u64::MAX)? {
-            let frame = core.log.frame(position)?;
-            if leads(&stretches, &frame.head) {
-                list(&mut pages, &frame)?;
+        let mut frames = core.log.frames_at(core.log.catalog_frames(begin.position, begin.end)?);
+        while let Some((head, body)) = frames.next_frame()? {
+            if leads(&stretches, &head) {
+                list(&mut pages, head.epoch, body)?;
             }
         }
         for (&id, page) in &mut pages {
@@ -186,9 +186,8 @@ impl Past {
 }
 
 /// Follows what a frame says of which pages there are.
-fn list(pages: &mut BTreeMap<PageId, PastPage>, frame: &Frame) -> Result<(), Error> {
-    let version = frame.head.epoch;
-    for record in body::records(&frame.body) {
+fn list(pages: &mut BTreeMap<PageId, PastPage>, version: Epoch, body: &[u8]) -> Result<(), Error> {
+    for record in body::records(body) {
         match record? {
             Record::Create { page, name, schema, rows } => {
                 let built = OnceLock::new();
@@ -233,13 +232,13 @@ fn rebuild(
     draft: &mut Draft<'_>,
 ) -> Result<Option<Addr>, Error> {
     begin.page(draft, id)?;
-    for position in log.frames_of_page(id, begin.position, u64::MAX)? {
-        let frame = log.frame(position)?;
-        if !leads(stretches, &frame.head) {
+    let mut frames = log.frames_at(log.frames_of_page(id, begin.position, begin.end)?);
+    while let Some((head, body)) = frames.next_frame()? {
+        if !leads(stretches, &head) {
             continue;
         }
-        draft.set_epoch(frame.head.epoch, frame.head.position);
-        for record in body::records(&frame.body) {
+        draft.set_epoch(head.epoch, head.position);
+        for record in body::records_of(body, id) {
             let record = record?;
             let about = match &record {
                 Record::Delta(delta) => delta.page,
@@ -263,7 +262,7 @@ pub(crate) fn rebuild_all(
 ) -> Result<Merged, Error> {
     begin.all(draft)?;
     let mut merged = begin.merged();
-    let mut frames = log.frames(begin.position, u64::MAX);
+    let mut frames = log.frames(begin.position, begin.end);
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);

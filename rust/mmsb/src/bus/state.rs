@@ -146,7 +146,7 @@ impl State {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: self.core.catalog.schema(page.def().schema_at()),
+            schema: self.core.catalog.schema(page.def()),
             rows: page.rows(),
             version: page.version(),
         })
@@ -177,14 +177,14 @@ impl State {
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))
+        Ok(self.core.catalog.schema(self.page(id)?.def()))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
     /// nobody else can see any more: where only few chunks changed since, its mapping is used again.
     pub fn view(&self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.kind {
@@ -199,7 +199,7 @@ impl State {
     /// When `out` is not as long as the selection has bytes.
     pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         read_column(page, &schema, column, select, out)
     }
 

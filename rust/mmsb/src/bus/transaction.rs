@@ -26,6 +26,9 @@ use crate::page::select::Select;
 use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
 
+/// How many changes a delta is moved past, at most, to become one with an earlier delta of its page.
+const COMPOSED: usize = 16;
+
 /// What a transaction is protected from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Isolation {
@@ -139,14 +142,28 @@ impl Transaction {
     /// Writes cells.
     pub fn write(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         let page = self.page(delta.page)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         delta.check(&schema, page.rows()).map_err(|source| named(page, source))?;
         for part in &delta.parts {
             let column = schema.column(part.column)?;
             self.core.operators.on(delta.op, column.dtype()).map_err(|source| named(page, source))?;
         }
-        self.changes.push(Change::Write(delta.into_owned()));
+        match self.same_page(delta.page) {
+            Some(Change::Write(before)) if before.op == delta.op => {
+                before.parts.extend(delta.into_owned().parts);
+            }
+            _ => self.changes.push(Change::Write(delta.into_owned())),
+        }
         Ok(())
+    }
+
+    /// The newest change of a page, where what it does not do yet can still be added to it: deltas of different pages may
+    /// change places.
+    fn same_page(&mut self, page: PageId) -> Option<&mut Change<'static>> {
+        let recent = self.changes[self.applied..].iter_mut().rev().take(COMPOSED);
+        recent
+            .take_while(|change| matches!(change, Change::Write(_)))
+            .find(|change| matches!(change, Change::Write(delta) if delta.page == page))
     }
 
     /// Makes a page of zeros.
@@ -183,7 +200,7 @@ impl Transaction {
     /// Gives a page another number of rows; new ones are zeros.
     pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), Error> {
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         schema.page_bytes(rows).map_err(|source| named(page, source))?;
         if page.rows() == rows {
             return Ok(());
@@ -223,7 +240,7 @@ impl Transaction {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: self.core.catalog.schema(page.def().schema_at()),
+            schema: self.core.catalog.schema(page.def()),
             rows: page.rows(),
             version: page.version(),
         })
@@ -249,7 +266,7 @@ impl Transaction {
         self.catch_up()?;
         self.note_read(Read { page: id, cells: None });
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.private {
@@ -266,13 +283,13 @@ impl Transaction {
             self.note_read(Read { page: id, cells: Some((column as u16, select.clone())) });
         }
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def().schema_at());
+        let schema = self.core.catalog.schema(page.def());
         read_column(page, &schema, column, select, out)
     }
 
     /// A page's columns.
     pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.page(id)?.def().schema_at()))
+        Ok(self.core.catalog.schema(self.page(id)?.def()))
     }
 
     /// A column with its own writes in it.

@@ -33,7 +33,7 @@ impl Bus {
         let root = RootRef::new(&core.arena, self.line().appended());
         let at = root.page(page).ok_or(StateError::NoPage(page))?;
         let found = PageRef::new(&core.arena, at);
-        let schema = core.catalog.schema(found.def().schema_at());
+        let schema = core.catalog.schema(found.def());
         let described = schema.column(column as u16)?;
         let delta = difference(found.column(&schema, column), described, page, column, bytes)?;
         commit_with(core, writer, self.request(&[Change::Write(delta)], note))

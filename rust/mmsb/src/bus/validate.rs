@@ -107,7 +107,7 @@ fn check(
     }
     let Some(at) = base.root.page(page) else { return };
     let version = PageRef::new(&core.arena, at);
-    let schema = core.catalog.schema(version.def().schema_at());
+    let schema = core.catalog.schema(version.def());
     let mut clash = |rows: Vec<u64>, what| {
         clashes.push(Clash { page: version.def().name().into(), id: page, rows, what });
     };

@@ -145,7 +145,12 @@ pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>, put: impl FnMut(&Part<'_
 
 /// The records of a body, in order. Stops after the first error.
 pub fn records(body: &[u8]) -> Records<'_> {
-    Records { reader: Reader::new(body), failed: false }
+    Records { reader: Reader::new(body), failed: false, of: None }
+}
+
+/// The records of a body, in order, without the deltas of pages other than this one.
+pub fn records_of(body: &[u8], page: PageId) -> Records<'_> {
+    Records { reader: Reader::new(body), failed: false, of: Some(page) }
 }
 
 /// Iterator of [`records`].
@@ -153,26 +158,34 @@ pub fn records(body: &[u8]) -> Records<'_> {
 pub struct Records<'a> {
     reader: Reader<'a>,
     failed: bool,
+    /// The page whose deltas are wanted, if not all are.
+    of: Option<PageId>,
 }
 
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, StateError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed || self.reader.is_empty() {
-            return None;
+        while !self.failed && !self.reader.is_empty() {
+            let record = decode(&mut self.reader, self.of);
+            self.failed = record.is_err();
+            if let Some(record) = record.transpose() {
+                return Some(record);
+            }
         }
-        let record = decode(&mut self.reader);
-        self.failed = record.is_err();
-        Some(record)
+        None
     }
 }
 
-fn decode<'a>(from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
-    Ok(match from.u8()? {
+/// The next record; nothing where it is a delta of a page that is not wanted.
+fn decode<'a>(from: &mut Reader<'a>, of: Option<PageId>) -> Result<Option<Record<'a>>, StateError> {
+    Ok(Some(match from.u8()? {
         SOURCE => Record::Source(from.str()?),
         INTENT => Record::Intent(from.str()?),
-        DELTA => Record::Delta(Delta::decode(from)?),
+        DELTA => match of {
+            None => Record::Delta(Delta::decode(from)?),
+            Some(page) => return Ok(Delta::decode_of(from, page)?.map(Record::Delta)),
+        },
         CREATE => Record::Create {
             page: PageId(from.varint()?),
             name: from.str()?,
@@ -187,7 +200,7 @@ fn decode<'a>(from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
         REVERTED => Record::Reverted(Epoch(from.varint()?)),
         CHECKPOINT => Record::Checkpoint(from.varint()?),
         tag => return Err(StateError::BadRecord(format!("unknown record {tag} in a frame"))),
-    })
+    }))
 }
 
 fn branch(from: &mut Reader<'_>) -> Result<BranchId, StateError> {

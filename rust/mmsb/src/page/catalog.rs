@@ -182,7 +182,8 @@ pub struct Catalog {
 #[derive(Debug, Default)]
 struct Schemas {
     by_bytes: HashMap<Vec<u8>, Addr>,
-    by_addr: HashMap<Addr, Arc<Schema>>,
+    /// By the number that their block's header holds.
+    all: Vec<Arc<Schema>>,
 }
 
 impl Catalog {
@@ -190,10 +191,11 @@ impl Catalog {
         self.hasher.hash_one(name)
     }
 
-    /// The schema at an address that a definition holds.
-    pub fn schema(&self, at: Addr) -> Arc<Schema> {
+    /// The schema that a definition holds.
+    pub fn schema(&self, def: DefRef<'_>) -> Arc<Schema> {
+        let number = head(def.arena, def.schema_at()).extra;
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(schemas.by_addr.get(&at).expect("a definition's schema was interned when it was made"))
+        Arc::clone(&schemas.all[number as usize])
     }
 
     /// The schema's address; equal schemas have one, which lives as long as the arena.
@@ -208,8 +210,9 @@ impl Catalog {
         // Not part of any stage: a schema outlives the commit that needed it first, even an undone one.
         let at = arena.alloc(64)?;
         block::init(arena, at, block::Header::new(Kind::Schema, 64, 0, 0));
+        head_mut(arena, at).extra = schemas.all.len() as u32;
         schemas.by_bytes.insert(encoded, at);
-        schemas.by_addr.insert(at, Arc::new(schema.clone()));
+        schemas.all.push(Arc::new(schema.clone()));
         Ok(at)
     }
 

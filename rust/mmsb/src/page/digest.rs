@@ -160,7 +160,7 @@ impl DigestCache {
     ) -> Digest {
         let hashed: Vec<(u64, Hash)> = pages
             .map(|page| {
-                let schema = catalog.schema(page.def().schema_at());
+                let schema = catalog.schema(page.def());
                 (page.id().0, self.page(page, &schema, stable))
             })
             .collect();

@@ -148,7 +148,7 @@ impl<'a> Draft<'a> {
     /// Gives a page another number of rows.
     pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def().schema_at());
+        let schema = self.tables.catalog.schema(page.def());
         schema.page_bytes(rows)?;
         if page.rows() == rows {
             return Ok(());
@@ -168,7 +168,7 @@ impl<'a> Draft<'a> {
         fill: impl FnOnce(&mut Stage<'a>, Addr, &Schema) -> Result<(), E>,
     ) -> Result<(), E> {
         let page = self.page(id).filter(|page| self.is_own(*page)).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def().schema_at());
+        let schema = self.tables.catalog.schema(page.def());
         fill(&mut self.stage, page.at, &schema)
     }
 
@@ -182,7 +182,7 @@ impl<'a> Draft<'a> {
         visit: impl FnMut(&'a [u8]),
     ) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def().schema_at());
+        let schema = self.tables.catalog.schema(page.def());
         let width = schema.column(column)?.row_bytes();
         page.column(&schema, usize::from(column)).pieces(start * width, stop * width, visit);
         Ok(())
@@ -207,7 +207,7 @@ impl<'a> Draft<'a> {
             trie::set_leaf(arena, &mut self.slots.directory, slot, page);
         }
         version::set_version(arena, page, self.slots.epoch);
-        let schema = self.tables.catalog.schema(PageRef::new(arena, page).def().schema_at());
+        let schema = self.tables.catalog.schema(PageRef::new(arena, page).def());
         for (part, bytes) in delta.parts.iter().zip(data) {
             let data = match part.data {
                 Data::Dense(_) => Data::Dense(Cow::Borrowed(bytes)),

@@ -58,8 +58,7 @@ impl<'a> Delta<'a> {
     /// [`PageError::Malformed`] and [`PageError::Codec`] for bytes that are no delta. Never panics, and asks for no more
     /// memory than a small multiple of the input.
     pub fn decode(input: &mut Reader<'a>) -> Result<Self, PageError> {
-        let branch = narrow(input, "branch id past 32 bits")?;
-        let counter = narrow(input, "page counter past 32 bits")?;
+        let page = decode_page(input)?;
         let op = OperatorId(narrow(input, "operator id past 16 bits")?);
         let count = input.varint()?;
         if count > (input.left() / PART_MIN) as u64 {
@@ -70,8 +69,52 @@ impl<'a> Delta<'a> {
             let part = decode_part(input, parts.last().map(|part| &part.select))?;
             parts.push(part);
         }
-        Ok(Self { page: PageId::new(BranchId(branch), counter), op, parts })
+        Ok(Self { page, op, parts })
     }
+
+    /// Reads a delta if it is of this page, and moves past it otherwise. Of a delta it moves past it notices less than
+    /// [`Delta::decode`] would.
+    ///
+    /// # Errors
+    /// As [`Delta::decode`].
+    pub fn decode_of(input: &mut Reader<'a>, page: PageId) -> Result<Option<Self>, PageError> {
+        let mut ahead = input.clone();
+        if decode_page(&mut ahead)? == page {
+            return Self::decode(input).map(Some);
+        }
+        ahead.skip_varints(1)?;
+        for _ in 0..ahead.varint()? {
+            skip_part(&mut ahead)?;
+        }
+        *input = ahead;
+        Ok(None)
+    }
+}
+
+fn decode_page(input: &mut Reader<'_>) -> Result<PageId, PageError> {
+    let branch = narrow(input, "branch id past 32 bits")?;
+    Ok(PageId::new(BranchId(branch), narrow(input, "page counter past 32 bits")?))
+}
+
+fn skip_part(input: &mut Reader<'_>) -> Result<(), PageError> {
+    input.skip_varints(1)?;
+    let tag = input.u8()?;
+    match tag & FORM {
+        SAME => {}
+        RANGE => input.skip_varints(2)?,
+        STRIDED => input.skip_varints(3)?,
+        listed => {
+            let form = Form::of(listed).ok_or(PageError::Malformed("unknown form of a selection"))?;
+            indices::skip(input, form)?;
+        }
+    }
+    if tag & INNER != 0 {
+        let axes =
+            input.varint()?.checked_mul(3).ok_or(PageError::Malformed("more inner axes than bytes"))?;
+        input.skip_varints(axes)?;
+    }
+    input.bytes()?;
+    Ok(())
 }
 
 /// Writes a part up to its data.

@@ -171,6 +171,17 @@ pub(crate) fn decode(input: &mut Reader<'_>, form: Form) -> Result<Vec<u64>, Pag
     }
 }
 
+/// Moves past what [`decode`] reads, without making anything of it.
+pub(crate) fn skip(input: &mut Reader<'_>, form: Form) -> Result<(), PageError> {
+    let count = input.varint()?;
+    match form {
+        Form::List | Form::Rising => input.skip_varints(count)?,
+        Form::Mask => drop(input.bytes()?),
+        Form::Runs => input.skip_varints(count.checked_mul(2).ok_or(PAST)?)?,
+    }
+    Ok(())
+}
+
 fn decode_list(input: &mut Reader<'_>, rising: bool) -> Result<Vec<u64>, PageError> {
     let count = input.varint()?;
     if count > input.left() as u64 {

@@ -146,7 +146,7 @@ impl Teller<'_, '_, '_> {
             return Ok(number);
         }
         let page = PageRef::new(self.arena, at);
-        let schema = self.catalog.schema(page.def().schema_at());
+        let schema = self.catalog.schema(page.def());
         let def = self.def(page, &schema);
         let cells = page.packed(&schema);
         let base = old.map(|old| PageRef::new(self.arena, old)).filter(|old| {

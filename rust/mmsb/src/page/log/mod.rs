@@ -28,7 +28,7 @@ pub mod writer;
 pub use error::LogError;
 pub use frame::{Describe, Durability, FrameHead, FrameNotes, Kind, NewFrame, Notes};
 pub use prune::Compressor;
-pub use reader::{Frame, Frames, LogReader, SegmentInfo};
+pub use reader::{Frame, Frames, FramesAt, LogReader, SegmentInfo};
 pub use repair::{Cut, Recovered};
 pub use roll::LogConfig;
 pub use superblock::{CheckpointNote, Superblock};

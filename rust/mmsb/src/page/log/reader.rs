@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 /// Bytes read at once where one frame is wanted: most frames are shorter.
 const ONE_FRAME: usize = 4096;
+/// Wanted frames no further apart than this are read together, with what lies between them: a read of this much costs
+/// about what a system call does.
+const GAP: u64 = 16 << 10;
 
 /// A reader of the log. Cheap to clone; each thread may have its own.
 #[derive(Clone, Debug)]
@@ -94,23 +97,20 @@ impl LogReader {
     #[must_use]
     pub fn frames(&self, from: u64, to: u64) -> Frames {
         let to = to.min(self.head());
-        Frames {
-            reader: self.clone(),
-            at: from,
-            to,
-            before: None,
-            place: None,
-            window: Window::new(READ_AHEAD),
-        }
+        Frames { cursor: Cursor::new(self.clone(), READ_AHEAD), at: from, to, before: None }
     }
 
     /// The frame at `position`, verified.
     pub fn frame(&self, position: u64) -> Result<Frame, LogError> {
-        let (segment, opened) = self.place(position)?;
-        let mut window = Window::new(ONE_FRAME);
-        let frame = window.frame(&opened, position, self.shared.end_of(&segment))?;
-        let (head, body) = frame.ok_or_else(|| segment.corrupt(position, "the frame is damaged"))?;
+        let mut cursor = Cursor::new(self.clone(), ONE_FRAME);
+        let (head, body) = cursor.frame(position, None)?;
         Ok(Frame { head, body: body.to_vec() })
+    }
+
+    /// The frames at these positions, which ascend, verified; those that lie close together are read together.
+    #[must_use]
+    pub fn frames_at(&self, positions: Vec<u64>) -> FramesAt {
+        FramesAt { cursor: Cursor::new(self.clone(), ONE_FRAME), positions, next: 0 }
     }
 
     /// The header of the frame at `position`; its body is not read.
@@ -256,16 +256,46 @@ impl LogReader {
     }
 }
 
+/// A place in the log, with what was read around it.
+#[derive(Debug)]
+struct Cursor {
+    reader: LogReader,
+    place: Option<(Arc<Segment>, Arc<Opened>, u64)>,
+    window: Window,
+}
+
+impl Cursor {
+    const fn new(reader: LogReader, ahead: usize) -> Self {
+        Self { reader, place: None, window: Window::new(ahead) }
+    }
+
+    /// The frame at a position, verified; it follows one with the header CRC `before`, where that is known.
+    fn frame(&mut self, at: u64, before: Option<u32>) -> Result<(FrameHead, &[u8]), LogError> {
+        let here = |(segment, _, end): &(Arc<Segment>, _, u64)| (segment.header.start..*end).contains(&at);
+        if !self.place.as_ref().is_some_and(here) {
+            let (segment, opened) = self.reader.place(at)?;
+            let end = self.reader.shared.end_of(&segment);
+            self.place = Some((segment, opened, end));
+            self.window.clear();
+        }
+        let Some((segment, opened, end)) = &self.place else {
+            return Err(LogError::NoSuchFrame { position: at, head: self.reader.head() });
+        };
+        match self.window.frame(opened, at, *end)? {
+            Some((head, body)) if before.is_none_or(|before| before == head.before) => Ok((head, body)),
+            _ => Err(segment.corrupt(at, "the frame is damaged")),
+        }
+    }
+}
+
 /// Frames in order. Not an [`Iterator`]: each frame is lent from the reader's own memory.
 #[derive(Debug)]
 pub struct Frames {
-    reader: LogReader,
+    cursor: Cursor,
     at: u64,
     to: u64,
     /// Header CRC of the frame read last.
     before: Option<u32>,
-    place: Option<(Arc<Segment>, Arc<Opened>, u64)>,
-    window: Window,
 }
 
 impl Frames {
@@ -280,21 +310,32 @@ impl Frames {
         if self.at >= self.to {
             return Ok(None);
         }
-        if self.place.as_ref().is_none_or(|(_, _, end)| self.at >= *end) {
-            let (segment, opened) = self.reader.place(self.at)?;
-            let end = self.reader.shared.end_of(&segment);
-            self.place = Some((segment, opened, end));
-            self.window.clear();
+        let (head, body) = self.cursor.frame(self.at, self.before)?;
+        self.at = head.end();
+        self.before = Some(head.crc);
+        Ok(Some((head, body)))
+    }
+}
+
+/// The frames at some positions, in order, lent as [`Frames`] lends them.
+#[derive(Debug)]
+pub struct FramesAt {
+    cursor: Cursor,
+    positions: Vec<u64>,
+    next: usize,
+}
+
+impl FramesAt {
+    /// The next frame's header and body; `None` at the end.
+    pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
+        let Some(&at) = self.positions.get(self.next) else { return Ok(None) };
+        if !self.cursor.window.holds(at) {
+            let near = |pair: &&[u64]| pair[1] - pair[0] <= GAP && pair[1] - at < READ_AHEAD as u64;
+            let rest = &self.positions[self.next..];
+            let last = rest[rest.windows(2).take_while(near).count()];
+            self.cursor.window.set_ahead((last - at) as usize + ONE_FRAME);
         }
-        let Some((segment, opened, end)) = &self.place else { return Ok(None) };
-        let (at, before) = (self.at, self.before);
-        match self.window.frame(opened, at, *end)? {
-            Some((head, body)) if before.is_none_or(|before| before == head.before) => {
-                self.at = head.end();
-                self.before = Some(head.crc);
-                Ok(Some((head, body)))
-            }
-            _ => Err(segment.corrupt(at, "the frame is damaged")),
-        }
+        self.next += 1;
+        self.cursor.frame(at, None).map(Some)
     }
 }

@@ -25,6 +25,16 @@ impl Window {
         Self { bytes: Vec::new(), start: 0, filled: 0, ahead }
     }
 
+    /// How much to read from now on.
+    pub const fn set_ahead(&mut self, ahead: usize) {
+        self.ahead = ahead;
+    }
+
+    /// Whether it has the byte at a position of the segment it was filled from.
+    pub const fn holds(&self, at: u64) -> bool {
+        self.start <= at && at < self.start + self.filled as u64
+    }
+
     /// Forgets what it holds: another segment follows.
     pub const fn clear(&mut self) {
         self.filled = 0;
