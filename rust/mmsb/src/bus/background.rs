@@ -1,5 +1,6 @@
 //! The work behind a bus's back: a checkpoint whenever it costs little beside the log it spares replaying, or replaying
-//! that would take too long; and on a bus without a path the end of history that its budget does not hold.
+//! that would take too long; compressing the log that is sealed; and on a bus without a path letting go of the end of
+//! history that its budget does not hold.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -171,7 +172,16 @@ fn run(core: &Weak<Core>) {
             core.background.checkpointed(core.log.head(), 0);
         }
         rested = Instant::now() + began.elapsed() * REST;
+        compress(&core);
     }
+}
+
+/// Compresses what of the log is sealed and durable, unless it goes soon anyway.
+fn compress(core: &Core) {
+    let background = &core.background;
+    let Ok(compressor) = core.writer().map(|writer| writer.log.compressor()) else { return };
+    // A segment that could not be compressed stays as it is, and is tried again after the next checkpoint.
+    while !background.prunes && !background.work().stop && compressor.compress_one().unwrap_or(false) {}
 }
 
 #[cfg(test)]
