@@ -138,8 +138,8 @@ fn is_from_page(changes: &[Change<'_>], delta: &Delta<'_>, part: &Part<'_>) -> b
     matches!(&part.data, Data::Dense(bytes) if bytes.len() >= LOG_FROM_PAGE)
         && delta.op.is_assign()
         && plain_range(&part.select).is_some()
-        && delta.parts.iter().filter(|other| other.column == part.column).count() == 1
-        && changes.iter().filter(|change| page_of(change) == Some(delta.page)).count() == 1
+        && delta.parts.iter().filter(|other| other.column == part.column).nth(1).is_none()
+        && changes.iter().filter(|change| page_of(change) == Some(delta.page)).nth(1).is_none()
 }
 
 /// The rows from the first up to the second, whole.
