@@ -56,6 +56,25 @@ def test_another_process_writes_while_a_view_is_held(tmp_path: Path, arena: str)
         assert new["p"].array[0] == 8
 
 
+def test_closing_a_branch_leaves_the_bus_open(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus")
+    page = bus.create_page("p", shape=4, dtype="i8")
+    with bus.branch("plan") as plan:
+        plan["p"][0] = 1
+        inner = plan.checkout("main")
+    assert plan.closed and inner.closed and not bus.closed
+    with pytest.raises(mmsb.ClosedError):
+        plan["p"][0] = 2
+    page[0] = 3
+    assert bus.epoch == 2
+    plan = bus.checkout("plan")
+    assert plan["p"][0] == 1
+    bus.close()
+    assert plan.closed
+    with pytest.raises(mmsb.ClosedError):
+        plan["p"][0]
+
+
 def test_a_past_snapshot_is_read_after_closing(tmp_path: Path) -> None:
     path = tmp_path / "bus"
     bus = mmsb.open(path)

@@ -88,6 +88,45 @@ fn the_last_handle_lets_others_write_and_what_was_taken_stays() {
 }
 
 #[test]
+fn closing_a_branch_leaves_the_handle_it_came_from_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let bus = Bus::open(&path, &Options::default()).unwrap();
+    let page = create(&bus, "a");
+    let plan = bus.branch("plan", None).unwrap();
+    let (inner, same) = (plan.checkout("main").unwrap(), plan.clone());
+    plan.close();
+    assert!(plan.is_closed() && same.is_closed() && inner.is_closed() && !bus.is_closed());
+    assert_eq!(inner.write(fill(page, 1), &Note::default()).unwrap_err().code(), Code::Closed);
+    bus.write(fill(page, 2), &Note::default()).unwrap();
+    // It is the last handle of all that goes, opened from another or not.
+    let again = bus.checkout("plan").unwrap();
+    drop((bus, plan, inner, same));
+    again.write(fill(page, 3), &Note::default()).unwrap();
+    assert!(is_locked(&path));
+    drop(again);
+    assert!(!is_locked(&path));
+
+    let bus = Bus::open(&path, &Options::default()).unwrap();
+    let (plan, main) = (bus.checkout("plan").unwrap(), bus.checkout("main").unwrap());
+    bus.close();
+    assert!(plan.is_closed() && main.is_closed() && !is_locked(&path));
+    assert_eq!(plan.epoch().unwrap_err().code(), Code::Closed);
+}
+
+/// A chain of handles, each opened from the one before, goes without going as deep as it is long.
+#[test]
+fn handles_opened_from_one_another_go_one_by_one() {
+    let mut bus = Bus::memory(&Options::default()).unwrap();
+    let first = bus.clone();
+    for _ in 0..20_000 {
+        bus = bus.checkout("main").unwrap();
+    }
+    drop(bus);
+    assert!(!first.is_closed());
+}
+
+#[test]
 fn a_past_state_is_read_from_the_files_for_as_long_as_they_are_there() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus");

@@ -1,18 +1,17 @@
 //! A handle on one branch of a bus: what users of the crate hold.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
 use crate::bus::audit;
-use crate::bus::background::Background;
 use crate::bus::branch;
 use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::commit::{Change, Committed, Request, commit};
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
+use crate::bus::door::Door;
 use crate::bus::error::Error;
 use crate::bus::export;
 use crate::bus::history::{self, Commit, Filter};
@@ -31,42 +30,14 @@ use crate::page::operator::Operators;
 use crate::page::schema::{self, Schema};
 use crate::page::state_error::StateError;
 
-/// A handle on one branch of a bus. Closing it leaves views, snapshots and other handles as they are; with the last one
-/// of this process the bus is free for others to write.
+/// A handle on one branch of a bus. Closing it closes the branches opened from it, and leaves views, snapshots and other
+/// handles as they are; with the last one of this process the bus is free for others to write.
 #[derive(Debug, Clone)]
 pub struct Bus {
     core: Arc<Core>,
     line: Arc<Line>,
     read_only: bool,
     door: Arc<Door>,
-}
-
-/// What handles cloned from one another share: closing one closes all.
-#[derive(Debug)]
-struct Door {
-    core: Arc<Core>,
-    closed: AtomicBool,
-}
-
-impl Door {
-    fn open(core: &Arc<Core>) -> Result<Self, Error> {
-        if !Background::enter(core) {
-            return Err(Error::Closed(core.place()));
-        }
-        Ok(Door { core: Arc::clone(core), closed: AtomicBool::new(false) })
-    }
-
-    fn close(&self) {
-        if !self.closed.swap(true, Ordering::AcqRel) {
-            Background::leave(&self.core);
-        }
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.close();
-    }
 }
 
 /// What `branches` says of a branch.
@@ -98,6 +69,11 @@ impl Bus {
         Ok(Bus { core, line, read_only, door })
     }
 
+    /// A handle on another line, which is closed with this one.
+    fn on(&self, line: Arc<Line>) -> Self {
+        Bus { line, door: Arc::new(self.door.inner()), ..self.clone() }
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }
@@ -121,15 +97,16 @@ impl Bus {
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
 
-    /// Closes the handle, and every handle cloned from it. The last one of all lets go of the writer's lock, once a
-    /// checkpoint or pruning that somebody is at is through. Nothing is synced that was not asked for.
+    /// Closes the handle, every handle cloned from it, and the branches opened from these; not the handle that this one
+    /// was branched or checked out from. The last one of all lets go of the writer's lock, once a checkpoint or pruning
+    /// that somebody is at is through. Nothing is synced that was not asked for.
     pub fn close(&self) {
         self.door.close();
     }
 
-    /// Whether the handle was closed.
+    /// Whether the handle was closed, or one that it was opened from.
     pub fn is_closed(&self) -> bool {
-        self.door.closed.load(Ordering::Relaxed)
+        self.door.is_closed()
     }
 
     /// Whether the handle only reads.
@@ -253,14 +230,14 @@ impl Bus {
     pub fn branch(&self, name: &str, at: Option<Epoch>) -> Result<Bus, Error> {
         self.writable()?;
         let line = branch::fork(&self.core, &self.line, name, at)?;
-        Ok(Bus { line, ..self.clone() })
+        Ok(self.on(line))
     }
 
-    /// A handle on another branch of the same bus; closing one closes both.
+    /// A handle on another branch of the same bus, closed with this one.
     pub fn checkout(&self, name: &str) -> Result<Bus, Error> {
         self.usable()?;
         let line = self.core.line(name).ok_or_else(|| Error::NoBranch(name.into()))?;
-        Ok(Bus { line, ..self.clone() })
+        Ok(self.on(line))
     }
 
     /// The branches there are, by name.

@@ -12,6 +12,7 @@ pub mod commit;
 mod core;
 pub mod diff;
 pub mod doctor;
+mod door;
 pub mod error;
 mod export;
 pub mod handle;
