@@ -120,12 +120,45 @@ def test_serializable_also_protects_what_was_read(bus: mmsb.Bus) -> None:
         read_then_write("serializable", 12)
 
 
+def test_serializable_also_protects_the_number_of_rows(bus: mmsb.Bus) -> None:
+    with pytest.raises(mmsb.ConflictError), bus.transaction(isolation="serializable"):
+        bus["a"][0] = len(bus["b"])
+        in_thread(lambda: bus["b"].resize(11))
+    with bus.transaction(isolation="serializable"):
+        bus["a"][0] = len(bus["b"])
+        in_thread(lambda: bus["b"]["n"].__setitem__(0, 1))
+
+
 def test_merges_by_the_pages_operator_do_not_conflict(bus: mmsb.Bus) -> None:
     sums = bus.create_page("sums", shape=(4,), dtype="i8", op="add")
     with bus.transaction():
         sums.merge(5, rows=[0])
         in_thread(lambda: sums.merge(7, rows=[0]))
     assert sums[0] == 12
+
+
+def test_what_would_not_be_a_part_of_one_is_refused_inside(bus: mmsb.Bus) -> None:
+    plan = bus.branch("plan")
+    plan["a"][5] = 1
+    before = bus.epoch
+    with pytest.raises(ZeroDivisionError), bus.transaction():
+        bus["a"][0] = 1
+        for use in (
+            lambda: bus.revert(1),
+            lambda: bus.merge(plan),
+            lambda: plan.merge(bus),
+            lambda: bus.branch("other"),
+            lambda: bus.drop(),
+        ):
+            with pytest.raises(mmsb.WrongTransaction, match="outside"):
+                use()
+        bus.checkpoint()
+        in_thread(lambda: plan.branch("elsewhere"))
+        _ = 1 / 0
+    assert bus.epoch == before
+    assert sorted(bus.branches()) == ["elsewhere", "main", "plan"]
+    bus.merge(plan)
+    assert bus["a"][5] == 1
 
 
 def test_nested_ones_join(bus: mmsb.Bus) -> None:

@@ -27,7 +27,7 @@ use crate::progress::Told;
 use crate::sheet::{Sheet, Source};
 use crate::show::plural;
 use crate::state::{Snapshot, names};
-use crate::transaction::{Transaction, current};
+use crate::transaction::{Transaction, current, outside};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
 type Described = (String, u64, Option<(String, u64)>);
@@ -304,6 +304,7 @@ impl Bus {
 
     #[pyo3(signature = (name, at))]
     fn _branch(&self, py: Python<'_>, name: &str, at: Option<&Bound<'_, PyAny>>) -> Outcome<Opened> {
+        outside(py, &self.handle)?;
         let at = at.map(epoch_of).transpose()?;
         Ok(Opened::new(self.handle.long(py, |bus| bus.branch(name, at))?))
     }
@@ -323,6 +324,7 @@ impl Bus {
 
     /// Lets this branch go. Its history stays in the log.
     fn drop(&self, py: Python<'_>) -> Outcome<()> {
+        outside(py, &self.handle)?;
         self.handle.long(py, CoreBus::drop_branch)
     }
 
@@ -335,6 +337,8 @@ impl Bus {
         source: Option<String>,
         intent: Option<String>,
     ) -> Outcome<Option<u64>> {
+        outside(py, &self.handle)?;
+        outside(py, &other.handle)?;
         let policy = match on_conflict {
             "raise" => OnConflict::Raise,
             "ours" => OnConflict::Ours,
@@ -358,6 +362,7 @@ impl Bus {
         source: Option<String>,
         intent: Option<String>,
     ) -> Outcome<Option<u64>> {
+        outside(py, &self.handle)?;
         let (to, note) = (epoch_of(to)?, note(source, intent));
         let committed = self.handle.long(py, |bus| bus.revert(to, &note))?;
         Ok(committed.map(|committed| committed.epoch.0))

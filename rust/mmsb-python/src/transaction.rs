@@ -69,6 +69,16 @@ pub fn current<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'p
     find(py, handle)
 }
 
+/// Fails where this thread and task have a transaction open on the handle's branch: for what would not be a part of it.
+pub fn outside(py: Python<'_>, handle: &Handle) -> Outcome<()> {
+    match current(py, handle)? {
+        Some(_) => Err(wrong(
+            "a transaction is open on this branch: branch, merge, revert and drop are not a part of one, call them outside",
+        )),
+        None => Ok(()),
+    }
+}
+
 fn find<'py>(py: Python<'py>, handle: &Handle) -> Outcome<Option<Bound<'py, Transaction>>> {
     let mut next = variable(py)?.bind(py).call_method0(intern!(py, "get"))?;
     let bus = handle.bus()?;
