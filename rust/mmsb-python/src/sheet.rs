@@ -139,7 +139,7 @@ impl Sheet {
     pub fn rows(&self, py: Python<'_>) -> Outcome<u64> {
         let Source::Live(handle) = &self.source else { return Ok(lock(&self.rows).1) };
         if let Some(tx) = transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.version(self.id)).map(|(_, rows)| rows);
+            return tx.get().with(|tx| tx.rows(self.id));
         }
         let bus = handle.bus()?;
         let seq = bus.newest().0;
@@ -162,7 +162,7 @@ impl Sheet {
         };
         if let Some(tx) = transaction::current(py, handle)? {
             let view = tx.get().with(|tx| tx.view(self.id, column))?;
-            let (_, rows) = tx.get().with(|tx| tx.version(self.id))?;
+            let rows = tx.get().with(|tx| tx.rows(self.id))?;
             return Ok(self.show(py, view, column, rows)?.bind(py));
         }
         let bus = handle.bus()?;

@@ -10,11 +10,13 @@ use mmsb::algebra::operator::Builtin;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
+use mmsb::bus::history::Filter;
 use mmsb::bus::options::{ArenaPlace, Mode, Note, Options};
 use mmsb::bus::transaction::Isolation;
 use mmsb::memory::disk::{Disk, Real};
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
+use mmsb::page::log::Durability;
 use mmsb::page::operator::{Merge, OperatorId};
 use mmsb::page::schema::Schema;
 use mmsb::page::select::Select;
@@ -112,6 +114,51 @@ fn closing_a_branch_leaves_the_handle_it_came_from_open() {
     bus.close();
     assert!(plan.is_closed() && main.is_closed() && !is_locked(&path));
     assert_eq!(plan.epoch().unwrap_err().code(), Code::Closed);
+}
+
+#[test]
+fn what_is_asked_of_commits_is_each_handles_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let options = Options { budget: Some(1 << 30), ..Options::default() };
+    let bus = Bus::open(&path, &options).unwrap();
+    let page = create(&bus, "a");
+    let disk = Options { durability: Durability::Disk, ..Options::default() };
+    let safe = Bus::open(&path, &disk).unwrap();
+    assert_eq!((bus.durability(), safe.durability()), (Durability::Process, Durability::Disk));
+    assert_eq!(safe.branch("plan", None).unwrap().durability(), Durability::Disk);
+    let survives = || {
+        let mut newest = None;
+        bus.log(&Filter::default(), |commit| {
+            newest = Some(commit.durability);
+            true
+        })
+        .unwrap();
+        newest.unwrap()
+    };
+    bus.write(fill(page, 1), &Note::default()).unwrap();
+    assert_eq!(survives(), Durability::Process);
+    safe.write(fill(page, 2), &Note::default()).unwrap();
+    assert_eq!(survives(), Durability::Disk);
+    let mut tx = safe.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(fill(page, 3)).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(survives(), Durability::Disk);
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(fill(page, 4)).unwrap();
+    tx.commit().unwrap();
+    assert_eq!(survives(), Durability::Process);
+
+    // What all handles share cannot be another for one of them.
+    let refused = |options: &Options| {
+        let error = Bus::open(&path, options).unwrap_err();
+        assert_eq!(error.code(), Code::InvalidArgument, "{error}");
+    };
+    refused(&Options { budget: Some(1 << 31), ..Options::default() });
+    refused(&Options { arena: ArenaPlace::Directory, ..Options::default() });
+    Bus::open(&path, &options).unwrap();
+    drop(safe);
+    bus.write(fill(page, 5), &Note::default()).unwrap();
 }
 
 /// A chain of handles, each opened from the one before, goes without going as deep as it is long.

@@ -3,10 +3,11 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
-use crate::bus::commit::{self, Shown, Writer};
+use crate::bus::commit::{self, Control, Shown};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin};
+use crate::bus::options::Manner;
 use crate::bus::past;
 use crate::memory::addr::Addr;
 use crate::page::body::Record;
@@ -20,11 +21,12 @@ use crate::page::stage::Stage;
 pub(crate) fn fork(
     core: &Arc<Core>,
     parent: &Arc<Line>,
+    manner: Manner,
     name: &str,
     at: Option<Epoch>,
 ) -> Result<Arc<Line>, Error> {
     check_name(name)?;
-    let mut writer = core.writer()?;
+    let mut writer = core.writer_within(manner.busy_timeout)?;
     if core.line(name).is_some() {
         return Err(Error::BranchExists(name.into()));
     }
@@ -61,7 +63,8 @@ pub(crate) fn fork(
         root
     };
     let record = Record::Fork { name, parent: parent.id, at: epoch };
-    commit::control(core, &mut writer, id, epoch, &record, stage, || {
+    let control = Control { branch: id, epoch, record: &record, durability: manner.durability };
+    commit::control(core, &mut writer, control, stage, || {
         Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
     })?;
     commit::show(core, writer, Seq(seq))?;
@@ -101,14 +104,14 @@ fn rebuild<'a>(
 }
 
 /// Lets a branch go: its name is free, its memory is given back, and its history stays in the log.
-pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>) -> Result<(), Error> {
+pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) -> Result<(), Error> {
     if line.origin.is_none() {
         return Err(Error::Invalid(format!(
             "branch '{}' is the bus's first and cannot be dropped",
             line.name
         )));
     }
-    let mut writer: std::sync::MutexGuard<'_, Writer> = core.writer()?;
+    let mut writer = core.writer_within(manner.busy_timeout)?;
     if line.is_dropped() {
         return Err(Error::NoBranch(line.name.clone()));
     }
@@ -117,9 +120,9 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>) -> Result<(), Erro
     let root = line.appended();
     let epoch = RootRef::new(&core.arena, root).epoch();
     stage.release(root);
-    commit::control(core, &mut writer, line.id, epoch, &Record::DropBranch, stage, || {
-        Shown::Dropped(Arc::clone(line))
-    })?;
+    let record = Record::DropBranch;
+    let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
+    commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
     line.set_dropped();
     commit::show(core, writer, Seq(seq))
 }

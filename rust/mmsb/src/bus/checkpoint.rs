@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use crate::base::ids::{BranchId, Epoch, Seq};
-use crate::bus::commit::{self, Shown, Writer};
+use crate::bus::commit::{self, Control, Shown, Writer};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -11,6 +11,7 @@ use crate::memory::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::checkpoint::write::{BranchState, Cut};
+use crate::page::log::Durability;
 use crate::page::stage::{Scratch, Stage};
 
 /// A checkpoint that was made.
@@ -68,7 +69,9 @@ pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<Checkpo
     let main = BranchId::MAIN;
     let epoch =
         core.line_of(main).map_or(Epoch(0), |line| RootRef::new(&core.arena, line.appended()).epoch());
-    commit::control(core, &mut writer, main, epoch, &record, stage, || Shown::Nothing)?;
+    // Nothing is lost with it: the checkpoint is found by its own files.
+    let control = Control { branch: main, epoch, record: &record, durability: Durability::default() };
+    commit::control(core, &mut writer, control, stage, || Shown::Nothing)?;
     let seq = Seq(writer.seq);
     commit::show(core, writer, seq)?;
     core.background.checkpointed(cut.position, written.bytes);

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::Body;
@@ -58,6 +59,7 @@ pub(crate) struct Request<'r, 'd> {
     pub source: Option<&'r str>,
     pub intent: Option<&'r str>,
     pub durability: Durability,
+    pub busy_timeout: Duration,
     /// What the changes were made from, where somebody may have come first.
     pub base: Option<&'r Base<'r>>,
 }
@@ -136,7 +138,7 @@ impl Writer {
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
-    commit_with(core, core.writer()?, request)
+    commit_with(core, core.writer_within(request.busy_timeout)?, request)
 }
 
 /// Commits with the writer already held.
@@ -246,27 +248,34 @@ fn unknown(writer: &Writer, error: LogError) -> Error {
     }
 }
 
+/// A frame that makes no epoch: what it says, and what it must survive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Control<'r> {
+    pub branch: BranchId,
+    pub epoch: Epoch,
+    pub record: &'r Record<'r>,
+    pub durability: Durability,
+}
+
 /// Appends a frame that makes no epoch, with the stage that goes with it.
 pub(crate) fn control(
     core: &Core,
     writer: &mut Writer,
-    branch: BranchId,
-    epoch: Epoch,
-    record: &Record<'_>,
+    control: Control<'_>,
     stage: Stage<'_>,
     shown: impl FnOnce() -> Shown,
 ) -> Result<(), Error> {
     let seq = writer.seq + 1;
     let frame = NewFrame {
         seq: Seq(seq),
-        epoch,
-        branch,
-        durability: core.durability,
+        epoch: control.epoch,
+        branch: control.branch,
+        durability: control.durability,
         kind: Kind::Control,
         time: core.clock.now_ns(),
     };
-    writer.body.encode_record(record);
-    let notes = FrameNotes { pages: &[], source: None, catalog: record.is_catalog() };
+    writer.body.encode_record(control.record);
+    let notes = FrameNotes { pages: &[], source: None, catalog: control.record.is_catalog() };
     let head = match writer.log.append(frame, &[writer.body.bytes()], notes) {
         Ok(head) => head,
         Err(error) => {
@@ -277,7 +286,7 @@ pub(crate) fn control(
     let mut retired = writer.spare.pop().unwrap_or_default();
     stage.settle(&mut retired);
     writer.seq = seq;
-    let needs = if core.durability == Durability::Disk { head.end() } else { 0 };
+    let needs = if control.durability == Durability::Disk { head.end() } else { 0 };
     writer.pending.push_back(Pending { shown: shown(), seq, needs, retired });
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::bus::background::Background;
 use crate::bus::commit::Writer;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::options::place_name;
+use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::replay::GENESIS;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
@@ -22,7 +22,6 @@ use crate::page::catalog::{Catalog, RootRef};
 use crate::page::checkpoint::store::Store;
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
-use crate::page::log::Durability;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
 
@@ -56,8 +55,7 @@ pub(crate) struct Core {
     pub background: Background,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
-    pub durability: Durability,
-    pub busy_timeout: Duration,
+    pub arena_place: ArenaPlace,
     pub read_only: bool,
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
@@ -76,8 +74,7 @@ pub(crate) struct Parts {
     pub background: Background,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
-    pub durability: Durability,
-    pub busy_timeout: Duration,
+    pub arena_place: ArenaPlace,
     pub read_only: bool,
     pub held: Vec<Box<dyn Held>>,
 }
@@ -99,8 +96,7 @@ impl Core {
             background: parts.background,
             clock: parts.clock,
             path: parts.path,
-            durability: parts.durability,
-            busy_timeout: parts.busy_timeout,
+            arena_place: parts.arena_place,
             read_only: parts.read_only,
             private: AtomicU64::new(u64::MAX - 1),
             _held: parts.held,
@@ -112,28 +108,33 @@ impl Core {
         Tables { catalog: &self.catalog, operators: &self.operators }
     }
 
-    /// The one writer, waiting for it as long as the bus allows; an error where the bus is closed.
+    /// The one writer, however long that takes; an error where the bus is closed.
     pub fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
-        let writer = self.wait_for_writer()?;
+        self.writer_within(Duration::MAX)
+    }
+
+    /// The one writer, waiting for it so long at most; an error where the bus is closed.
+    pub fn writer_within(&self, timeout: Duration) -> Result<MutexGuard<'_, Writer>, Error> {
+        let writer = self.wait_for_writer(timeout)?;
         if writer.log.is_shut() { Err(Error::Closed(self.place())) } else { Ok(writer) }
     }
 
-    fn wait_for_writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
+    fn wait_for_writer(&self, timeout: Duration) -> Result<MutexGuard<'_, Writer>, Error> {
         if let Ok(writer) = self.writer.try_lock() {
             return Ok(writer);
         }
         // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time.
-        if self.busy_timeout >= Duration::from_secs(1) {
+        if timeout >= Duration::from_secs(1) {
             return Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
         }
-        let end = Instant::now() + self.busy_timeout;
+        let end = Instant::now() + timeout;
         loop {
             match self.writer.try_lock() {
                 Ok(writer) => return Ok(writer),
                 Err(std::sync::TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
                 Err(std::sync::TryLockError::WouldBlock) if Instant::now() < end => std::thread::yield_now(),
                 Err(std::sync::TryLockError::WouldBlock) => {
-                    let seconds = self.busy_timeout.as_secs();
+                    let seconds = timeout.as_secs();
                     return Err(Error::Busy { seconds, by: "another thread is committing".into() });
                 }
             }

@@ -17,7 +17,7 @@ use crate::bus::export;
 use crate::bus::history::{self, Commit, Filter};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
-use crate::bus::options::Note;
+use crate::bus::options::{Manner, Mode, Note, Options};
 use crate::bus::rebuilt::{self, BranchDigest};
 use crate::bus::retain::{self, PruneInfo};
 use crate::bus::state::State;
@@ -37,6 +37,7 @@ pub struct Bus {
     core: Arc<Core>,
     line: Arc<Line>,
     read_only: bool,
+    manner: Manner,
     door: Arc<Door>,
 }
 
@@ -64,9 +65,10 @@ pub struct PinInfo {
 
 impl Bus {
     /// A handle; an error where the last one before was closed.
-    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Result<Self, Error> {
+    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, options: &Options) -> Result<Self, Error> {
         let door = Arc::new(Door::open(&core)?);
-        Ok(Bus { core, line, read_only, door })
+        let (read_only, manner) = (options.mode == Mode::Read, options.manner());
+        Ok(Bus { core, line, read_only, manner, door })
     }
 
     /// A handle on another line, which is closed with this one.
@@ -90,6 +92,10 @@ impl Bus {
 
     pub(crate) fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    pub(crate) fn manner(&self) -> Manner {
+        self.manner
     }
 
     pub(crate) fn writable(&self) -> Result<(), Error> {
@@ -134,9 +140,9 @@ impl Bus {
         self.core.place()
     }
 
-    /// What a commit survives unless it asks for something else.
+    /// What a commit of this handle survives unless it asks for something else.
     pub fn durability(&self) -> Durability {
-        self.core.durability
+        self.manner.durability
     }
 
     /// The operators of merge deltas.
@@ -181,7 +187,8 @@ impl Bus {
             changes,
             source: note.source.as_deref(),
             intent: note.intent.as_deref(),
-            durability: note.durability.unwrap_or(self.core.durability),
+            durability: note.durability.unwrap_or(self.manner.durability),
+            busy_timeout: self.manner.busy_timeout,
             base: None,
         }
     }
@@ -215,21 +222,25 @@ impl Bus {
         self.commit(&[Change::Drop(page)], note)
     }
 
-    /// Gives a page another number of rows; new ones are zeros.
-    pub fn resize(&self, page: PageId, rows: u64, note: &Note) -> Result<Committed, Error> {
-        self.commit(&[Change::Resize(page, rows)], note)
+    /// Gives a page another number of rows; new ones are zeros. `None` where it has so many.
+    pub fn resize(&self, page: PageId, rows: u64, note: &Note) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        if self.state()?.page(page)?.rows() == rows {
+            return Ok(None);
+        }
+        self.commit(&[Change::Resize(page, rows)], note).map(Some)
     }
 
     /// Begins a transaction.
     pub fn begin(&self, isolation: Isolation, note: Note) -> Result<Transaction, Error> {
         self.writable()?;
-        Transaction::begin(&self.core, &self.line, isolation, note)
+        Transaction::begin(&self.core, &self.line, self.manner, isolation, note)
     }
 
     /// Forks a branch off this one, by default at its head.
     pub fn branch(&self, name: &str, at: Option<Epoch>) -> Result<Bus, Error> {
         self.writable()?;
-        let line = branch::fork(&self.core, &self.line, name, at)?;
+        let line = branch::fork(&self.core, &self.line, self.manner, name, at)?;
         Ok(self.on(line))
     }
 
@@ -268,7 +279,7 @@ impl Bus {
     /// Lets this branch go.
     pub fn drop_branch(&self) -> Result<(), Error> {
         self.writable()?;
-        branch::drop_branch(&self.core, &self.line)
+        branch::drop_branch(&self.core, &self.line, self.manner)
     }
 
     /// Merges what another branch changed into this one; `None` where there was nothing to take.
@@ -281,14 +292,14 @@ impl Bus {
                 "cannot merge a branch of the bus {theirs} into the bus {ours}"
             )));
         }
-        merge::merge(&self.core, &self.line, &other.line, policy, note)
+        merge::merge(&self.core, [&self.line, &other.line], self.manner, policy, note)
     }
 
     /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
     pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
         self.writable()?;
         self.at(to)?;
-        merge::revert(&self.core, &self.line, to, note)
+        merge::revert(&self.core, &self.line, self.manner, to, note)
     }
 
     /// What differs between two states of this bus.
@@ -331,7 +342,7 @@ impl Bus {
     /// Waits until everything committed so far survives a loss of power.
     pub fn sync(&self) -> Result<(), Error> {
         self.writable()?;
-        let through = self.core.writer()?.log.head();
+        let through = self.core.writer_within(self.manner.busy_timeout)?.log.head();
         Ok(self.core.syncer.sync_through(through)?)
     }
 

@@ -10,7 +10,7 @@ use crate::bus::core::Core;
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, diff};
 use crate::bus::error::{Clash, Error};
 use crate::bus::line::{Line, note_merged};
-use crate::bus::options::Note;
+use crate::bus::options::{Manner, Note};
 use crate::bus::past::Past;
 use crate::bus::state::{State, read_column};
 use crate::bus::transaction::{Isolation, Transaction};
@@ -42,15 +42,15 @@ const NAMED_ROWS: usize = 8;
 /// Merges what `theirs` changed since the two last agreed into `ours`; `None` where there was nothing to take.
 pub(crate) fn merge(
     core: &Arc<Core>,
-    ours: &Arc<Line>,
-    theirs: &Arc<Line>,
+    [ours, theirs]: [&Arc<Line>; 2],
+    manner: Manner,
     policy: OnConflict,
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match merge_once(core, ours, theirs, policy, note) {
+        match merge_once(core, [ours, theirs], manner, policy, note) {
             // Somebody committed to `ours` between our look at it and our commit: look again.
             Err(Error::Conflict(_)) if policy != OnConflict::Raise && attempt < ATTEMPTS => {}
             done => return done,
@@ -60,15 +60,15 @@ pub(crate) fn merge(
 
 fn merge_once(
     core: &Arc<Core>,
-    ours: &Arc<Line>,
-    theirs: &Arc<Line>,
+    [ours, theirs]: [&Arc<Line>; 2],
+    manner: Manner,
     policy: OnConflict,
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
     if Arc::ptr_eq(ours, theirs) {
         return Ok(None);
     }
-    let mut tx = Transaction::begin(core, ours, Isolation::Snapshot, note.clone())?;
+    let mut tx = Transaction::begin(core, ours, manner, Isolation::Snapshot, note.clone())?;
     // What is known first, so that it is never ahead of the states it is said of.
     // One lock at a time: the other side may be merging this one.
     let our_known = ours.merged().clone();
@@ -409,11 +409,12 @@ fn copy_all(tx: &mut Transaction, from: &State, id: PageId) -> Result<(), Error>
 pub(crate) fn revert(
     core: &Arc<Core>,
     line: &Arc<Line>,
+    manner: Manner,
     to: Epoch,
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
     let past = state_at(core, line, to)?;
-    let mut tx = Transaction::begin(core, line, Isolation::Snapshot, note.clone())?;
+    let mut tx = Transaction::begin(core, line, manner, Isolation::Snapshot, note.clone())?;
     let now = tx.base_state()?;
     let changes = diff(&now, &past)?;
     // Names are free only when every page that is to go has gone.

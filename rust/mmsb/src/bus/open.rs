@@ -63,7 +63,7 @@ impl Bus {
         if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
             && (read_only || !core.read_only)
         {
-            match main(&core, read_only) {
+            match shared(&core, options) {
                 // Its last handle was closed; somebody still looks at what it had.
                 Err(Error::Closed(_)) => core.background.wait_until_closed(),
                 done => return done,
@@ -102,9 +102,32 @@ fn identity(path: &Path) -> Option<(u64, u64, u32)> {
     path.metadata().ok().map(|meta| (meta.dev(), meta.ino(), std::process::id()))
 }
 
-fn main(core: &Arc<Core>, read_only: bool) -> Result<Bus, Error> {
+fn main(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
     let line = core.line(MAIN).ok_or_else(|| Error::NoBranch(MAIN.into()))?;
-    Bus::new(Arc::clone(core), line, read_only)
+    Bus::new(Arc::clone(core), line, options)
+}
+
+/// A handle on a bus that this process has open; an error where it is asked to be another than it is.
+fn shared(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
+    let bus = main(core, options)?;
+    let invalid = |what: String| {
+        let place = core.place();
+        Err(Error::Invalid(format!("the bus {place} is open in this process already, {what}")))
+    };
+    match options.budget {
+        Some(budget) if budget != core.arena.budget() => {
+            let has = core.arena.budget();
+            return invalid(format!("with a budget of {has} bytes, not {budget}"));
+        }
+        _ => {}
+    }
+    if options.mode != Mode::Read
+        && options.arena == ArenaPlace::Directory
+        && core.arena_place != options.arena
+    {
+        return invalid("with its memory in shared memory, not in its directory".into());
+    }
+    Ok(bus)
 }
 
 fn assemble(
@@ -140,14 +163,13 @@ fn assemble(
         background,
         clock,
         path,
-        durability: options.durability,
-        busy_timeout: options.busy_timeout,
+        arena_place: options.arena,
         read_only,
         held,
     });
     core.set_published(seq);
     core.watch.tell(crate::base::ids::Seq(seq));
-    main(&core, read_only)
+    main(&core, options)
 }
 
 /// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.

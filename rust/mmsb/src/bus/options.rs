@@ -49,13 +49,14 @@ pub enum ArenaPlace {
 pub struct Options {
     /// How the path is opened.
     pub mode: Mode,
-    /// What a commit survives unless it asks for something else.
+    /// What a commit of this handle survives unless it asks for something else.
     pub durability: Durability,
-    /// Bytes of memory the bus may take; by default 80 % of what the machine or container has.
+    /// Bytes of memory the bus may take; by default 80 % of what the machine or container has. What handles of one
+    /// process share: another number than that of the bus they have open already is an error.
     pub budget: Option<u64>,
-    /// Where its memory lies.
+    /// Where its memory lies. Whoever asks for the directory gets an error where this process has it elsewhere already.
     pub arena: ArenaPlace,
-    /// How long a caller waits for others.
+    /// How long a caller with this handle waits for others.
     pub busy_timeout: Duration,
     /// Bytes of log after which a bus with a path makes a checkpoint in the background at the latest; earlier where that
     /// costs little beside the log. `None` for never.
@@ -65,6 +66,12 @@ pub struct Options {
     /// How the log uses its disk. For tests.
     #[doc(hidden)]
     pub log: LogConfig,
+}
+
+impl Options {
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { durability: self.durability, busy_timeout: self.busy_timeout }
+    }
 }
 
 impl Default for Options {
@@ -80,6 +87,13 @@ impl Default for Options {
             log: LogConfig::default(),
         }
     }
+}
+
+/// What a handle asks of its commits, each of which may ask for something else; and how long it waits for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub durability: Durability,
+    pub busy_timeout: Duration,
 }
 
 /// What a commit says about itself.

@@ -3,6 +3,7 @@
 //! It reads the state it started from and its own writes. The writer is held only while it commits; whoever commits a
 //! cell first wins (Berenson et al., "A Critique of ANSI SQL Isolation Levels", 1995: snapshot isolation).
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::ids::{Epoch, PageId};
@@ -10,7 +11,7 @@ use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::options::Note;
+use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
 use crate::bus::state::{PageInfo, State, read_column};
 use crate::bus::validate::{Base, Read};
@@ -46,6 +47,7 @@ pub struct Transaction {
     line: Arc<Line>,
     root: Addr,
     pin: PinGuard,
+    manner: Manner,
     note: Note,
     isolation: Isolation,
     changes: Vec<Change<'static>>,
@@ -54,12 +56,15 @@ pub struct Transaction {
     applied: usize,
     reads: Mutex<Vec<Read>>,
     listed: Mutex<bool>,
+    /// Pages that it knows to be there with so many rows.
+    looked: BTreeSet<PageId>,
 }
 
 impl Transaction {
     pub(crate) fn begin(
         core: &Arc<Core>,
         line: &Arc<Line>,
+        manner: Manner,
         isolation: Isolation,
         note: Note,
     ) -> Result<Self, Error> {
@@ -69,6 +74,7 @@ impl Transaction {
             line: Arc::clone(line),
             root,
             pin,
+            manner,
             note,
             isolation,
             changes: Vec::new(),
@@ -76,6 +82,7 @@ impl Transaction {
             applied: 0,
             reads: Mutex::default(),
             listed: Mutex::new(false),
+            looked: BTreeSet::new(),
         })
     }
 
@@ -236,8 +243,9 @@ impl Transaction {
         self.root().pages().map(|at| PageRef::new(&self.core.arena, at).id()).collect()
     }
 
-    /// What it says of a page.
+    /// What it says of a page. That the page has so many rows is something read, which no write of cells changes.
     pub fn info(&mut self, id: PageId) -> Result<PageInfo, Error> {
+        self.looked.insert(id);
         let page = self.page(id)?;
         Ok(PageInfo {
             id,
@@ -248,8 +256,14 @@ impl Transaction {
         })
     }
 
-    /// The epoch that changed a page last, and its rows.
+    /// A page's rows.
+    pub fn rows(&mut self, id: PageId) -> Result<u64, Error> {
+        Ok(self.info(id)?.rows)
+    }
+
+    /// The epoch that changed a page last, and its rows: all of the page is something read.
     pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
+        self.note_read(Read { page: id, cells: None });
         let page = self.page(id)?;
         Ok((page.version(), page.rows()))
     }
@@ -320,7 +334,11 @@ impl Transaction {
         if self.changes.is_empty() {
             return Ok(None);
         }
-        let reads = self.reads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut reads = self.reads.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if self.isolation == Isolation::Serializable {
+            let no_cells = Some((0, Select::range(0, 0)));
+            reads.extend(self.looked.iter().map(|&page| Read { page, cells: no_cells.clone() }));
+        }
         let listed = self.listed.into_inner().unwrap_or_else(PoisonError::into_inner)
             && self.isolation == Isolation::Serializable;
         // Its own memory goes before the commit needs some.
@@ -331,7 +349,8 @@ impl Transaction {
             changes: &self.changes,
             source: self.note.source.as_deref(),
             intent: self.note.intent.as_deref(),
-            durability: self.note.durability.unwrap_or(self.core.durability),
+            durability: self.note.durability.unwrap_or(self.manner.durability),
+            busy_timeout: self.manner.busy_timeout,
             base: Some(&base),
         };
         let committed = commit::commit(&self.core, request)?;

@@ -29,7 +29,7 @@ impl Bus {
         self.writable()?;
         let core = self.core();
         // With the writer held nobody can change the page between the look at it and the commit.
-        let writer = core.writer()?;
+        let writer = core.writer_within(self.manner().busy_timeout)?;
         let root = RootRef::new(&core.arena, self.line().appended());
         let at = root.page(page).ok_or(StateError::NoPage(page))?;
         let found = PageRef::new(&core.arena, at);

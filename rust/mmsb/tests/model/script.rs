@@ -142,7 +142,7 @@ pub fn step(main: &Bus, on: &mut &'static str, step: Step) -> Result<(), Error> 
         Write(name, from, n, byte, durability) => {
             bus.write(fill(name, from, n, byte)?, &Note { durability: Some(durability), ..note })?;
         }
-        Resize(name, rows) => drop(bus.resize(id(name)?, rows, &note)?),
+        Resize(name, rows) => return bus.resize(id(name)?, rows, &note).map(|_| ()),
         Drop(name) => drop(bus.drop_page(id(name)?, &note)?),
         Several(a, b, new) => {
             let mut tx = bus.begin(Isolation::Snapshot, note)?;
