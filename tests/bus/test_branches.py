@@ -86,3 +86,32 @@ def test_branches_come_back_when_a_bus_is_opened_again(bus: mmsb.Bus, tmp_path: 
     with mmsb.open(path) as again:
         assert (again.digest(), again.checkout("plan").digest()) == digests
         assert again.checkout("plan")["p"][0] == 5
+
+
+def test_only_what_both_merged_by_the_operator_is_merged_by_it() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(3,), dtype="i8", op="add")
+    plan = bus.branch("plan")
+    plan["p"].merge(1)
+    page.merge(2)
+    plan["p"][0] = 5
+    page[0] = 6
+    page.merge(3, rows=[1], op="mul")
+    with pytest.raises(mmsb.ConflictError) as caught:
+        bus.merge(plan)
+    assert caught.value.clashes[0][1] == [0, 1]
+    bus.merge(plan, on_conflict="ours")
+    assert page[:].tolist() == [6, 6, 3]
+
+
+def test_of_two_pages_of_one_name_one_is_left_out() -> None:
+    bus = mmsb.open()
+    plan = bus.branch("plan")
+    bus.create_page("p", size=2)
+    plan.create_page("p", size=3)
+    with pytest.raises(mmsb.ConflictError, match="name"):
+        bus.merge(plan)
+    assert bus.merge(plan, on_conflict="ours") is None
+    assert len(bus["p"]) == 2
+    bus.merge(plan, on_conflict="theirs")
+    assert len(bus["p"]) == 3

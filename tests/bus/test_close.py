@@ -75,6 +75,22 @@ def test_closing_a_branch_leaves_the_bus_open(tmp_path: Path) -> None:
         plan["p"][0]
 
 
+def test_each_handle_has_its_own_durability(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus", budget=1 << 30)
+    page = bus.create_page("p", shape=4, dtype="i8")
+    safe = mmsb.open(tmp_path / "bus", durability="disk")
+    page[0] = 1
+    safe["p"][0] = 2
+    with bus.transaction():
+        page[1] = 3
+    with safe.transaction():
+        safe["p"][1] = 4
+    assert [entry.durability for entry in bus.log(since=2)] == ["process", "disk", "process", "disk"]
+    for options in ({"budget": 1 << 31}, {"arena": "directory"}):
+        with pytest.raises(mmsb.InvalidArgument, match="already"):
+            mmsb.open(tmp_path / "bus", **options)  # type: ignore[arg-type]
+
+
 def test_a_past_snapshot_is_read_after_closing(tmp_path: Path) -> None:
     path = tmp_path / "bus"
     bus = mmsb.open(path)

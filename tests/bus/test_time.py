@@ -87,6 +87,24 @@ def test_differences_name_cells_and_read_them_late(bus: mmsb.Bus) -> None:
     assert back.kind == "dropped"
 
 
+def test_a_diff_has_what_is_in_rows_that_came_or_went() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(2, 2), dtype="i8")
+    before = bus.snapshot()
+    page.resize(4)
+    page[3, 1] = 9
+    page[0] = [1, 0]
+    (grown,) = bus.diff(before, bus)
+    assert (grown.resized, grown.rows.tolist(), grown.count) == ((2, 4), [0, 3], 2)
+    assert (grown.before.tolist(), grown.after.tolist()) == ([0, 0], [1, 9])
+    (shrunk,) = bus.diff(bus, before)
+    assert (shrunk.resized, shrunk.rows.tolist()) == ((4, 2), [0, 3])
+    assert (shrunk.before.tolist(), shrunk.after.tolist()) == ([1, 9], [0, 0])
+    epoch = bus.epoch
+    page.resize(4)
+    assert bus.epoch == epoch, "as many rows as before"
+
+
 def test_the_log_remembers_who_and_why(bus: mmsb.Bus) -> None:
     entries = list(bus.log(source="odd"))
     assert [entry.epoch for entry in entries] == [2, 4, 6]

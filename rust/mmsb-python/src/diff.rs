@@ -59,12 +59,18 @@ impl Change {
         let by_column = PyDict::new(py);
         for part in &self.diff.columns {
             let column = self.schema.column(part.column)?;
-            let cells = Change::flat(part);
+            let mut cells = Change::flat(part);
             let dims = [cells.len() as npy_intp];
+            // Rows that this state has not count as zeros.
+            let there = state.get().version(self.diff.page)?.1 * column.cells_per_row();
+            cells.truncate(cells.partition_point(|&cell| cell < there));
+            let filled = cells.len() * column.cell_bytes() as usize;
             let select = Select::Cells(Arc::new(cells));
             let descr = dtype::descr(py, column.dtype())?;
             let read = array::filled(py, &descr, &dims, |out| -> Outcome<()> {
-                Ok(py.detach(|| state.get().read(self.diff.page, usize::from(part.column), &select, out))?)
+                let (read, absent) = out.split_at_mut(filled);
+                absent.fill(0);
+                Ok(py.detach(|| state.get().read(self.diff.page, usize::from(part.column), &select, read))?)
             })?;
             if self.schema.kind() != Kind::Table {
                 return Ok(Some(read));
@@ -112,7 +118,7 @@ impl Change {
         self.diff.columns.iter().filter_map(|part| name(part).ok()).collect()
     }
 
-    /// The rows that changed, ascending.
+    /// The rows that changed, ascending; of those that only one state has, the ones that are not all zeros.
     #[getter]
     fn rows<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
         let mut rows: Vec<i64> = Vec::new();
@@ -147,13 +153,13 @@ impl Change {
         self.diff.columns.iter().flat_map(|part| &part.runs).map(|run| run.1).sum()
     }
 
-    /// What was in those cells; of a table by column; `None` where the page was not there.
+    /// What was in those cells, zeros in rows that were not there; of a table by column; `None` where the page was not.
     #[getter]
     fn before<'py>(&self, py: Python<'py>) -> Outcome<Option<Bound<'py, PyAny>>> {
         self.values(py, &self.before, Fate::Created)
     }
 
-    /// What is in those cells; of a table by column; `None` where the page is no more.
+    /// What is in those cells, zeros in rows that are no more; of a table by column; `None` where the page is no more.
     #[getter]
     fn after<'py>(&self, py: Python<'py>) -> Outcome<Option<Bound<'py, PyAny>>> {
         self.values(py, &self.after, Fate::Dropped)

@@ -14,7 +14,7 @@ use mmsb::bus::error::Code;
 use mmsb::bus::history::Filter;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::transaction::Isolation;
-use model::world::{Branch, Known, World, open};
+use model::world::{Branch, Known, Touched, World, open};
 use model::{Chance, Page, Pages, setting};
 use proptest::prelude::*;
 
@@ -89,6 +89,7 @@ impl World {
         }
         self.bus().write(first.clone(), &self.note()).unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&first);
+        self.touching.extend(Touched::by(&first, &page));
         self.committed(pages.clone(), self.knows());
         let written = |delta: &mmsb::page::delta::Delta<'_>| -> std::collections::BTreeSet<(u16, u64)> {
             let cells = |part: &mmsb::page::delta::Part<'_>| {
@@ -108,6 +109,7 @@ impl World {
         }
         tx.commit().unwrap().unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&second);
+        self.touching.extend(Touched::by(&second, &page));
         self.committed(pages, self.knows());
     }
 
@@ -144,16 +146,36 @@ impl World {
         self.at = 0;
     }
 
+    /// What leads to the head of a branch.
+    fn leads(&self, branch: usize) -> BTreeMap<usize, u64> {
+        let (epoch, known) = self.branches[branch].head();
+        let mut knows = known.knows.clone();
+        knows.insert(branch, epoch);
+        knows
+    }
+
+    /// Whether what leads to one side only changed cells otherwise than by the page's operator.
+    fn assigned(&self, other: usize) -> impl Fn(PageId, u16, u64) -> bool {
+        let (ours, theirs) = (self.leads(self.at), self.leads(other));
+        let has =
+            |known: &BTreeMap<usize, u64>, branch, epoch| known.get(branch).is_some_and(|to| epoch <= to);
+        let since: Vec<Touched> = (self.touched.iter())
+            .filter(|(branch, epoch, _)| has(&ours, branch, epoch) != has(&theirs, branch, epoch))
+            .map(|(_, _, touched)| touched.clone())
+            .collect();
+        move |page, column, cell| {
+            since
+                .iter()
+                .filter(|touched| touched.page == page)
+                .any(|touched| touched.cells.as_ref().is_none_or(|cells| cells.contains(&(column, cell))))
+        }
+    }
+
     /// The newest state that leads to the heads of both.
     fn base(&self, other: usize) -> Pages {
-        let all = |i: usize| {
-            let (epoch, known) = self.branches[i].head();
-            let mut knows = known.knows.clone();
-            knows.insert(i, epoch);
-            knows
-        };
-        let theirs = all(other);
-        let both = all(self.at).into_iter().filter_map(|(i, epoch)| Some((i, epoch.min(*theirs.get(&i)?))));
+        let theirs = self.leads(other);
+        let both =
+            self.leads(self.at).into_iter().filter_map(|(i, epoch)| Some((i, epoch.min(*theirs.get(&i)?))));
         let known = both.map(|(i, epoch)| &self.branches[i].history[&epoch]).max_by_key(|known| known.seq);
         known.unwrap().pages.clone()
     }
@@ -163,7 +185,13 @@ impl World {
         let other = living[self.chance.below(living.len() as u64) as usize];
         let policy = [OnConflict::Raise, OnConflict::Ours, OnConflict::Theirs][self.chance.below(3) as usize];
         let (epoch, theirs) = self.branches[other].head();
-        let wanted = model::merge::merge(&self.base(other), &self.pages(), &theirs.pages, policy);
+        let wanted = model::merge::merge(
+            &self.base(other),
+            &self.pages(),
+            &theirs.pages,
+            policy,
+            &self.assigned(other),
+        );
         let mut knows = self.knows();
         for (&i, &epoch) in theirs.knows.iter().chain([(&other, &epoch)]).filter(|(i, _)| **i != self.at) {
             let known = knows.entry(i).or_default();
@@ -189,6 +217,7 @@ impl World {
         let made = self.bus().revert(Epoch(to), &self.note()).unwrap();
         assert_eq!(made.is_none(), same);
         if !same {
+            self.touching = reverted(&self.pages(), &pages);
             self.committed(pages, self.knows());
             let branch = &self.branches[self.at];
             assert_eq!(branch.head().1.digest, branch.history[&to].digest, "equal contents, equal digests");
@@ -352,14 +381,38 @@ impl World {
     }
 }
 
+/// What bringing a state back touches.
+fn reverted(now: &Pages, then: &Pages) -> Vec<Touched> {
+    let mut touched: Vec<Touched> =
+        now.keys().filter(|id| !then.contains_key(id)).map(|&id| Touched::all(id)).collect();
+    for (&id, b) in then {
+        let Some(a) = now.get(&id).filter(|a| a.rows == b.rows) else {
+            touched.push(Touched::all(id));
+            continue;
+        };
+        let mut cells = std::collections::BTreeSet::new();
+        for (i, column) in a.schema.columns().iter().enumerate() {
+            let size = column.cell_bytes() as usize;
+            let pairs = a.columns[i].chunks(size).zip(b.columns[i].chunks(size)).enumerate();
+            cells.extend(pairs.filter(|(_, (a, b))| a != b).map(|(cell, _)| (i as u16, cell as u64)));
+        }
+        touched.push(Touched { page: id, cells: Some(cells) });
+    }
+    touched
+}
+
 /// Compares what a diff says of a page that both states have with a comparison of every cell.
 fn same_runs(a: &Page, b: &Page, found: &mmsb::bus::diff::PageDiff) {
     assert_eq!((found.fate, found.rows), (Fate::Changed, (a.rows, b.rows)));
     for (i, column) in a.schema.columns().iter().enumerate() {
         let size = column.cell_bytes() as usize;
-        let n = a.columns[i].len().min(b.columns[i].len()) / size;
-        let differs =
-            |cell: &usize| a.columns[i][cell * size..][..size] != b.columns[i][cell * size..][..size];
+        let n = a.columns[i].len().max(b.columns[i].len()) / size;
+        // Rows that are not there count as zeros.
+        let zeros = vec![0; size];
+        let cell_of = |page: &Page, cell: usize| {
+            page.columns[i].get(cell * size..(cell + 1) * size).unwrap_or(&zeros).to_vec()
+        };
+        let differs = |cell: &usize| cell_of(a, *cell) != cell_of(b, *cell);
         let cells: Vec<u64> = (0..n).filter(differs).map(|cell| cell as u64).collect();
         let runs = found.columns.iter().filter(|c| usize::from(c.column) == i).flat_map(|c| &c.runs);
         assert_eq!(runs.flat_map(|&(first, n)| first..first + n).collect::<Vec<_>>(), cells, "column {i}");

@@ -7,7 +7,7 @@ use crate::page::error::PageError;
 use crate::page::operator::{Merge, OperatorId};
 use half::f16;
 
-/// Merges what became of `base` on two branches, cell by cell; `ours` holds the result. The slices are whole cells and
+/// Merges what became of `base` on two branches by merges with this operator alone, cell by cell; `ours` holds the result. The slices are whole cells and
 /// equally long.
 ///
 /// | operator | result |

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use crate::base::ids::PageId;
 use crate::bus::error::Error;
 use crate::bus::state::State;
+use crate::page::block::is_null;
 use crate::page::catalog::differing_pages;
+use crate::page::column::ColumnRef;
 use crate::page::diff::differing_cells;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
@@ -21,12 +23,16 @@ pub enum Fate {
     Changed,
 }
 
+/// Runs of cells: the first and how many.
+pub(crate) type Runs = Vec<(u64, u64)>;
+
 /// The cells of a column that changed, as runs: the first cell and how many. A cell is one element of the column.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ColumnDiff {
     /// The column's number.
     pub column: u16,
-    /// The runs, ascending; those of cells that only one state has are not among them.
+    /// The runs, ascending. Of the rows that only one of the two states of a page has, they are those of cells that are
+    /// not zeros.
     pub runs: Vec<(u64, u64)>,
 }
 
@@ -85,7 +91,12 @@ fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
         name: b.def().name().into(),
         fate: Fate::Changed,
         rows: (a.rows(), b.rows()),
-        columns: changed_cells(a, b, &schema),
+        // Rows that one of them has not count as zeros.
+        columns: if a.rows() > b.rows() {
+            changed_since(b, a, &schema)
+        } else {
+            changed_since(a, b, &schema)
+        },
     }
 }
 
@@ -108,6 +119,46 @@ pub(crate) fn changed_cells(a: PageRef<'_>, b: PageRef<'_>, schema: &Schema) -> 
         }
     }
     columns
+}
+
+/// The cells of a page that are not as they were in the base, in which rows that it has not are zeros.
+pub(crate) fn changed_since(base: PageRef<'_>, page: PageRef<'_>, schema: &Schema) -> Vec<ColumnDiff> {
+    let mut columns = changed_cells(base, page, schema);
+    if page.rows() > base.rows() {
+        for (i, column) in schema.columns().iter().enumerate() {
+            let first = base.rows() * column.cells_per_row();
+            let runs = written_cells(&page.column(schema, i), first, column.cell_bytes());
+            match columns.iter_mut().find(|found| usize::from(found.column) == i) {
+                Some(found) => found.runs.extend(runs),
+                None if runs.is_empty() => {}
+                None => columns.push(ColumnDiff { column: i as u16, runs }),
+            }
+        }
+        columns.sort_unstable_by_key(|found| found.column);
+    }
+    columns
+}
+
+/// The runs of cells from `first` on that are not zeros.
+fn written_cells(column: &ColumnRef<'_>, first: u64, cell: u64) -> Runs {
+    let mut runs: Runs = Vec::new();
+    let mut push = |from: u64, to: u64| match runs.last_mut() {
+        Some(last) if last.0 + last.1 >= from => last.1 = last.1.max(to - last.0),
+        _ => runs.push((from, to - from)),
+    };
+    column.extents(|extent| {
+        let from = extent.start.max(first * cell);
+        let end = extent.start + extent.bytes;
+        if is_null(extent.at) || from >= end {
+            return;
+        }
+        let bytes = &column.slice(extent.at, extent.bytes as usize)[(from - extent.start) as usize..];
+        for (i, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte != 0) {
+            let at = (from + i as u64) / cell;
+            push(at, at + 1);
+        }
+    });
+    runs
 }
 
 fn whole(state: &State, page: PageRef<'_>, fate: Fate) -> PageDiff {

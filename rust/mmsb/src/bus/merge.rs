@@ -4,25 +4,25 @@ use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
 use crate::bus::ancestry::{base, known};
+use crate::bus::assigned::{Assigned, Sides};
 use crate::bus::cells::{copy_cells, copy_page, selections};
 use crate::bus::commit::Committed;
 use crate::bus::core::Core;
-use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, diff};
+use crate::bus::diff::{ColumnDiff, Fate, PageDiff, Runs, changed_cells, changed_since, diff};
 use crate::bus::error::{Clash, Error};
 use crate::bus::line::{Line, note_merged};
 use crate::bus::options::{Manner, Note};
 use crate::bus::past::Past;
 use crate::bus::state::{State, read_column};
 use crate::bus::transaction::{Isolation, Transaction};
-use crate::page::block::is_null;
 use crate::page::body::Record;
-use crate::page::column::ColumnRef;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
-/// What a merge does with a cell that both sides changed, differently.
+/// What a merge does with a cell that both sides changed, differently, and with a page that one side dropped or resized
+/// and the other wrote. Where both made a page of one name, one of the two is left out: two pages cannot have it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum OnConflict {
     /// Refuses the merge, naming pages and rows.
@@ -78,8 +78,9 @@ fn merge_once(
     let our_known = known(core, ours, &our_known, mine.epoch());
     let their_known = known(core, theirs, &their_known, other.epoch());
     let base = base(core, ours, &our_known, &their_known)?;
+    let sides = Sides { ours: &our_known, theirs: &their_known };
     let mut merge =
-        Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, policy, clashes: Vec::new() };
+        Merge { tx: &mut tx, mine: &mine, other: &other, base: &base, sides, policy, clashes: Vec::new() };
     let (gone, there): (Vec<_>, Vec<_>) =
         diff(&base, &other)?.into_iter().partition(|page| page.fate == Fate::Dropped);
     // A name is free for another page when the one that had it has gone.
@@ -120,6 +121,7 @@ struct Merge<'m> {
     mine: &'m State,
     other: &'m State,
     base: &'m State,
+    sides: Sides<'m>,
     policy: OnConflict,
     clashes: Vec<Clash>,
 }
@@ -133,22 +135,25 @@ impl Merge<'_> {
         let id = theirs.page;
         let mine = self.mine.page_if(id)?;
         let base = self.base.page_if(id)?;
-        match (theirs.fate, mine) {
-            (Fate::Created, None) if self.tx.find(&theirs.name)?.is_some() => {
-                self.clash(theirs, Vec::new(), "both have a page of this name");
-                Ok(())
+        let other = self.other;
+        let take = |tx: &mut Transaction| {
+            if let Some(named) = tx.find(&theirs.name)? {
+                tx.drop_page(named)?;
             }
-            (Fate::Created, None) => copy_page(self.tx, self.other, id),
+            copy_page(tx, other, id)
+        };
+        match (theirs.fate, mine) {
+            (Fate::Created, None) => {
+                let free = self.tx.find(&theirs.name)?.is_none();
+                self.settle(theirs, free, "both have a page of this name", take)
+            }
             (Fate::Dropped, None) => Ok(()),
             (Fate::Dropped, Some(mine)) => {
                 let same = base.is_some_and(|base| !self.differs(base, mine));
                 self.settle(theirs, same, "one side dropped it, the other wrote it", |tx| tx.drop_page(id))
             }
             (Fate::Changed, None) => {
-                let other = self.other;
-                self.settle(theirs, false, "one side dropped it, the other wrote it", |tx| {
-                    copy_page(tx, other, id)
-                })
+                self.settle(theirs, false, "one side dropped it, the other wrote it", take)
             }
             (Fate::Created | Fate::Changed, Some(mine)) => self.cells(theirs, base, mine),
         }
@@ -197,9 +202,26 @@ impl Merge<'_> {
         }
         let schema = self.mine.schema(theirs.page)?;
         let ours = changed_since(base, mine, &schema);
-        for column in changed_since(base, other, &schema) {
-            let runs = ours.iter().find(|c| c.column == column.column).map_or(&[][..], |c| &c.runs);
-            self.column(theirs, &schema, [base, mine, other], &column, runs)?;
+        // What only merges by the page's operator changed is looked for when it matters.
+        let mut assigned = None;
+        for ColumnDiff { column, runs } in changed_since(base, other, &schema) {
+            let ours = ours.iter().find(|c| c.column == column).map_or(&[][..], |c| &c.runs);
+            let (both, alone) = split(&runs, ours);
+            copy_cells(self.tx, self.other, theirs.page, column, &alone)?;
+            let (mut plain, mut merged) = (both, Vec::new());
+            if !plain.is_empty() && schema.operator().is_some_and(|op| !op.is_assign()) {
+                if assigned.is_none() {
+                    assigned = Some(Assigned::since(self.mine.core(), &self.sides, theirs.page, &schema)?);
+                }
+                let cells = mine.rows() * schema.column(column)?.cells_per_row();
+                let assigned =
+                    assigned.iter().flat_map(|assigned| assigned.of(column, cells)).collect::<Runs>();
+                (plain, merged) = split(&plain, &assigned);
+            }
+            let pages = [base, mine, other];
+            self.column(theirs, &schema, pages, ColumnDiff { column, runs: plain }, OperatorId::ASSIGN)?;
+            let operator = schema.operator().unwrap_or(OperatorId::ASSIGN);
+            self.column(theirs, &schema, pages, ColumnDiff { column, runs: merged }, operator)?;
         }
         Ok(())
     }
@@ -233,19 +255,17 @@ impl Merge<'_> {
         self.settle_resized(theirs, same, other)
     }
 
-    /// Takes the cells of a column that the other side changed.
+    /// Settles the cells of a column that both sides changed, by this operator where it can.
     fn column(
         &mut self,
         theirs: &PageDiff,
         schema: &Schema,
         [base, mine, other]: [PageRef<'_>; 3],
-        changed: &ColumnDiff,
-        ours: &[(u64, u64)],
+        changed: ColumnDiff,
+        operator: OperatorId,
     ) -> Result<(), Error> {
         let column = schema.column(changed.column)?;
-        let (both, alone) = split(&changed.runs, ours);
-        let (both, added) = cut(&both, base.rows() * column.cells_per_row());
-        copy_cells(self.tx, self.other, theirs.page, changed.column, &alone)?;
+        let (both, added) = cut(&changed.runs, base.rows() * column.cells_per_row());
         let i = usize::from(changed.column);
         let cell = column.cell_bytes() as usize;
         for select in selections(&both, column).into_iter().chain(selections(&added, column)) {
@@ -258,7 +278,6 @@ impl Merge<'_> {
             // Cells that the base does not have yet were zeros; a selection has none of those, or only those.
             let added = select.bounds(column).is_some_and(|bounds| bounds.1 >= base.rows());
             let base_bytes = if added { vec![0; length] } else { get(base)? };
-            let operator = schema.operator().unwrap_or(OperatorId::ASSIGN);
             let mut result = ours.clone();
             let merged = !operator.is_assign()
                 && crate::algebra::three_way::inverse_merge(
@@ -323,49 +342,6 @@ fn cut(runs: &[(u64, u64)], at: u64) -> (Runs, Runs) {
     let behind = runs.iter().filter(|run| run.0 + run.1 > at);
     (clip(runs, at), behind.map(|&(first, n)| (first.max(at), first + n - first.max(at))).collect())
 }
-
-/// The cells of a page that are not as they were in the base, in which rows that it has not are zeros.
-fn changed_since(base: PageRef<'_>, page: PageRef<'_>, schema: &Schema) -> Vec<ColumnDiff> {
-    let mut columns = changed_cells(base, page, schema);
-    if page.rows() > base.rows() {
-        for (i, column) in schema.columns().iter().enumerate() {
-            let first = base.rows() * column.cells_per_row();
-            let runs = written_cells(&page.column(schema, i), first, column.cell_bytes());
-            match columns.iter_mut().find(|found| usize::from(found.column) == i) {
-                Some(found) => found.runs.extend(runs),
-                None if runs.is_empty() => {}
-                None => columns.push(ColumnDiff { column: i as u16, runs }),
-            }
-        }
-        columns.sort_unstable_by_key(|found| found.column);
-    }
-    columns
-}
-
-/// The runs of cells from `first` on that are not zeros.
-fn written_cells(column: &ColumnRef<'_>, first: u64, cell: u64) -> Runs {
-    let mut runs: Runs = Vec::new();
-    let mut push = |from: u64, to: u64| match runs.last_mut() {
-        Some(last) if last.0 + last.1 >= from => last.1 = last.1.max(to - last.0),
-        _ => runs.push((from, to - from)),
-    };
-    column.extents(|extent| {
-        let from = extent.start.max(first * cell);
-        let end = extent.start + extent.bytes;
-        if is_null(extent.at) || from >= end {
-            return;
-        }
-        let bytes = &column.slice(extent.at, extent.bytes as usize)[(from - extent.start) as usize..];
-        for (i, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte != 0) {
-            let at = (from + i as u64) / cell;
-            push(at, at + 1);
-        }
-    });
-    runs
-}
-
-/// Runs of cells: the first and how many.
-type Runs = Vec<(u64, u64)>;
 
 /// The parts of `theirs` that `ours` has too, and those it has not. Both ascending.
 fn split(theirs: &[(u64, u64)], ours: &[(u64, u64)]) -> (Runs, Runs) {
@@ -436,17 +412,14 @@ pub(crate) fn revert(
 }
 
 fn bring_back(tx: &mut Transaction, past: &State, page: &PageDiff) -> Result<(), Error> {
-    let (now, then) = page.rows;
+    let (_, then) = page.rows;
     tx.resize(page.page, then)?;
     let schema = past.schema(page.page)?;
     for (i, column) in schema.columns().iter().enumerate() {
         let width = column.cells_per_row();
-        let mut runs: Vec<(u64, u64)> =
+        let runs: Runs =
             page.columns.iter().filter(|c| usize::from(c.column) == i).flat_map(|c| c.runs.clone()).collect();
-        if then > now {
-            runs.push((now * width, (then - now) * width));
-        }
-        copy_cells(tx, past, page.page, i as u16, &runs)?;
+        copy_cells(tx, past, page.page, i as u16, &clip(&runs, then * width))?;
     }
     Ok(())
 }

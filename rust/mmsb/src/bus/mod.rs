@@ -1,6 +1,7 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
 mod ancestry;
+mod assigned;
 mod audit;
 mod background;
 mod begin;

@@ -9,7 +9,14 @@ use mmsb::page::operator::OperatorId;
 use super::{Page, Pages, merged_cell};
 
 /// Why a merge fails, or what it makes of `ours`.
-pub fn merge(base: &Pages, ours: &Pages, theirs: &Pages, policy: OnConflict) -> Result<Pages, &'static str> {
+/// `assigned` says of cells of a page whether anything but merges by its operator changed them since.
+pub fn merge(
+    base: &Pages,
+    ours: &Pages,
+    theirs: &Pages,
+    policy: OnConflict,
+    assigned: &impl Fn(PageId, u16, u64) -> bool,
+) -> Result<Pages, &'static str> {
     let mut result = ours.clone();
     // What goes, goes first: its name may be taken again.
     for (id, before) in base.iter().filter(|(id, _)| !theirs.contains_key(id)) {
@@ -30,17 +37,29 @@ pub fn merge(base: &Pages, ours: &Pages, theirs: &Pages, policy: OnConflict) -> 
             (Some(_), None) => settled(policy, "written against dropped")?.then(|| Arc::clone(other)),
             (None, Some(mine)) if mine == other => None,
             (None, Some(_)) => settled(policy, "made on both sides")?.then(|| Arc::clone(other)),
-            (Some(before), Some(mine)) => Some(Arc::new(cells(before, mine, other, policy)?)),
+            (Some(before), Some(mine)) => {
+                let assigned = |column, cell| assigned(*id, column, cell);
+                Some(Arc::new(cells(before, mine, other, policy, &assigned)?))
+            }
         };
-        put(&mut result, *id, taken)?;
+        put(&mut result, *id, taken, policy)?;
     }
     Ok(result)
 }
 
-fn put(result: &mut Pages, id: PageId, page: Option<Arc<Page>>) -> Result<(), &'static str> {
+fn put(
+    result: &mut Pages,
+    id: PageId,
+    page: Option<Arc<Page>>,
+    policy: OnConflict,
+) -> Result<(), &'static str> {
     let Some(page) = page else { return Ok(()) };
-    if result.iter().any(|(&other, there)| other != id && there.name == page.name) {
-        return Err("one name for two pages");
+    let named = result.iter().find(|(other, there)| **other != id && there.name == page.name);
+    if let Some((&named, _)) = named {
+        if !settled(policy, "one name for two pages")? {
+            return Ok(());
+        }
+        result.remove(&named);
     }
     result.insert(id, page);
     Ok(())
@@ -55,7 +74,13 @@ fn settled(policy: OnConflict, why: &'static str) -> Result<bool, &'static str> 
     }
 }
 
-fn cells(base: &Page, mine: &Page, other: &Page, policy: OnConflict) -> Result<Page, &'static str> {
+fn cells(
+    base: &Page,
+    mine: &Page,
+    other: &Page,
+    policy: OnConflict,
+    assigned: &impl Fn(u16, u64) -> bool,
+) -> Result<Page, &'static str> {
     if mine.rows != other.rows && base.rows != other.rows {
         let free = mine == base || settled(policy, "resized against written")?;
         return Ok(if free { other.clone() } else { mine.clone() });
@@ -73,12 +98,16 @@ fn cells(base: &Page, mine: &Page, other: &Page, policy: OnConflict) -> Result<P
             let zeros = vec![0; size];
             let b = base.columns[i].get(at..at + size).unwrap_or(&zeros);
             let (m, o) = (&mine.columns[i][at..at + size], &other.columns[i][at..at + size]);
-            if o == b || (m == o && (m == b || merged_cell(op, column.dtype(), b, m, o).is_none())) {
+            let merged = || {
+                let plain = assigned(i as u16, (at / size) as u64);
+                if plain { None } else { merged_cell(op, column.dtype(), b, m, o) }
+            };
+            if o == b || (m == o && (m == b || merged().is_none())) {
                 continue;
             }
             let cell = if m == b || resized {
                 o.to_vec()
-            } else if let Some(cell) = merged_cell(op, column.dtype(), b, m, o) {
+            } else if let Some(cell) = merged() {
                 cell
             } else if settled(policy, "written on both sides")? {
                 o.to_vec()

@@ -1,6 +1,6 @@
 //! The bus and its model side by side: branches with all they ever were, and what is held of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mmsb::base::clock::ManualClock;
@@ -12,10 +12,35 @@ use mmsb::bus::state::State;
 use mmsb::bus::transaction::{Isolation, Transaction};
 use mmsb::bus::view::View;
 use mmsb::memory::disk::Sim;
+use mmsb::page::delta::Delta;
 use mmsb::page::digest::Digest;
 use mmsb::page::log::LogConfig;
 
-use super::{Chance, Page, Pages, check, delta, rows, schema};
+use super::{Chance, Page, Pages, cells, check, delta, rows, schema};
+
+/// Cells of a page that were changed otherwise than by its operator; all of them, and its rows, where there is no list.
+#[derive(Debug, Clone)]
+pub struct Touched {
+    pub page: PageId,
+    pub cells: Option<BTreeSet<(u16, u64)>>,
+}
+
+impl Touched {
+    pub fn by(delta: &Delta<'_>, page: &Page) -> Option<Self> {
+        if page.schema.operator() == Some(delta.op) {
+            return None;
+        }
+        let cells = delta.parts.iter().flat_map(|part| {
+            let column = page.schema.column(part.column).unwrap();
+            cells(&part.select, column).into_iter().map(|cell| (part.column, cell))
+        });
+        Some(Touched { page: delta.page, cells: Some(cells.collect()) })
+    }
+
+    pub fn all(page: PageId) -> Self {
+        Touched { page, cells: None }
+    }
+}
 
 /// A state as it must be for ever.
 #[derive(Debug, Clone)]
@@ -52,6 +77,9 @@ pub struct World {
     pub views: Vec<(View, Vec<u8>)>,
     pub names: u64,
     pub chance: Chance,
+    /// What commits did, by branch and epoch, and what the one that is being made does.
+    pub touched: Vec<(usize, u64, Touched)>,
+    pub touching: Vec<Touched>,
 }
 
 pub fn open(sim: &Sim) -> Bus {
@@ -69,7 +97,17 @@ impl World {
         let history = BTreeMap::from([(0, known)]);
         let branches = vec![Branch { bus, name: "main".into(), first: 0, history, dropped: false }];
         let chance = Chance(0);
-        World { sim, branches, at: 0, states: Vec::new(), views: Vec::new(), names: 0, chance }
+        World {
+            sim,
+            branches,
+            at: 0,
+            states: Vec::new(),
+            views: Vec::new(),
+            names: 0,
+            chance,
+            touched: Vec::new(),
+            touching: Vec::new(),
+        }
     }
 
     pub fn bus(&self) -> &Bus {
@@ -105,6 +143,8 @@ impl World {
         assert_eq!(state.epoch().0, branch.head().0 + 1, "one epoch a commit");
         check(&state, &pages, &mut self.chance);
         let (digest, seq) = (state.digest().unwrap(), self.bus().newest().0);
+        let (at, epoch) = (self.at, state.epoch().0);
+        self.touched.extend(self.touching.drain(..).map(|touched| (at, epoch, touched)));
         let known = Known { pages, digest, seq, knows };
         self.branches[self.at].history.insert(state.epoch().0, known);
     }
@@ -113,7 +153,8 @@ impl World {
         self.branches[self.at].head().1.knows.clone()
     }
 
-    pub fn unchanged(&self) {
+    pub fn unchanged(&mut self) {
+        self.touching.clear();
         let (epoch, known) = self.branches[self.at].head();
         let state = self.bus().state().unwrap();
         assert_eq!((state.epoch().0, state.digest().unwrap()), (epoch, known.digest), "nothing happened");
@@ -145,6 +186,7 @@ impl World {
         let Some(id) = self.pick(&pages) else { return };
         self.bus().drop_page(id, &self.note()).unwrap();
         pages.remove(&id);
+        self.touching.push(Touched::all(id));
         self.committed(pages, self.knows());
     }
 
@@ -152,7 +194,12 @@ impl World {
         let mut pages = self.pages();
         let Some(id) = self.pick(&pages) else { return };
         let rows = rows(&pages[&id].schema, &mut self.chance);
-        self.bus().resize(id, rows, &self.note()).unwrap();
+        let made = self.bus().resize(id, rows, &self.note()).unwrap();
+        assert_eq!(made.is_some(), rows != pages[&id].rows);
+        if made.is_none() {
+            return self.unchanged();
+        }
+        self.touching.push(Touched::all(id));
         Arc::make_mut(pages.get_mut(&id).unwrap()).resize(rows);
         self.committed(pages, self.knows());
     }
@@ -161,6 +208,7 @@ impl World {
         let mut pages = self.pages();
         let Some(id) = self.pick(&pages) else { return };
         let Some(delta) = delta(id, &pages[&id], &mut self.chance) else { return };
+        self.touching.extend(Touched::by(&delta, &pages[&id]));
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&delta);
         self.bus().write(delta, &self.note()).unwrap();
         self.committed(pages, self.knows());
@@ -198,11 +246,15 @@ impl World {
             }
             (1, Some(id)) => {
                 tx.drop_page(id).unwrap();
+                self.touching.push(Touched::all(id));
                 pages.remove(&id);
             }
             (2, Some(id)) => {
                 let rows = rows(&pages[&id].schema, &mut self.chance);
                 tx.resize(id, rows).unwrap();
+                if pages[&id].rows != rows {
+                    self.touching.push(Touched::all(id));
+                }
                 Arc::make_mut(pages.get_mut(&id).unwrap()).resize(rows);
             }
             (3, Some(id)) => {
@@ -212,6 +264,7 @@ impl World {
             }
             (_, Some(id)) => {
                 let Some(delta) = delta(id, &pages[&id], &mut self.chance) else { return };
+                self.touching.extend(Touched::by(&delta, &pages[&id]));
                 Arc::make_mut(pages.get_mut(&id).unwrap()).write(&delta);
                 tx.write(delta).unwrap();
             }
