@@ -16,9 +16,8 @@ MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 
 
 def sources() -> list[Path]:
-    return sorted(
-        [*(ROOT / "python").rglob("*.py"), *(ROOT / "python").rglob("*.pyi"), *(ROOT / "tests").rglob("*.py")]
-    )
+    rooms = ("python", "tests", "benches")
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py*") if path.suffix != ".pyc")
 
 
 def violations(text: str) -> Iterator[str]:
