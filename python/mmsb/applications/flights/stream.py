@@ -13,8 +13,6 @@ from mmsb.applications.flights.source import Flights
 
 TICK: Final = 64
 """Minutes between two reports of progress, if not said otherwise."""
-CHECKPOINT_EVERY: Final = 4096
-"""Minutes between two checkpoints: how far back, at most, a past minute has to be replayed from."""
 
 
 class Stream:
@@ -84,8 +82,6 @@ class Stream:
                     lo, hi = bounds[k], bounds[k + 1]
                     if lo != hi:
                         merge({name: values[lo:hi] for name, values in sums}, rows=rows[lo:hi], op="add")
-            if not (k + 1) % CHECKPOINT_EVERY:
-                bus.checkpoint()
             if tick is not None and not (k + 1) % every:
                 tick(k + 1)
         if tick is not None:

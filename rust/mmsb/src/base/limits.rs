@@ -86,8 +86,15 @@ pub const LOG_BLOCK: u64 = 256 << 10;
 /// much as it gives back.
 pub const CHUNK_FILE_LIVE: u64 = 50;
 
-/// Bytes of log behind the newest checkpoint that are worth another one: about a second of replay.
+/// Bytes of log behind the newest checkpoint after which there is another one whatever it costs: about a second of replay.
 pub const CHECKPOINT_AFTER: u64 = 128 << 20;
+
+/// Bytes of log that are worth a checkpoint at the least: past states are rebuilt from the one before them, and this much
+/// is replayed in a few hundredths of a second.
+pub const CHECKPOINT_LEAST: u64 = 4 << 20;
+
+/// The share of the log's length that is worth a checkpoint: about so many are made each time the log grows e-fold.
+pub const CHECKPOINT_SHARE: u64 = 1024;
 
 /// Bytes of history that a bus without a path keeps at most, unless a quarter of memory is less.
 pub const HISTORY_BUDGET: u64 = 1 << 30;

@@ -1,21 +1,29 @@
-//! The work behind a bus's back: a checkpoint whenever replaying the log's tail would take too long, and on a bus without
-//! a path the end of history that its budget does not hold.
+//! The work behind a bus's back: a checkpoint whenever it costs little beside the log it spares replaying, or replaying
+//! that would take too long; compressing the log that is sealed; and on a bus without a path letting go of the end of
+//! history that its budget does not hold.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
+use crate::base::limits::{CHECKPOINT_LEAST, CHECKPOINT_SHARE};
 use crate::bus::core::Core;
 use crate::bus::{checkpoint, retain};
+
+/// How many times as long as it worked the background rests, unless replaying the log would take too long.
+const REST: u32 = 9;
 
 /// When the background works, and its thread while a handle is open.
 #[derive(Debug)]
 pub(crate) struct Background {
-    /// Bytes of log behind a checkpoint that are worth another one.
-    after: Option<u64>,
+    /// Bytes of log behind a checkpoint that must not be exceeded; without, there are only those that are asked for.
+    most: Option<u64>,
+    /// Bytes of log that are worth a checkpoint at the least.
+    least: u64,
     /// Whether what the newest checkpoint makes superfluous goes.
     prunes: bool,
-    /// Position of the log at which the next checkpoint is due.
+    /// Position of the log at which there is something to do.
     due: AtomicU64,
     handles: AtomicUsize,
     work: Mutex<Work>,
@@ -25,49 +33,71 @@ pub(crate) struct Background {
 #[derive(Debug, Default)]
 struct Work {
     due: bool,
+    /// Position at which a checkpoint cannot wait any longer.
+    hard: u64,
+    urgent: bool,
     stop: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Background {
-    /// A background that makes a checkpoint after so many bytes of log, the last one being at `position`.
-    pub fn new(after: Option<u64>, prunes: bool, position: u64) -> Self {
-        let due = after.map_or(u64::MAX, |after| position.saturating_add(after));
-        Background {
-            after,
+    /// A background that makes a checkpoint after `most` bytes of log at the latest, the last one being at `position`, and
+    /// as early as after [`CHECKPOINT_LEAST`] where that costs little. One that prunes makes none early.
+    pub fn new(most: Option<u64>, prunes: bool, position: u64) -> Self {
+        let least = most.map_or(0, |most| if prunes { most } else { most.min(CHECKPOINT_LEAST) });
+        let background = Background {
+            most,
+            least,
             prunes,
-            due: AtomicU64::new(due),
+            due: AtomicU64::new(u64::MAX),
             handles: AtomicUsize::new(0),
             work: Mutex::default(),
             changed: Condvar::new(),
-        }
+        };
+        background.checkpointed(position, 0);
+        background
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells where the log ends now. Costs a comparison unless there is something to do.
     #[inline]
     pub fn grown(&self, head: u64) {
         if head >= self.due.load(Ordering::Relaxed) {
-            self.due.store(u64::MAX, Ordering::Relaxed);
-            self.work.lock().unwrap_or_else(PoisonError::into_inner).due = true;
-            self.changed.notify_all();
+            self.overdue(head);
         }
     }
 
-    /// Notes a checkpoint at this position.
-    pub fn checkpointed(&self, position: u64) {
-        if let Some(after) = self.after {
-            self.due.store(position.saturating_add(after), Ordering::Relaxed);
-        }
+    #[cold]
+    fn overdue(&self, head: u64) {
+        let mut work = self.work();
+        work.due = true;
+        work.urgent = head >= work.hard;
+        self.due.store(if work.urgent { u64::MAX } else { work.hard }, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    /// Notes a checkpoint at this position that took so many bytes: the next one is due when the log has grown by twice as
+    /// many, so that checkpoints stay below half of the log; and by a share of all of it, so that their number does too.
+    pub fn checkpointed(&self, position: u64, bytes: u64) {
+        let Some(most) = self.most else { return };
+        let worth = bytes.saturating_mul(2).max(position / CHECKPOINT_SHARE).clamp(self.least, most);
+        let mut work = self.work();
+        work.hard = position.saturating_add(most);
+        work.due = false;
+        self.due.store(position.saturating_add(worth), Ordering::Relaxed);
     }
 
     /// A handle was opened: the first one starts the thread.
     pub fn enter(core: &Arc<Core>) {
         let this = &core.background;
-        if this.handles.fetch_add(1, Ordering::AcqRel) > 0 || this.after.is_none() {
+        if this.handles.fetch_add(1, Ordering::AcqRel) > 0 || this.most.is_none() {
             return;
         }
         let weak = Arc::downgrade(core);
-        let mut work = this.work.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut work = this.work();
         work.stop = false;
         // Without a thread there are only the checkpoints that are asked for.
         work.thread =
@@ -80,7 +110,7 @@ impl Background {
             return;
         }
         let thread = {
-            let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut work = self.work();
             work.stop = true;
             work.thread.take()
         };
@@ -91,17 +121,23 @@ impl Background {
         }
     }
 
-    /// Waits for work; false where there will be none any more.
-    fn wait(&self) -> bool {
-        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits for work, which may begin at `rested` unless it is urgent; false where there will be none any more.
+    fn wait(&self, rested: Instant) -> bool {
+        let mut work = self.work();
         loop {
+            let now = Instant::now();
             if work.stop {
                 return false;
-            }
-            if std::mem::take(&mut work.due) {
+            } else if work.due && (work.urgent || now >= rested) {
+                (work.due, work.urgent) = (false, false);
                 return true;
             }
-            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            work = if work.due {
+                let waited = self.changed.wait_timeout(work, rested - now);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            } else {
+                self.changed.wait(work).unwrap_or_else(PoisonError::into_inner)
+            };
         }
     }
 }
@@ -109,14 +145,77 @@ impl Background {
 fn run(core: &Weak<Core>) {
     // The handle whose opening started this thread keeps the core until it has joined it.
     let Some(core) = core.upgrade() else { return };
-    while core.background.wait() {
-        let mut position = core.log.head();
+    let mut rested = Instant::now();
+    while core.background.wait(rested) {
+        let began = Instant::now();
         let done = checkpoint::make(&core, &mut |_| {})
             .and_then(|_| if core.background.prunes { retain::prune(&core, 1).map(|_| ()) } else { Ok(()) });
         if done.is_err() {
             // Nothing is lost but time at the next opening; it is tried again when the log has grown as much again.
-            position = core.log.head();
+            core.background.checkpointed(core.log.head(), 0);
         }
-        core.background.checkpointed(position);
+        rested = Instant::now() + began.elapsed() * REST;
+        compress(&core);
+    }
+}
+
+/// Compresses what of the log is sealed and durable, unless it goes soon anyway.
+fn compress(core: &Core) {
+    let background = &core.background;
+    let Ok(compressor) = core.writer().map(|writer| writer.log.compressor()) else { return };
+    // A segment that could not be compressed stays as it is, and is tried again after the next checkpoint.
+    while !background.prunes && !background.work().stop && compressor.compress_one().unwrap_or(false) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// Where the background is woken first when the log grows byte by byte, and whether that is urgent.
+    fn woken(background: &Background) -> (u64, bool) {
+        let at = background.due.load(Ordering::Relaxed);
+        background.grown(at - 1);
+        assert!(!background.work().due, "woken too early");
+        background.grown(at);
+        let work = background.work();
+        assert!(work.due);
+        (at, work.urgent)
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_when_it_costs_little_beside_the_log() {
+        let background = Background::new(Some(128 * MIB), false, 0);
+        assert_eq!(woken(&background), (4 * MIB, false));
+        background.checkpointed(4 * MIB, 3 * MIB);
+        assert_eq!(woken(&background), (10 * MIB, false));
+        background.checkpointed(10 * MIB, 500 * MIB);
+        assert_eq!(woken(&background), (138 * MIB, true), "replay is bounded whatever a checkpoint costs");
+        background.checkpointed(100 << 30, 0);
+        assert_eq!(
+            woken(&background),
+            ((100 << 30) + 100 * MIB, false),
+            "their number grows slower than the log"
+        );
+    }
+
+    #[test]
+    fn one_that_had_to_rest_is_woken_again_when_it_cannot_wait() {
+        let background = Background::new(Some(128 * MIB), false, MIB);
+        assert_eq!(woken(&background), (5 * MIB, false));
+        background.work().due = false;
+        assert_eq!(woken(&background), (129 * MIB, true));
+        background.work().due = false;
+        background.grown(u64::MAX - 1);
+        assert!(!background.work().due, "once is enough");
+    }
+
+    #[test]
+    fn history_is_let_go_in_large_pieces_and_nothing_happens_unasked_without_a_limit() {
+        assert_eq!(woken(&Background::new(Some(64 * MIB), true, 0)), (64 * MIB, true));
+        let never = Background::new(None, false, 0);
+        never.grown(u64::MAX - 1);
+        assert!(!never.work().due);
     }
 }

@@ -71,6 +71,6 @@ pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<Checkpo
     commit::control(core, &mut writer, main, epoch, &record, stage, || Shown::Nothing)?;
     let seq = Seq(writer.seq);
     commit::show(core, writer, seq)?;
-    core.background.checkpointed(cut.position);
+    core.background.checkpointed(cut.position, written.bytes);
     Ok(CheckpointInfo { seq: written.seq, path: written.name, bytes: written.bytes, reused: written.reused })
 }

@@ -197,7 +197,7 @@ impl Store {
         let _one = self.alone();
         let disk = &*self.disk;
         disk.create_dir(DIR)?;
-        if !std::mem::replace(&mut self.inner().swept, true) {
+        if !std::mem::replace(&mut self.inner().swept, true) && self.is_interrupted()? {
             self.sweep()?;
         }
         let number = self.next_number();
@@ -228,6 +228,18 @@ impl Store {
         let mut out = ChunkWriter::new(&*self.disk, number, progress);
         let told = tell(arena, catalog, cut, &self.known(), &mut out)?;
         Ok((told, out.finish()?))
+    }
+
+    /// Whether something may be left of an interrupted attempt. Files are numbered in order, and the newest record nearly
+    /// always refers to the newest of them: then nothing is, and the other records need not be read.
+    fn is_interrupted(&self) -> Result<bool, CheckpointError> {
+        let names = self.disk.list(DIR)?;
+        let Some(newest) = names.iter().filter_map(|name| chunks::number_of(name)).max() else {
+            return Ok(!names.is_empty());
+        };
+        let Some(last) = list(&*self.disk)?.pop() else { return Ok(true) };
+        let refers = self.record(last).is_ok_and(|record| record.files.contains_key(&newest));
+        Ok(!refers || names.iter().any(|name| name.ends_with(".new")))
     }
 
     /// Removes what an interrupted attempt left: files being made, and chunk files that no record refers to.
