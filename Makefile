@@ -78,7 +78,9 @@ bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into
 	rm -rf target/bench
 	for run in $$(seq $(RUNS)); do mkdir -p target/bench/$$run; \
 	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --locked \
-	&& $(PY) -m pytest benches/python --benchmark-json=target/bench/$$run/python.json || exit 1; done
+	&& $(PY) -m pytest benches/python --basetemp=target/bench/tmp \
+	--benchmark-json=target/bench/$$run/python.json || exit 1; done
+	rm -rf target/bench/tmp
 	$(PY) benches/report.py target/bench docs/measurements.md
 
 wheel: $(TOOLS) ## Build the wheel into dist/.

@@ -1,9 +1,9 @@
 """Puts the figures of `make bench` side by side: `report.py FOLDER DOCUMENT`.
 
 The folder has one folder for each run, with criterion's results in `criterion/` and pytest-benchmark's in
-`python.json`. Times are those of the run in which they were lowest, the one least disturbed, for either side.
-Ratios are taken inside each run; the middle one stands for all, beside the lowest and the highest. Every figure
-of every run goes to a table beside the document.
+`python.json`. Times are those of the run in which they were lowest, the least disturbed, on either side.
+Ratios are taken inside each run; the middle one stands for all, beside the lowest and the highest. Every
+figure of every run goes to a table beside the document.
 """
 
 import json
@@ -19,6 +19,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 OURS = "mmsb"
+OPERATIONS = (
+    "page allocation",
+    "delta apply",
+    "log append",
+    "commit",
+    "view",
+    "snapshot",
+    "replay",
+    "checkpoint",
+    "branch",
+    "diff",
+    "digest",
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def best(runs: dict[str, Figure]) -> Figure:
 
 
 def compare(figures: Iterable[Figure]) -> list[Row]:
-    """Each workload beside what it is measured against, in the order in which they come."""
+    """Each workload beside what it is measured against, operation by operation."""
     found: dict[tuple[str, str, str], dict[str, dict[str, Figure]]] = {}
     for figure in figures:
         names = (figure.language, figure.operation, figure.workload)
@@ -98,7 +111,7 @@ def compare(figures: Iterable[Figure]) -> list[Row]:
             common = [run for run in ours if run in theirs]
             ratios = [ours[run].median / theirs[run].median for run in common]
             rows.append(Row(best(ours), best(theirs), ratios))
-    return rows
+    return sorted(rows, key=lambda row: (OPERATIONS.index(row.ours.operation), row.ours.language != "Rust"))
 
 
 def duration(seconds: float) -> str:
@@ -119,10 +132,9 @@ def ratio(value: float) -> str:
 
 def table(rows: Iterable[Row]) -> str:
     """The rows as Markdown."""
-    lines = [
-        "| from | operation | workload | median | middle half | measured against | its median | ratio | runs |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    titles = "from operation workload median middle_half measured_against its_median ratio runs"
+    heads = [title.replace("_", " ") for title in titles.split()]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for row in rows:
         ours, other = row.ours, row.other
         cells = [
@@ -179,7 +191,7 @@ def document(rows: list[Row], runs: int, where: str, raw: str) -> str:
 Written by `make bench`; each figure is wall clock on one machine at one hour.
 
 {where}
-- {runs} runs of everything, one after the other; raw figures of all of them in [{raw}]({raw})
+- {runs} runs; the figures of all of them are in [{raw}]({raw})
 
 Each workload is measured beside something in the same run: a *limit*, the least that this machine takes for
 such work, or a *rival*, another way to do it. The medians are those of the run in which they were lowest, and

@@ -94,6 +94,11 @@ def test_the_table_has_a_line_for_each_comparison(runs: Path) -> None:
     assert len(report.raw_table(figures).splitlines()) == 1 + len(figures)
 
 
+def test_every_operation_has_its_figures() -> None:
+    lines = (ROOT / "docs" / "measurements.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert {line.split("\t")[2] for line in lines if line.split("\t")[1] == "Rust"} == set(report.OPERATIONS)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [(1.234e-9, "1.23 ns"), (9.996e-7, "1 us"), (1.5e-6, "1.5 us"), (0.0123, "12.3 ms"), (2.0, "2 s")],

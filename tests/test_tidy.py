@@ -16,8 +16,8 @@ MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 
 
 def sources() -> list[Path]:
-    rooms = ("python", "tests", "benches")
-    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py*") if path.suffix != ".pyc")
+    files = (path for room in ("python", "tests", "benches") for path in (ROOT / room).rglob("*"))
+    return sorted(path for path in files if path.suffix in {".py", ".pyi"})
 
 
 def violations(text: str) -> Iterator[str]:

@@ -11,6 +11,8 @@ import mmsb
 MIB = 1 << 20
 LARGE = 64 * MIB
 ROW = np.full(256, 7, "uint8")
+ROWS = [np.full(256, value, "uint8") for value in range(251)]
+"""Rows to write in turn: what is written again unchanged may cost nothing."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import mmsb
-from cases import LARGE, MIB, ROW, Work, case, rows
+from cases import LARGE, MIB, ROW, ROWS, Work, case, rows
 
 
 def sqlite(folder: Path, synchronous: str) -> Callable[[int], None]:
@@ -21,10 +22,10 @@ def sqlite(folder: Path, synchronous: str) -> Callable[[int], None]:
     base.execute(f"pragma synchronous = {synchronous}")
     base.execute("create table cells (row integer primary key, data blob)")
     base.executemany("insert into cells values (?, ?)", [(row, bytes(256)) for row in range(16)])
-    data = ROW.tobytes()
+    data = [row.tobytes() for row in ROWS]
 
     def write(n: int) -> None:
-        base.execute("update cells set data = ? where row = ?", (data, n % 16))
+        base.execute("update cells set data = ? where row = ?", (data[n % 251], n % 16))
 
     return write
 
@@ -88,19 +89,28 @@ def columnar_add_limit(_: Path) -> Work:
 SMALL = "page[row] = 256 B, page of 4 KiB"
 DISK = "page[row] = 256 B, survives loss of power"
 TWO = "transaction of 256 B into each of two pages"
-WHOLE = "page[...] = 64 MiB"
+WHOLE = "page[...] = 64 MiB, all new"
+
+
+def set_rows(to: mmsb.Page | NDArray[np.uint8]) -> Callable[[], None]:
+    """Writes 256 B to one of 16 rows."""
+    n = count()
+
+    def step() -> None:
+        i = next(n)
+        to[i % 16] = ROWS[i % 251]
+
+    return step
 
 
 @case("commit", SMALL)
 def commit(folder: Path) -> Work:
-    page, n = rows(mmsb.open(folder / "bus"), "page", 4096), count()
-    return Work(lambda: page.__setitem__(next(n) % 16, ROW))
+    return Work(set_rows(rows(mmsb.open(folder / "bus"), "page", 4096)))
 
 
 @case("commit", SMALL, "limit: the same to a numpy array")
 def commit_limit(_: Path) -> Work:
-    array, n = np.zeros((16, 256), "uint8"), count()
-    return Work(lambda: array.__setitem__(next(n) % 16, ROW))
+    return Work(set_rows(np.zeros((16, 256), "uint8")))
 
 
 @case("commit", SMALL, "rival: SQLite, WAL, synchronous off")
@@ -111,8 +121,7 @@ def commit_rival(folder: Path) -> Work:
 
 @case("commit", DISK)
 def durable(folder: Path) -> Work:
-    page, n = rows(mmsb.open(folder / "bus", durability="disk"), "page", 4096), count()
-    return Work(lambda: page.__setitem__(next(n) % 16, ROW))
+    return Work(set_rows(rows(mmsb.open(folder / "bus", durability="disk"), "page", 4096)))
 
 
 @case("commit", DISK, "limit: os.pwrite of the same bytes, os.fdatasync")
@@ -140,10 +149,10 @@ def transaction(folder: Path) -> Work:
     one, two = rows(bus, "one", 4096), rows(bus, "two", 4096)
 
     def step() -> None:
-        i = next(n) % 16
+        i = next(n)
         with bus.transaction():
-            one[i] = ROW
-            two[i] = ROW
+            one[i % 16] = ROWS[i % 251]
+            two[i % 16] = ROWS[i % 251]
 
     return Work(step)
 
@@ -153,10 +162,10 @@ def transaction_limit(_: Path) -> Work:
     one, two, n, lock = np.zeros((16, 256), "uint8"), np.zeros((16, 256), "uint8"), count(), Lock()
 
     def step() -> None:
-        i = next(n) % 16
+        i = next(n)
         with lock:
-            one[i] = ROW
-            two[i] = ROW
+            one[i % 16] = ROWS[i % 251]
+            two[i % 16] = ROWS[i % 251]
 
     return Work(step)
 
@@ -164,13 +173,14 @@ def transaction_limit(_: Path) -> Work:
 @case("commit", WHOLE)
 def whole(folder: Path) -> Work:
     bus = mmsb.open(folder / "bus")
-    page, data = rows(bus, "page", LARGE), np.full((LARGE // 256, 256), 3, "uint8")
+    page, n = rows(bus, "page", LARGE), count()
+    data = [np.full((LARGE // 256, 256), value, "uint8") for value in (3, 4)]
 
     def shrink() -> None:
         # The log would grow by the page with every step.
         bus.squash()
 
-    return Work(lambda: page.__setitem__(..., data), shrink, rounds=10)
+    return Work(lambda: page.__setitem__(..., data[next(n) % 2]), shrink, rounds=10)
 
 
 @case("commit", WHOLE, "limit: numpy copy of 64 MiB, os.pwrite of it to a file")
