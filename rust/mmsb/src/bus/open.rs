@@ -20,16 +20,17 @@ use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, Real};
 use crate::memory::host;
 use crate::memory::place::{Home, Place};
-use crate::page::body::{self, Record};
+use crate::page::body::{self, Glance, Record};
 use crate::page::catalog::Catalog;
 use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
 use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 
-/// The buses this process has open, by device and inode of their directory: a second open shares the first one.
+/// The buses this process has open, by device and inode of their directory: a second open shares the first one. What a
+/// forked child finds here is its parent's, and tells so by the process.
 static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
 
-type OpenBuses = HashMap<(u64, u64), Weak<Core>>;
+type OpenBuses = HashMap<(u64, u64, u32), Weak<Core>>;
 
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
 const ARENA_FOLDER: &str = "arena";
@@ -62,7 +63,11 @@ impl Bus {
         if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
             && (read_only || !core.read_only)
         {
-            return main(core, read_only);
+            match main(&core, read_only) {
+                // Its last handle was closed; somebody still looks at what it had.
+                Err(Error::Closed(_)) => core.background.wait_until_closed(),
+                done => return done,
+            }
         }
         let place = match options.arena {
             ArenaPlace::Shared if !read_only => Place::tmpfs().unwrap_or(Place::Memory),
@@ -81,7 +86,7 @@ impl Bus {
     pub fn memory(options: &Options) -> Result<Bus, Error> {
         let place = Place::tmpfs().unwrap_or(Place::Tmpfs { dir: std::env::temp_dir() });
         let home = Home::open(&place)?;
-        let folder = home.path().map(Path::to_path_buf).unwrap_or_default();
+        let folder = home.path().unwrap_or_default();
         let disk: Arc<dyn Disk> = Arc::new(Real::new(folder.join("log"), false));
         disk.create_dir("")?;
         assemble(disk, Place::Memory, None, options, Arc::new(SystemClock), vec![Box::new(home)])
@@ -93,13 +98,13 @@ impl Bus {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+fn identity(path: &Path) -> Option<(u64, u64, u32)> {
+    path.metadata().ok().map(|meta| (meta.dev(), meta.ino(), std::process::id()))
 }
 
-fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
+fn main(core: &Arc<Core>, read_only: bool) -> Result<Bus, Error> {
     let line = core.line(MAIN).ok_or_else(|| Error::NoBranch(MAIN.into()))?;
-    Ok(Bus::new(core, line, read_only))
+    Bus::new(Arc::clone(core), line, read_only)
 }
 
 fn assemble(
@@ -142,7 +147,7 @@ fn assemble(
     });
     core.set_published(seq);
     core.watch.tell(crate::base::ids::Seq(seq));
-    main(core, read_only)
+    main(&core, read_only)
 }
 
 /// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
@@ -201,9 +206,15 @@ fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
 /// What the log's footers note of a frame.
 pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
     let mut notes = Notes::default();
-    for record in body::records(body).map_while(Result::ok) {
+    for record in body::glances(body).map_while(Result::ok) {
+        let record = match record {
+            Glance::Delta(page) => {
+                notes.pages.push(page);
+                continue;
+            }
+            Glance::Other(record) => record,
+        };
         let page: Option<PageId> = match &record {
-            Record::Delta(delta) => Some(delta.page),
             Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
             Record::Source(source) => {
                 notes.source = Some((*source).into());
@@ -212,9 +223,7 @@ pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
             _ => None,
         };
         notes.catalog |= record.is_catalog();
-        if let Some(page) = page.filter(|page| !notes.pages.contains(page)) {
-            notes.pages.push(page);
-        }
+        notes.pages.extend(page);
     }
     notes
 }

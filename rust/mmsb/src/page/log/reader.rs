@@ -52,6 +52,12 @@ impl LogReader {
         Self { shared }
     }
 
+    /// Whether the log was closed, so that others may have changed its files since.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// Where the next frame will start.
     #[must_use]
     pub fn head(&self) -> u64 {
