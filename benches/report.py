@@ -162,7 +162,8 @@ def processor() -> str:
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name} (a virtual machine)" if any(" hypervisor" in line for line in lines) else name
 
 
 def machine() -> str:
@@ -172,12 +173,13 @@ def machine() -> str:
     import mmsb
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load = os.getloadavg()[2]
+    load, cores = os.getloadavg()[2], os.cpu_count() or 1
+    busy = ": it was busy with other work too, so only the ratios compare" if load > cores else ""
     return "\n".join(
         [
             f"- {datetime.now(UTC):%Y-%m-%d}, commit {said('git', 'rev-parse', '--short', 'HEAD')}",
-            f"- {processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, Linux {platform.release()}",
-            f"- load average over the last 15 minutes: {load:.1f}",
+            f"- {processor()}, {cores} cores, {memory:.0f} GiB, Linux {platform.release()}",
+            f"- load average over the last 15 minutes: {load:.1f}{busy}",
             f"- mmsb {mmsb.__version__}, {said('rustc', '--version')}, Python {platform.python_version()}, "
             f"numpy {np.__version__}, SQLite {sqlite3.sqlite_version}",
         ]

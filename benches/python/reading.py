@@ -134,7 +134,7 @@ def reopen(folder: Path) -> Work:
 @case("replay", REOPEN, "limit: a file of as many bytes read and checksummed")
 def reopen_limit(folder: Path) -> Work:
     with written(folder) as bus:
-        (folder / "limit").write_bytes(bytes(bus.stats()["log"]))
+        (folder / "limit").write_bytes(bytes(bus.stats()["log_bytes"]))
     return Work(lambda: crc32((folder / "limit").read_bytes()), rounds=5)
 
 
