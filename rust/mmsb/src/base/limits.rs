@@ -5,7 +5,7 @@
 pub const MAX_FRAME: u64 = 4 << 30;
 
 /// Bytes of a chunk, the unit in which columns are copied on write. A power of two and whole memory pages, so that a
-/// chunk can be remapped into a view.
+/// chunk can be remapped into a view; 8 KiB by measurement, `docs/decisions/0004-chunk-size.md`.
 pub const CHUNK: usize = 8192;
 
 /// Bytes of the first span of an arena: address space only, small enough for a process with little of it.
