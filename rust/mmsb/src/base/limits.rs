@@ -79,6 +79,9 @@ pub const LOG_SEGMENT_FIRST: u64 = 1 << 20;
 /// to verify one at open in some ten milliseconds.
 pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 
+/// Bytes of the smallest segment made where the disk has no room for one as large as it should be.
+pub const LOG_SEGMENT_LEAST: u64 = 64 << 10;
+
 /// Bytes of a segment's frames that are compressed as one: what reading one frame of it costs at most.
 pub const LOG_BLOCK: u64 = 256 << 10;
 
