@@ -175,10 +175,12 @@ fn a_branch_merged_with_itself_has_nothing_to_take() {
 fn a_merge_by_operator_does_not_depend_on_the_cells_beside() {
     for beside in [1, 2] {
         let bus = memory();
-        let a = page(&bus, "a", 4, Some(Builtin::Add.id()));
+        let add = Builtin::Add.id();
+        let a = page(&bus, "a", 4, Some(add));
         let plan = bus.branch("plan", None).unwrap();
-        write(&bus, a, 0, &[5, 1]);
-        write(&plan, a, 0, &[5, beside]);
+        for (bus, cells) in [(&bus, [5, 1]), (&plan, [5, beside])] {
+            bus.write(Delta { op: add, ..assign(a, 0, &cells) }, &Note::default()).unwrap();
+        }
         bus.merge(&plan, OnConflict::Raise, &Note::default()).unwrap().unwrap();
         assert_eq!(bytes_of(&bus, a)[..2], [10, 1 + beside]);
     }
