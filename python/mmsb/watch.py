@@ -58,6 +58,7 @@ class Watch:
         self._taking = threading.Lock()
         self._seen = wait(0, 0.0)
         self._last = snapshot()
+        self._branch = self._last.branch
 
     def _look(self) -> _Found | None:
         """What came since the last look, if anything did for this watch. It is there until it is taken."""
@@ -153,6 +154,11 @@ class Watch:
             return await answer
         finally:
             stop.set()
+
+    def __repr__(self) -> str:
+        of = "all pages" if self._page is None else f"page {self._page}"
+        closed = ", closed" if self._closed.is_set() else ""
+        return f"<Watch of {of} on branch {self._branch}, seen up to epoch {self._last.epoch}{closed}>"
 
     def close(self) -> None:
         """Ends the iteration, in whichever thread or task it is."""
