@@ -32,7 +32,8 @@ pub struct Origin {
 impl Origin {
     /// The handle, unless nobody has the bus any more.
     pub fn handle(&self) -> Outcome<Arc<Handle>> {
-        let gone = || Fault::Face(Code::Closed, "the handle that this state was taken from was let go".into());
+        let gone =
+            || Fault::Face(Code::Closed, "the handle that this state was taken from was let go".into());
         self.handle.upgrade().ok_or_else(gone)
     }
 
