@@ -100,11 +100,7 @@ BAD: list[tuple[Callable[[mmsb.Bus], Any], type[Exception], str]] = [
     (lambda bus: bus.at(10**9), KeyError, "1000000000"),
     (lambda bus: bus.at(-1), KeyError, "-1"),
     (lambda bus: bus.at(), ValueError, "epoch or a time"),
-    (lambda bus: bus.revert(to=99), KeyError, "99"),
-    (lambda bus: bus.branch("main"), ValueError, "main"),
-    (lambda bus: bus.branch("x", at=99), KeyError, "99"),
     (lambda bus: bus.checkout("nope"), KeyError, "nope"),
-    (lambda bus: bus.drop(), ValueError, "main"),
     (lambda bus: bus.merge(mmsb.open()), ValueError, "cannot merge"),
     (lambda bus: bus.merge(bus, on_conflict="maybe"), ValueError, "maybe"),  # type: ignore[arg-type]
     (lambda bus: bus.transaction(isolation="none"), ValueError, "none"),  # type: ignore[arg-type]
@@ -112,8 +108,16 @@ BAD: list[tuple[Callable[[mmsb.Bus], Any], type[Exception], str]] = [
     (lambda bus: bus.transaction(intent={1j}), ValueError, "intent"),
 ]
 
+# What is no part of a transaction and is refused in one.
+OUTSIDE: list[tuple[Callable[[mmsb.Bus], Any], type[Exception], str]] = [
+    (lambda bus: bus.revert(to=99), KeyError, "99"),
+    (lambda bus: bus.branch("main"), ValueError, "main"),
+    (lambda bus: bus.branch("x", at=99), KeyError, "99"),
+    (lambda bus: bus.drop(), ValueError, "main"),
+]
 
-@pytest.mark.parametrize(("bad", "error", "words"), BAD)
+
+@pytest.mark.parametrize(("bad", "error", "words"), BAD + OUTSIDE)
 def test_bad_input_is_refused_with_its_numbers(
     bus: mmsb.Bus, bad: Callable[[mmsb.Bus], Any], error: type[Exception], words: str
 ) -> None:
@@ -124,7 +128,7 @@ def test_bad_input_is_refused_with_its_numbers(
     assert (bus.epoch, bus.digest(), bus._newest(), list(bus)) == before
 
 
-@pytest.mark.parametrize(("bad", "error", "words"), BAD[:61])
+@pytest.mark.parametrize(("bad", "error", "words"), BAD[:57])
 def test_bad_input_in_a_transaction_leaves_the_rest_of_it(
     bus: mmsb.Bus, bad: Callable[[mmsb.Bus], Any], error: type[Exception], words: str
 ) -> None:
@@ -136,6 +140,19 @@ def test_bad_input_in_a_transaction_leaves_the_rest_of_it(
         bus["pos"][0, 1] = 6
     assert bus["pos"][0].tolist() == [5, 6, 1]
     assert bus.epoch == 4
+
+
+@pytest.mark.parametrize(("call", "error", "words"), OUTSIDE)
+def test_what_is_no_part_of_a_transaction_is_refused_in_one(
+    bus: mmsb.Bus, call: Callable[[mmsb.Bus], Any], error: type[Exception], words: str
+) -> None:
+    with bus.transaction():
+        bus["pos"][0, 0] = 5
+        with pytest.raises(mmsb.WrongTransaction, match="outside"):
+            call(bus)
+    assert bus["pos"][0].tolist() == [5, 1, 1]
+    with pytest.raises(error, match=words):
+        call(bus)
 
 
 def test_opening_what_is_not_there_or_no_bus(tmp_path: Path) -> None:
