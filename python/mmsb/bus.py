@@ -74,10 +74,10 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     Args:
         path: its directory, made if absent; without one the bus is in memory only.
         mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not.
-        durability: what a commit of this handle survives: "memory" nothing, "process" the death of the process, "disk" a
-            loss of power.
-        budget: bytes of memory it may take; by default 80 % of what there is. All handles of a process on one bus
-            share it, and `arena`: asking for another one than the open bus has is refused.
+        durability: what a commit of this handle survives: "memory" nothing, "process" the death of the
+            process, "disk" a loss of power.
+        budget: bytes of memory it may take; by default 80 % of what there is. It and `arena` are the
+            same for all handles of a process on one bus.
         arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
         busy_timeout: seconds a writer with this handle waits for others.
 
@@ -154,6 +154,7 @@ class Bus(CoreBus):
         intent, or for a stronger durability or isolation, is refused.
 
         It belongs to the thread and asyncio task that entered it; reads in it see its own writes.
+        `branch`, `merge`, `revert` and `drop` cannot be a part of it and are refused inside.
 
         Args:
             source: who writes, for the log.
@@ -186,7 +187,7 @@ class Bus(CoreBus):
     def diff(self, before: Moment, after: Moment | None = None) -> list[Change]:
         """What differs between two moments, page by page: epochs, snapshots or branches. By default from now.
 
-        The cells are read from the states when they are asked for. In rows that only one of two states of a page has
+        The cells are read from the states when they are asked for. In rows that only one state of a page has
         they are those that are not zeros, and count as zeros in the other.
         """
         if after is None:
@@ -230,10 +231,10 @@ class Bus(CoreBus):
     ) -> int | None:
         """Merges what a branch changed since the two last agreed into this one, cell by cell.
 
-        Cells that both sides changed by nothing but merges with their page's operator (`page.merge`) are merged by
-        it; others that both changed conflict. A product always does: "mul" cannot be taken back. Of two pages that
-        both made under one name, "ours" keeps this branch's and leaves the other out, "theirs" takes the other and
-        drops this branch's.
+        Cells that both changed only by merges with their page's operator (`page.merge`) are merged by it;
+        others that both changed conflict. So do products: "mul" cannot be taken back. Of two pages that both
+        made under one name, "ours" keeps this branch's and leaves the other out, "theirs" takes the other
+        and drops this branch's.
 
         Returns:
             The epoch it made; `None` where there was nothing to take.

@@ -65,7 +65,7 @@ def test_closing_a_branch_leaves_the_bus_open(tmp_path: Path) -> None:
     with bus.branch("plan") as plan:
         plan["p"][0] = 1
         inner = plan.checkout("main")
-    assert plan.closed and inner.closed and not bus.closed
+    assert (plan.closed, inner.closed, bus.closed) == (True, True, False)
     with pytest.raises(mmsb.ClosedError):
         plan["p"][0] = 2
     page[0] = 3
@@ -91,7 +91,7 @@ def test_each_handle_has_its_own_durability(tmp_path: Path) -> None:
     assert [entry.durability for entry in bus.log(since=2)] == ["process", "disk", "process", "disk"]
     for options in ({"budget": 1 << 31}, {"arena": "directory"}):
         with pytest.raises(mmsb.InvalidArgument, match="already"):
-            mmsb.open(tmp_path / "bus", **options)  # type: ignore[arg-type]
+            mmsb.open(tmp_path / "bus", **options)
 
 
 def test_a_past_snapshot_is_read_after_closing(tmp_path: Path) -> None:
