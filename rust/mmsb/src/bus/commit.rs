@@ -135,7 +135,22 @@ impl Writer {
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
+    read_in(core, &request)?;
     commit_with(core, core.writer()?, request)
+}
+
+/// Reads in pages of a checkpoint that the changes are about, while others can still commit.
+fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
+    if core.lazy.left() == 0 {
+        return Ok(());
+    }
+    let (_pin, root) = core.pin(request.line)?;
+    for page in request.changes.iter().filter_map(page_of) {
+        if let Some(at) = RootRef::new(&core.arena, root).page(page) {
+            core.lazy.ready(&core.arena, at)?;
+        }
+    }
+    Ok(())
 }
 
 /// Commits with the writer already held.

@@ -14,6 +14,7 @@ use crate::memory::host;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::log::{Log, LogConfig, LogError, LogReader};
+use crate::page::state_error::StateError;
 
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -91,7 +92,9 @@ impl Verifier<'_> {
     fn damage(&mut self, error: Error) -> Result<(), Error> {
         let damage = match &error {
             Error::Checkpoint(error) => error.is_damage(),
-            Error::State(error) => !matches!(error, crate::page::state_error::StateError::Memory(_)),
+            Error::State(StateError::Memory(_)) => false,
+            Error::State(StateError::Unread(error)) => error.is_damage(),
+            Error::State(_) => true,
             _ => false,
         };
         if !damage {
@@ -102,12 +105,12 @@ impl Verifier<'_> {
     }
 
     /// Reads every checkpoint whole; those that are good and of this log, oldest first.
-    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Record>, Error> {
+    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Arc<Record>>, Error> {
         let mut good = Vec::new();
         let store = Store::open(disk)?;
         for seq in store::list(&**disk)? {
             let record = match store::read(&**disk, seq) {
-                Ok(record) => record,
+                Ok(record) => Arc::new(record),
                 Err(error) => {
                     self.damage(error.into())?;
                     continue;
@@ -138,7 +141,7 @@ impl Verifier<'_> {
     }
 
     /// Replays the log, and compares each checkpoint with what the replay has come to where it stands.
-    fn replay(&mut self, disk: &Arc<dyn Disk>, log: &Log, records: &[Record]) -> Result<(), Error> {
+    fn replay(&mut self, disk: &Arc<dyn Disk>, log: &Log, records: &[Arc<Record>]) -> Result<(), Error> {
         let reader = log.reader();
         self.report.segments = reader.segments()?.len() as u64;
         let store = Arc::new(Store::open(disk)?);
@@ -194,9 +197,9 @@ impl Verifier<'_> {
         reader: &LogReader,
         store: &Arc<Store>,
         replay: &mut Replay<'_>,
-        mut rest: &'r [Record],
+        mut rest: &'r [Arc<Record>],
         position: u64,
-    ) -> Result<&'r [Record], Error> {
+    ) -> Result<&'r [Arc<Record>], Error> {
         while let Some((record, later)) = rest.split_first().filter(|(r, _)| r.head.position <= position) {
             rest = later;
             let room = Room::new(host::default_budget())?;
