@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bus_common::{Epochs, Step, check_epochs, note, open, quiet, run};
 use mmsb::base::ids::{Epoch, PageId};
+use mmsb::base::limits::UNREAD_FILES;
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::OnConflict;
@@ -16,7 +17,7 @@ use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::bus::state::State;
 use mmsb::bus::transaction::Isolation;
 use mmsb::bus::verify::verify_disk;
-use mmsb::memory::disk::Sim;
+use mmsb::memory::disk::{Disk, Open, Sim};
 use mmsb::page::digest::Digest;
 use mmsb::page::log::Durability;
 use mmsb::page::select::Select;
@@ -383,6 +384,50 @@ fn damage_that_the_tail_meets_sends_opening_to_the_log() {
     assert_eq!(bus.stats().unwrap().unread, 0, "no checkpoint was of use");
     assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
     bus.audit().unwrap();
+}
+
+#[test]
+fn a_chunk_file_that_is_missing_is_found_at_opening() {
+    let sim = Sim::new(1);
+    let bus = made(&sim);
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let wanted = all_cells(&bus);
+    drop(bus);
+    let path = sim.paths().into_iter().find(|path| path.ends_with(CHUNKS)).unwrap();
+    let cut = sim.kill();
+    let long = sim.contents(&path).unwrap();
+    cut.remove(&path).unwrap();
+    let file = cut.open(&path, Open::Create).unwrap();
+    file.write_at(&long[..long.len() - 40_000], 0).unwrap();
+    sim.remove(&path).unwrap();
+    for disk in [sim, cut] {
+        let bus = open(&disk).unwrap();
+        assert_eq!(
+            (bus.stats().unwrap().unread, bus.stats().unwrap().checkpoints),
+            (0, 0),
+            "made of the log"
+        );
+        assert_eq!(all_cells(&bus), wanted);
+    }
+}
+
+#[test]
+fn a_checkpoint_in_too_many_files_is_read_at_once() {
+    let sim = Sim::new(1);
+    let bus = open(&sim).unwrap();
+    for i in 0..UNREAD_FILES {
+        run(&bus, Step::Create(0, 9), i as u64).unwrap();
+        run(&bus, Step::Write(0, i, 0, 9), 100).unwrap();
+        bus.checkpoint(&mut |_| {}).unwrap();
+    }
+    assert_eq!(open(&sim.kill()).unwrap().stats().unwrap().unread, UNREAD_FILES as u64);
+    run(&bus, Step::Create(0, 9), 1000).unwrap();
+    run(&bus, Step::Write(0, UNREAD_FILES, 0, 9), 100).unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let wanted = all_cells(&bus);
+    let bus = open(&sim.kill()).unwrap();
+    assert_eq!(bus.stats().unwrap().unread, 0);
+    assert_eq!(all_cells(&bus), wanted);
 }
 
 #[test]
