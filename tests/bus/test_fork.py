@@ -82,3 +82,34 @@ def test_a_child_that_drops_everything_takes_nothing_from_the_parent(tmp_path: P
     bus.close()
     with mmsb.open(tmp_path / "bus") as again:
         assert again.epoch == 202
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_child_opens_the_bus_once_the_parent_has_closed_it(tmp_path: Path) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    bus.create_page("p", shape=(10,), dtype="i8")
+    view = bus["p"].array
+    to_child, to_parent = multiprocessing.Pipe()
+
+    def child() -> None:
+        # The parent's bus is not to be found under its path, and it is locked by the parent.
+        with pytest.raises(mmsb.LockedError):
+            mmsb.open(path)
+        to_parent.send("tried")
+        assert to_parent.recv() == "closed"
+        with mmsb.open(path) as mine:
+            mine["p"][0] = 4
+
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=child)
+    process.start()
+    assert to_child.poll(30), "the child says nothing"
+    to_child.recv()
+    bus.close()
+    to_child.send("closed")
+    process.join(30)
+    assert process.exitcode == 0
+    assert view[0] == 0
+    with mmsb.open(path) as bus:
+        assert bus["p"][0] == 4

@@ -133,8 +133,11 @@ impl Bus {
     }
 
     /// Closes it and its branches. Views and snapshots stay as they are.
-    fn close(&self) -> Outcome<()> {
-        self.handle.bus()?.close();
+    fn close(&self, py: Python<'_>) -> Outcome<()> {
+        self.handle.long(py, |bus| {
+            bus.close();
+            Ok(())
+        })?;
         let pages = std::mem::take(&mut *self.pages());
         for page in pages.values() {
             page.get().sheet.forget_arrays();

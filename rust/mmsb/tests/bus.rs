@@ -56,6 +56,20 @@ fn what_was_written_is_read_and_stays_after_reopening() {
 }
 
 #[test]
+fn a_name_that_was_not_there_is_something_read() {
+    let bus = Bus::memory(&Options::default()).unwrap();
+    let page = bus.create_page("a", array(DType::U8, vec![]), 10, &note()).unwrap();
+    for (isolation, refused) in [(Isolation::Serializable, true), (Isolation::Snapshot, false)] {
+        let name = format!("{isolation:?}");
+        let mut looked = bus.begin(isolation, note()).unwrap();
+        assert_eq!(looked.find(&name).unwrap(), None);
+        looked.write(assign(page, 0, 1, b"x")).unwrap();
+        bus.create_page(&name, array(DType::U8, vec![]), 1, &note()).unwrap();
+        assert_eq!(looked.commit().is_err_and(|error| error.code() == Code::Conflict), refused, "{name}");
+    }
+}
+
+#[test]
 fn a_transaction_is_one_epoch_or_nothing() {
     let bus = Bus::memory(&Options::default()).unwrap();
     let page = bus.create_page("a", array(DType::I32, vec![3]), 1000, &note()).unwrap();

@@ -301,6 +301,27 @@ fn pruning_takes_nothing_from_a_page_that_is_unread() {
     assert!(third.bytes < 20_000, "what was read in is known: {third:?}");
 }
 
+#[test]
+fn a_snapshot_outlives_its_bus_with_pages_that_are_unread() {
+    let sim = Sim::new(1);
+    let bus = made(&sim);
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let wanted = all_cells(&bus);
+    drop(bus);
+    let bus = open(&sim).unwrap();
+    let state = bus.state().unwrap();
+    assert_eq!(cells(&state, state.ids()[1]), wanted[1]);
+    bus.close();
+    let next = open(&sim).unwrap();
+    for which in 0..4 {
+        run(&next, Step::Write(0, which, 0, 40_000), 400).unwrap();
+    }
+    next.squash().unwrap();
+    for (i, id) in state.ids().into_iter().enumerate() {
+        assert_eq!(cells(&state, id), wanted[i], "from files that are gone for others");
+    }
+}
+
 /// A bus whose newest checkpoint has damage in an image of its third page.
 fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
     let sim = Sim::new(1);

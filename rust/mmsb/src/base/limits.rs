@@ -109,3 +109,9 @@ const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the
 /// Memory mappings that the views of a process may take together. The kernel allows 65,530 in all; the rest is for the
 /// spans, libraries and allocators of the process.
 pub const VIEW_MAPPINGS_MAX: usize = 49_152;
+
+/// Fewest bytes of a plain range whose data the log takes from the staged page instead of from a copy in the frame's
+/// body: from here on a second copy of the data costs more than looking up its chunks.
+pub const LOG_FROM_PAGE: usize = 64 << 10;
+
+const _: () = assert!(LOG_FROM_PAGE > CHUNK, "a column of so many bytes lies in chunks of its own");

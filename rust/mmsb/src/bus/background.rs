@@ -1,7 +1,8 @@
-//! The work behind a bus's back: reading in what opening left on disk; a checkpoint whenever it costs little beside the log it spares replaying, or replaying
-//! that would take too long; and on a bus without a path the end of history that its budget does not hold.
+//! The work behind a bus's back: reading in what opening left on disk; a checkpoint whenever it costs little beside the log
+//! it spares replaying, or replaying that would take too long; compressing the log that is sealed; and on a bus without a
+//! path letting go of the end of history that its budget does not hold.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -26,7 +27,6 @@ pub(crate) struct Background {
     reads: bool,
     /// Position of the log at which there is something to do.
     due: AtomicU64,
-    handles: AtomicUsize,
     work: Mutex<Work>,
     changed: Condvar,
 }
@@ -37,7 +37,10 @@ struct Work {
     /// Position at which a checkpoint cannot wait any longer.
     hard: u64,
     urgent: bool,
+    /// Whether the last handle was closed, and whether the bus was after it.
     stop: bool,
+    closed: bool,
+    handles: usize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -53,7 +56,6 @@ impl Background {
             prunes,
             reads,
             due: AtomicU64::new(u64::MAX),
-            handles: AtomicUsize::new(0),
             work: Mutex::default(),
             changed: Condvar::new(),
         };
@@ -93,34 +95,50 @@ impl Background {
         self.due.store(position.saturating_add(worth), Ordering::Relaxed);
     }
 
-    /// A handle was opened: the first one starts the thread.
-    pub fn enter(core: &Arc<Core>) {
+    /// A handle was opened: the first one starts the thread. False where the last one was closed already.
+    pub fn enter(core: &Arc<Core>) -> bool {
         let this = &core.background;
-        if this.handles.fetch_add(1, Ordering::AcqRel) > 0 || (this.most.is_none() && !this.reads) {
-            return;
-        }
-        let weak = Arc::downgrade(core);
         let mut work = this.work();
-        work.stop = false;
-        // Without a thread there are only the checkpoints that are asked for.
-        work.thread =
-            std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
+        if work.stop {
+            return false;
+        }
+        work.handles += 1;
+        if work.handles == 1 && (this.most.is_some() || this.reads) {
+            let weak = Arc::downgrade(core);
+            // Without a thread there are only the checkpoints that are asked for.
+            work.thread =
+                std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
+        }
+        true
     }
 
-    /// A handle was closed: the last one stops the thread and waits for it.
-    pub fn leave(&self) {
-        if self.handles.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
+    /// A handle was closed: the last one stops the thread, waits for it, and closes the bus.
+    pub fn leave(core: &Core) {
+        let this = &core.background;
         let thread = {
-            let mut work = self.work();
+            let mut work = this.work();
+            work.handles -= 1;
+            if work.handles > 0 {
+                return;
+            }
             work.stop = true;
             work.thread.take()
         };
-        self.changed.notify_all();
+        this.changed.notify_all();
         if let Some(thread) = thread {
             // It panics only where a test of ours would have failed; what is on disk is whole all the same.
             let _ = thread.join();
+        }
+        core.close();
+        this.work().closed = true;
+        this.changed.notify_all();
+    }
+
+    /// Waits until the bus is closed, once its last handle was.
+    pub fn wait_until_closed(&self) {
+        let mut work = self.work();
+        while !work.closed {
+            work = self.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -187,7 +205,16 @@ fn run(core: &Weak<Core>) {
             core.background.checkpointed(core.log.head(), 0);
         }
         rested = Instant::now() + began.elapsed() * REST;
+        compress(&core);
     }
+}
+
+/// Compresses what of the log is sealed and durable, unless it goes soon anyway.
+fn compress(core: &Core) {
+    let background = &core.background;
+    let Ok(compressor) = core.writer().map(|writer| writer.log.compressor()) else { return };
+    // A segment that could not be compressed stays as it is, and is tried again after the next checkpoint.
+    while !background.prunes && !background.work().stop && compressor.compress_one().unwrap_or(false) {}
 }
 
 #[cfg(test)]

@@ -1,20 +1,23 @@
 //! The hallway: how a change becomes part of the state, top to bottom. Nothing else changes state.
 //!
-//! change -> validate -> stage unpublished versions -> encode one frame -> append (and sync) -> publish -> tell watchers
+//! change -> validate -> encode one frame -> stage unpublished versions -> append (and sync) -> publish -> tell watchers
+//!
+//! Whoever asks for a commit may go on writing into the array it is made from. So every byte of that is read once: into
+//! the frame's body, from which it is staged, or into the staged page, from which the log takes it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, MutexGuard};
 
-use crate::base::codec::Writer as Encoder;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
+use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
-use crate::page::body::{self, Record};
+use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
@@ -100,8 +103,7 @@ pub(crate) struct Writer {
     /// Commits so far, and bytes of all frames.
     pub commits: u64,
     pub appended: u64,
-    body: Encoder,
-    pages: Vec<PageId>,
+    body: Body,
     scratch: Scratch,
     pending: VecDeque<Pending>,
     spare: Vec<Vec<Retired>>,
@@ -116,8 +118,7 @@ impl Writer {
             limbo,
             commits: 0,
             appended: 0,
-            body: Encoder::with_capacity(4096),
-            pages: Vec::new(),
+            body: Body::default(),
             scratch: Scratch::default(),
             pending: VecDeque::new(),
             spare: Vec::new(),
@@ -165,8 +166,8 @@ pub(crate) fn commit_with(
     if let Some(base) = request.base {
         validate::against_head(core, request.line, base, request.changes)?;
     }
+    writer.body.encode(request);
     let (draft, committed) = stage(core, &mut writer, request)?;
-    encode(&mut writer, request);
     append(core, &mut writer, draft, request, committed)?;
     show(core, writer, committed.seq)?;
     Ok(committed)
@@ -183,9 +184,14 @@ fn stage<'a>(
     let base = request.line.appended();
     let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
     let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
+    let mut parts = 0;
     for change in request.changes {
         let done = match change {
-            Change::Write(delta) => draft.write(delta),
+            Change::Write(delta) => {
+                let data = writer.body.data(parts, delta);
+                parts += delta.parts.len();
+                draft.write_data(delta, data)
+            }
             Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows),
             Change::Drop(page) => draft.drop_page(*page),
             Change::Resize(page, rows) => draft.resize(*page, *rows),
@@ -197,43 +203,6 @@ fn stage<'a>(
         }
     }
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
-}
-
-/// Writes the frame's body, and notes which pages it speaks of.
-fn encode(writer: &mut Writer, request: Request<'_, '_>) {
-    let (to, pages) = (&mut writer.body, &mut writer.pages);
-    to.clear();
-    pages.clear();
-    if let Some(source) = request.source {
-        Record::Source(source).encode(to);
-    }
-    if let Some(intent) = request.intent {
-        Record::Intent(intent).encode(to);
-    }
-    for change in request.changes {
-        match change {
-            Change::Write(delta) => body::encode_delta(to, delta),
-            Change::Create { page, name, schema, rows } => {
-                body::encode_create(to, *page, name, schema, *rows)
-            }
-            Change::Drop(page) => Record::Drop(*page).encode(to),
-            Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
-            Change::Remark(record) => record.encode(to),
-        }
-        if let Some(page) = page_of(change)
-            && !pages.contains(&page)
-        {
-            pages.push(page);
-        }
-    }
-}
-
-fn page_of(change: &Change<'_>) -> Option<PageId> {
-    match change {
-        Change::Write(delta) => Some(delta.page),
-        Change::Create { page, .. } | Change::Drop(page) | Change::Resize(page, _) => Some(*page),
-        Change::Remark(_) => None,
-    }
 }
 
 /// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from.
@@ -253,8 +222,14 @@ fn append(
         time: core.clock.now_ns(),
     };
     let catalog = request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
-    let notes = FrameNotes { pages: &writer.pages, source: request.source, catalog };
-    let head = match writer.log.append(frame, &[writer.body.as_slice()], notes) {
+    let notes = FrameNotes { pages: writer.body.pages(), source: request.source, catalog };
+    let appended = if writer.body.is_whole() {
+        writer.log.append(frame, &[writer.body.bytes()], notes)
+    } else {
+        let pieces = writer.body.pieces(request.changes, &draft);
+        writer.log.append(frame, &pieces, notes)
+    };
+    let head = match appended {
         Ok(head) => head,
         Err(error) => {
             writer.scratch = draft.abort();
@@ -305,10 +280,9 @@ pub(crate) fn control(
         kind: Kind::Control,
         time: core.clock.now_ns(),
     };
-    writer.body.clear();
-    record.encode(&mut writer.body);
+    writer.body.encode_record(record);
     let notes = FrameNotes { pages: &[], source: None, catalog: record.is_catalog() };
-    let head = match writer.log.append(frame, &[writer.body.as_slice()], notes) {
+    let head = match writer.log.append(frame, &[writer.body.bytes()], notes) {
         Ok(head) => head,
         Err(error) => {
             stage.abort();

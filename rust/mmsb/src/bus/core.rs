@@ -65,7 +65,7 @@ pub(crate) struct Core {
     pub read_only: bool,
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
-    /// Held as long as the bus is open: what keeps other processes from writing, and what goes with it.
+    /// Held as long as anybody looks at the bus: what goes with it.
     pub _held: Vec<Box<dyn Held>>,
 }
 
@@ -132,8 +132,13 @@ impl Core {
         Ok(())
     }
 
-    /// The one writer, waiting for it as long as the bus allows.
+    /// The one writer, waiting for it as long as the bus allows; an error where the bus is closed.
     pub fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
+        let writer = self.wait_for_writer()?;
+        if writer.log.is_shut() { Err(Error::Closed(self.place())) } else { Ok(writer) }
+    }
+
+    fn wait_for_writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
         if let Ok(writer) = self.writer.try_lock() {
             return Ok(writer);
         }
@@ -163,6 +168,12 @@ impl Core {
     /// The one writer, for somebody whose commit is made and only has to be shown.
     pub fn writer_again(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets others write the bus. What is in memory stays, and what is in the log can be read for as long as it is there.
+    pub fn close(&self) {
+        self.writer_again().log.shut();
+        self.arena.leave_place();
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.

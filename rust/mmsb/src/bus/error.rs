@@ -187,6 +187,18 @@ pub enum Error {
         /// The first there is.
         first: Epoch,
     },
+    /// A state that outlived its bus needs history that somebody else has let go since.
+    #[error("epoch {epoch} of branch '{branch}' is gone: the bus {place} was closed, and since then: {source}", epoch = .epoch.0)]
+    Gone {
+        /// The branch.
+        branch: String,
+        /// The state's epoch.
+        epoch: Epoch,
+        /// Where the bus is.
+        place: String,
+        /// What could not be read.
+        source: Box<Error>,
+    },
     /// No branch of this name.
     #[error("no branch named '{0}'")]
     NoBranch(String),
@@ -235,7 +247,7 @@ impl Error {
             Error::WrongTransaction(_) => Code::WrongTransaction,
             Error::Busy { .. } => Code::Busy,
             Error::NoEpoch { .. } => Code::EpochNotFound,
-            Error::Pruned { .. } => Code::HistoryPruned,
+            Error::Pruned { .. } | Error::Gone { .. } => Code::HistoryPruned,
             Error::NoBranch(_) => Code::BranchNotFound,
             Error::BranchExists(_) => Code::BranchExists,
             Error::Invalid(_) => Code::InvalidArgument,
@@ -311,6 +323,7 @@ fn log_code(error: &LogError) -> Code {
         LogError::NoSuchFrame { .. } => Code::EpochNotFound,
         LogError::Exists => Code::Exists,
         LogError::ReadOnly => Code::ReadOnly,
+        LogError::Closed => Code::Closed,
         LogError::CheckpointName { .. } | LogError::OutOfOrder { .. } => Code::InvalidArgument,
         LogError::CorruptSuperblock | LogError::CorruptLog { .. } => Code::CorruptLog,
     }

@@ -31,7 +31,8 @@ use crate::page::operator::Operators;
 use crate::page::schema::{self, Schema};
 use crate::page::state_error::StateError;
 
-/// A handle on one branch of a bus. Closing it leaves views, snapshots and other handles as they are.
+/// A handle on one branch of a bus. Closing it leaves views, snapshots and other handles as they are; with the last one
+/// of this process the bus is free for others to write.
 #[derive(Debug, Clone)]
 pub struct Bus {
     core: Arc<Core>,
@@ -48,9 +49,16 @@ struct Door {
 }
 
 impl Door {
+    fn open(core: &Arc<Core>) -> Result<Self, Error> {
+        if !Background::enter(core) {
+            return Err(Error::Closed(core.place()));
+        }
+        Ok(Door { core: Arc::clone(core), closed: AtomicBool::new(false) })
+    }
+
     fn close(&self) {
         if !self.closed.swap(true, Ordering::AcqRel) {
-            self.core.background.leave();
+            Background::leave(&self.core);
         }
     }
 }
@@ -84,10 +92,10 @@ pub struct PinInfo {
 }
 
 impl Bus {
-    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Self {
-        Background::enter(&core);
-        let door = Arc::new(Door { core: Arc::clone(&core), closed: AtomicBool::new(false) });
-        Bus { core, line, read_only, door }
+    /// A handle; an error where the last one before was closed.
+    pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, read_only: bool) -> Result<Self, Error> {
+        let door = Arc::new(Door::open(&core)?);
+        Ok(Bus { core, line, read_only, door })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -113,7 +121,8 @@ impl Bus {
         if self.read_only { Err(Error::ReadOnly(self.core.place())) } else { Ok(()) }
     }
 
-    /// Closes the handle, and every handle cloned from it.
+    /// Closes the handle, and every handle cloned from it. The last one of all lets go of the writer's lock, once a
+    /// checkpoint or pruning that somebody is at is through. Nothing is synced that was not asked for.
     pub fn close(&self) {
         self.door.close();
     }
@@ -344,6 +353,7 @@ impl Bus {
     /// `progress` is told the bytes written so far.
     pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
         self.writable()?;
+        let _open = Door::open(&self.core)?;
         checkpoint::make(&self.core, progress)
     }
 
@@ -351,6 +361,7 @@ impl Bus {
     /// states are gone for good. Without a checkpoint nothing goes.
     pub fn prune(&self, keep: usize) -> Result<PruneInfo, Error> {
         self.writable()?;
+        let _open = Door::open(&self.core)?;
         retain::prune(&self.core, keep)
     }
 

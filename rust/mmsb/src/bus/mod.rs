@@ -4,6 +4,7 @@ mod ancestry;
 mod audit;
 mod background;
 mod begin;
+mod body;
 mod branch;
 mod cells;
 pub mod checkpoint;

@@ -31,10 +31,11 @@ use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
 use crate::page::state_error::StateError;
 
-/// The buses this process has open, by device and inode of their directory: a second open shares the first one.
+/// The buses this process has open, by device and inode of their directory: a second open shares the first one. What a
+/// forked child finds here is its parent's, and tells so by the process.
 static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
 
-type OpenBuses = HashMap<(u64, u64), Weak<Core>>;
+type OpenBuses = HashMap<(u64, u64, u32), Weak<Core>>;
 
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
 const ARENA_FOLDER: &str = "arena";
@@ -67,7 +68,11 @@ impl Bus {
         if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
             && (read_only || !core.read_only)
         {
-            return main(core, read_only);
+            match main(&core, read_only) {
+                // Its last handle was closed; somebody still looks at what it had.
+                Err(Error::Closed(_)) => core.background.wait_until_closed(),
+                done => return done,
+            }
         }
         let place = match options.arena {
             ArenaPlace::Shared if !read_only => Place::tmpfs().unwrap_or(Place::Memory),
@@ -86,7 +91,7 @@ impl Bus {
     pub fn memory(options: &Options) -> Result<Bus, Error> {
         let place = Place::tmpfs().unwrap_or(Place::Tmpfs { dir: std::env::temp_dir() });
         let home = Home::open(&place)?;
-        let folder = home.path().map(Path::to_path_buf).unwrap_or_default();
+        let folder = home.path().unwrap_or_default();
         let disk: Arc<dyn Disk> = Arc::new(Real::new(folder.join("log"), false));
         disk.create_dir("")?;
         assemble(disk, Place::Memory, None, options, Arc::new(SystemClock), vec![Box::new(home)])
@@ -98,13 +103,13 @@ impl Bus {
     }
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    path.metadata().ok().map(|meta| (meta.dev(), meta.ino()))
+fn identity(path: &Path) -> Option<(u64, u64, u32)> {
+    path.metadata().ok().map(|meta| (meta.dev(), meta.ino(), std::process::id()))
 }
 
-fn main(core: Arc<Core>, read_only: bool) -> Result<Bus, Error> {
+fn main(core: &Arc<Core>, read_only: bool) -> Result<Bus, Error> {
     let line = core.line(MAIN).ok_or_else(|| Error::NoBranch(MAIN.into()))?;
-    Ok(Bus::new(core, line, read_only))
+    Bus::new(Arc::clone(core), line, read_only)
 }
 
 fn assemble(
@@ -145,7 +150,7 @@ fn assemble(
     });
     core.set_published(seq);
     core.watch.tell(crate::base::ids::Seq(seq));
-    main(core, read_only)
+    main(&core, read_only)
 }
 
 /// What a state is made of.

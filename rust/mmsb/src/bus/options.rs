@@ -57,7 +57,8 @@ pub struct Options {
     pub arena: ArenaPlace,
     /// How long a caller waits for others.
     pub busy_timeout: Duration,
-    /// Bytes of log after which a bus with a path makes a checkpoint in the background; `None` for never.
+    /// Bytes of log after which a bus with a path makes a checkpoint in the background at the latest; earlier where that
+    /// costs little beside the log. `None` for never.
     pub checkpoint_after: Option<u64>,
     /// Bytes of history that a bus without a path keeps; `None` for all.
     pub history_budget: Option<u64>,

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::begin::{self, Begin, Wanted};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin, note_merged};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
@@ -76,6 +76,8 @@ pub(crate) struct Past {
     pages: BTreeMap<PageId, PastPage>,
     names: HashMap<String, PageId>,
     stretches: Vec<Stretch>,
+    /// The branch and the epoch, for messages.
+    of: (String, Epoch),
     begin: Begin,
     private: Mutex<Private>,
     /// Keeps what is shared with the present, where there is one.
@@ -114,8 +116,9 @@ impl Past {
             }
         }
         let names = pages.iter().map(|(&id, page)| (page.name.clone(), id)).collect();
+        let of = (line.name.clone(), epoch);
         let private = Mutex::new(Private::empty(core, line.id, epoch)?);
-        Ok(Arc::new(Past { pages, names, stretches, begin, private, _pin: pin }))
+        Ok(Arc::new(Past { pages, names, stretches, of, begin, private, _pin: pin }))
     }
 
     /// The ids of its pages, ascending.
@@ -149,6 +152,16 @@ impl Past {
         })
     }
 
+    /// What is to be said of history that cannot be read: after the bus was closed others may have let it go.
+    fn gone(&self, core: &Core, source: Error) -> Error {
+        let lost = matches!(source.code(), Code::NotFound | Code::CorruptLog | Code::HistoryPruned);
+        if !lost || !core.log.is_closed() {
+            return source;
+        }
+        let (branch, epoch) = self.of.clone();
+        Error::Gone { branch, epoch, place: core.place(), source: Box::new(source) }
+    }
+
     /// A page's version, rebuilt now where nobody has read it yet.
     pub fn page(&self, id: PageId) -> Result<Option<Addr>, Error> {
         let Some(page) = self.pages.get(&id) else { return Ok(None) };
@@ -160,13 +173,14 @@ impl Past {
             return Ok(Some(at));
         }
         let core = Arc::clone(private.core());
-        let at = private.edit(|draft| {
+        let rebuilt = private.edit(|draft| {
             // Half a page is left where an earlier reader failed.
             if draft.page(id).is_some() {
                 draft.drop_page(id)?;
             }
             rebuild(&core.log, &self.begin, &self.stretches, id, draft)
-        })?;
+        });
+        let at = rebuilt.map_err(|error| self.gone(&core, error))?;
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
 }

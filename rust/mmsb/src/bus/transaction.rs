@@ -231,9 +231,11 @@ impl Transaction {
         self.changes.push(Change::Remark(record));
     }
 
-    /// The id of the page with a name.
+    /// The id of the page with a name. That there is none is something read, too.
     pub fn find(&mut self, name: &str) -> Result<Option<PageId>, Error> {
-        Ok(self.root().find(&self.core.catalog, name))
+        let found = self.root().find(&self.core.catalog, name);
+        *self.listed.get_mut().unwrap_or_else(PoisonError::into_inner) |= found.is_none();
+        Ok(found)
     }
 
     /// The ids of its pages, ascending.

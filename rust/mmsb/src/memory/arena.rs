@@ -222,6 +222,11 @@ impl Arena {
         self.chunks.home().describe()
     }
 
+    /// Leaves its place to others. What lies there stays as it is for whoever has it mapped.
+    pub fn leave_place(&self) {
+        self.chunks.home().leave();
+    }
+
     /// The most bytes that may be allocated to the spans.
     pub fn budget(&self) -> u64 {
         self.chunks.budget()

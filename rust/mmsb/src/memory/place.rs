@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::memory::error::MemoryError;
 use crate::memory::mapping;
@@ -60,7 +61,7 @@ fn prefix() -> String {
 /// that anybody has put in it.
 #[derive(Debug)]
 pub struct Home {
-    folder: Option<Folder>,
+    folder: Mutex<Option<Folder>>,
 }
 
 #[derive(Debug)]
@@ -84,12 +85,13 @@ impl Home {
             }
             Place::Directory { dir } => Some(Folder::given(dir)?),
         };
-        Ok(Home { folder })
+        Ok(Home { folder: Mutex::new(folder) })
     }
 
     /// Makes the empty file of span `number`.
     pub fn new_file(&self, number: u16) -> Result<File, MemoryError> {
-        let Some(folder) = &self.folder else {
+        let folder = self.folder();
+        let Some(folder) = &*folder else {
             return mapping_file().map_err(io_error("make", Path::new("a file in memory")));
         };
         let path = folder.path.join(format!("{SPAN}{number}"));
@@ -97,8 +99,17 @@ impl Home {
     }
 
     /// The arena's folder, if its place has one.
-    pub fn path(&self) -> Option<&Path> {
-        self.folder.as_ref().map(|folder| folder.path.as_path())
+    pub fn path(&self) -> Option<PathBuf> {
+        self.folder().as_ref().map(|folder| folder.path.clone())
+    }
+
+    /// Leaves the place to others: names go, the memory stays for as long as it is mapped, and more of it is nameless.
+    pub fn leave(&self) {
+        drop(self.folder().take());
+    }
+
+    fn folder(&self) -> MutexGuard<'_, Option<Folder>> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The place in words, for messages.

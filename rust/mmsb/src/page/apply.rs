@@ -9,13 +9,24 @@ impl Part<'_> {
     /// Writes the part into the memory of its column: assigns when there is no operator, else merges cell by cell in the
     /// selection's order. The part must have passed [`Part::check`], and the operator must support the column's type.
     pub fn apply<T: Target + ?Sized>(&self, column: &Column, op: Option<&dyn Merge>, target: &mut T) {
+        self.apply_data(&self.data, column, op, target);
+    }
+
+    /// As [`Part::apply`], with data of the same kind and length from somewhere else.
+    pub(crate) fn apply_data<T: Target + ?Sized>(
+        &self,
+        data: &Data<'_>,
+        column: &Column,
+        op: Option<&dyn Merge>,
+        target: &mut T,
+    ) {
         if let Some(list) = self.select.single_cells(column)
-            && self.apply_singly(list, column, op, target)
+            && apply_singly(list, data, column, op, target)
         {
             return;
         }
         let cell = column.dtype().size();
-        match (&self.data, op) {
+        match (data, op) {
             (Data::Dense(data), None) => self.select.runs(column, |run| {
                 let from = run.source as usize * cell;
                 copy_in(target, run.cell * cell as u64, &data[from..from + run.cells as usize * cell]);
@@ -37,24 +48,24 @@ impl Part<'_> {
             }),
         }
     }
+}
 
-    /// Applies to cells that are listed one by one, when they have the size of a number.
-    fn apply_singly<T: Target + ?Sized>(
-        &self,
-        list: &[u64],
-        column: &Column,
-        op: Option<&dyn Merge>,
-        target: &mut T,
-    ) -> bool {
-        match column.dtype().size() {
-            1 => scatter::<1, T>(list, &self.data, column, op, target),
-            2 => scatter::<2, T>(list, &self.data, column, op, target),
-            4 => scatter::<4, T>(list, &self.data, column, op, target),
-            8 => scatter::<8, T>(list, &self.data, column, op, target),
-            _ => return false,
-        }
-        true
+/// Applies to cells that are listed one by one, when they have the size of a number.
+fn apply_singly<T: Target + ?Sized>(
+    list: &[u64],
+    data: &Data<'_>,
+    column: &Column,
+    op: Option<&dyn Merge>,
+    target: &mut T,
+) -> bool {
+    match column.dtype().size() {
+        1 => scatter::<1, T>(list, data, column, op, target),
+        2 => scatter::<2, T>(list, data, column, op, target),
+        4 => scatter::<4, T>(list, data, column, op, target),
+        8 => scatter::<8, T>(list, data, column, op, target),
+        _ => return false,
     }
+    true
 }
 
 /// Writes one cell after the other. Few instructions a cell, so that the processor waits for many of them at once.

@@ -2,7 +2,7 @@
 
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::{BranchId, Epoch, PageId};
-use crate::page::delta::Delta;
+use crate::page::delta::{Delta, Part};
 use crate::page::schema::Schema;
 use crate::page::state_error::StateError;
 
@@ -137,10 +137,10 @@ pub fn encode_create(to: &mut Writer, page: PageId, name: &str, schema: &Schema,
     to.varint(rows);
 }
 
-/// Appends a delta.
-pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>) {
+/// Appends a delta, and leaves each part's data to `put`.
+pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>, put: impl FnMut(&Part<'_>, &mut Writer)) {
     to.u8(DELTA);
-    delta.encode(to);
+    delta.encode_with(to, put);
 }
 
 /// The records of a body, in order. Stops after the first error.

@@ -1,5 +1,7 @@
 //! A draft: the next state of a branch while it is being made, on a stage nobody sees.
 
+use std::borrow::Cow;
+
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
@@ -9,7 +11,7 @@ use crate::page::body::Record;
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::{ColumnRef, TreeWriter};
-use crate::page::delta::{Delta, Part, Source, Target};
+use crate::page::delta::{Data, Delta, Part, Source, Target};
 use crate::page::operator::{OperatorId, Operators};
 use crate::page::schema::{self, Column, Schema};
 use crate::page::select::{Rows, Select};
@@ -174,8 +176,33 @@ impl<'a> Draft<'a> {
         fill(&mut self.stage, page.at)
     }
 
+    /// The bytes that the draft has in the rows `start..stop` of a column, in order and in pieces as long as they lie
+    /// side by side.
+    pub fn rows(
+        &self,
+        id: PageId,
+        column: u16,
+        (start, stop): (u64, u64),
+        visit: impl FnMut(&'a [u8]),
+    ) -> Result<(), StateError> {
+        let page = self.page(id).ok_or(StateError::NoPage(id))?;
+        let schema = self.tables.catalog.schema(page.def());
+        let width = schema.column(column)?.row_bytes();
+        page.column(&schema, usize::from(column)).pieces(start * width, stop * width, visit);
+        Ok(())
+    }
+
     /// Applies a delta.
     pub fn write(&mut self, delta: &Delta<'_>) -> Result<(), StateError> {
+        self.write_data(delta, delta.parts.iter().map(|part| part.data.bytes()))
+    }
+
+    /// Applies a delta whose parts' data is read here and not where the delta has it: as many bytes for each.
+    pub fn write_data<'d>(
+        &mut self,
+        delta: &Delta<'_>,
+        data: impl Iterator<Item = &'d [u8]>,
+    ) -> Result<(), StateError> {
         let arena = self.stage.arena();
         let found = trie::own_path(&mut self.stage, &mut self.slots.directory, delta.page.0)?;
         let (slot, old) = found.ok_or(StateError::NoPage(delta.page))?;
@@ -186,8 +213,12 @@ impl<'a> Draft<'a> {
         }
         version::set_version(arena, page, self.slots.epoch);
         let schema = self.tables.catalog.schema(PageRef::new(arena, page).def());
-        for part in &delta.parts {
-            self.write_part(page, &schema, part, delta.op)?;
+        for (part, bytes) in delta.parts.iter().zip(data) {
+            let data = match part.data {
+                Data::Dense(_) => Data::Dense(Cow::Borrowed(bytes)),
+                Data::Fill(_) => Data::Fill(Cow::Borrowed(bytes)),
+            };
+            self.write_part(page, &schema, (part, &data), delta.op)?;
         }
         Ok(())
     }
@@ -196,7 +227,7 @@ impl<'a> Draft<'a> {
         &mut self,
         page: Addr,
         schema: &Schema,
-        part: &Part<'_>,
+        (part, data): (&Part<'_>, &Data<'_>),
         op: OperatorId,
     ) -> Result<(), StateError> {
         let i = usize::from(part.column);
@@ -207,14 +238,14 @@ impl<'a> Draft<'a> {
         let arena = self.stage.arena();
         match version::column_mut(&mut self.stage, page, schema, i)? {
             ColumnMut::Whole(bytes) => {
-                part.apply(column, operator, bytes);
+                part.apply_data(data, column, operator, bytes);
             }
             ColumnMut::Tree(mut writer) => {
                 if op.is_assign() {
                     cover(&mut writer, part, column)?;
                 }
                 let mut target = Chunked { writer, error: None, spill: Vec::new() };
-                part.apply(column, operator, &mut target);
+                part.apply_data(data, column, operator, &mut target);
                 if let Some(error) = target.error {
                     return Err(error.into());
                 }

@@ -33,6 +33,11 @@ const PART_MIN: usize = 3;
 impl Delta<'_> {
     /// Writes the delta.
     pub fn encode(&self, out: &mut Writer) {
+        self.encode_with(out, |part, out| out.raw(part.data.bytes()));
+    }
+
+    /// Writes the delta, and leaves each part's data to `put`; its length is written.
+    pub fn encode_with(&self, out: &mut Writer, mut put: impl FnMut(&Part<'_>, &mut Writer)) {
         out.varint(u64::from(self.page.birth_branch().get()));
         out.varint(u64::from(self.page.counter()));
         out.varint(u64::from(self.op.0));
@@ -40,6 +45,7 @@ impl Delta<'_> {
         let mut before = None;
         for part in &self.parts {
             encode_part(part, before, out);
+            put(part, out);
             before = Some(&part.select);
         }
     }
@@ -111,6 +117,7 @@ fn skip_part(input: &mut Reader<'_>) -> Result<(), PageError> {
     Ok(())
 }
 
+/// Writes a part up to its data.
 fn encode_part(part: &Part<'_>, before: Option<&Select>, out: &mut Writer) {
     out.varint(u64::from(part.column));
     let (fill, data) = match &part.data {
@@ -122,7 +129,7 @@ fn encode_part(part: &Part<'_>, before: Option<&Select>, out: &mut Writer) {
     } else {
         encode_select(&part.select, fill, data.len(), out);
     }
-    out.bytes(data);
+    out.varint(data.len() as u64);
 }
 
 fn encode_select(select: &Select, fill: u8, data: usize, out: &mut Writer) {

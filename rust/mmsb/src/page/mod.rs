@@ -20,6 +20,7 @@ mod indices;
 pub mod log;
 pub mod operator;
 pub mod overlap;
+mod pieces;
 pub mod schema;
 pub mod select;
 pub mod stage;

@@ -125,7 +125,7 @@ impl Disk for Real {
         }
         // The process id is for messages only: a disk too full to take it still locks.
         let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Box::new(RealLock { _file: file }))
+        Ok(Box::new(RealLock { file, process: std::process::id() }))
     }
 
     fn read_only(&self) -> bool {
@@ -146,10 +146,20 @@ impl Disk for Real {
 
 #[derive(Debug)]
 struct RealLock {
-    _file: File,
+    file: File,
+    process: u32,
 }
 
 impl Lock for RealLock {}
+
+impl Drop for RealLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough where a forked child has it too; and what a child drops is the parent's.
+        if self.process == std::process::id() {
+            let _ = self.file.unlock();
+        }
+    }
+}
 
 #[derive(Debug)]
 struct RealFile {

@@ -72,6 +72,9 @@ pub enum LogError {
     /// The log was opened for reading.
     #[error("the bus is open for reading only")]
     ReadOnly,
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
     /// An earlier write or sync failed, so that nobody knows what the disk holds. Open the bus again.
     #[error("the log takes no more writes since one failed: {cause}")]
     Poisoned {

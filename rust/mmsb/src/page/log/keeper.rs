@@ -99,12 +99,23 @@ impl Keeper {
     /// Finishes the work and removes the spare.
     pub fn close(mut self) -> Result<(), LogError> {
         self.stop();
-        let room = &self.room;
-        if let Some(spare) = lock(&room.work).spare.take() {
-            room.shared.disk.remove(&path(spare.number, false))?;
-            room.shared.disk.sync_dir(DIR)?;
+        if self.remove_spare()? {
+            self.room.shared.disk.sync_dir(DIR)?;
         }
-        room.shared.tidy()
+        self.room.shared.tidy()
+    }
+
+    /// Leaves the work and removes the spare; where it cannot, the next opening does.
+    pub fn leave(mut self) {
+        self.stop();
+        let _ = self.remove_spare();
+    }
+
+    /// Whether there was one.
+    fn remove_spare(&self) -> Result<bool, DiskError> {
+        let Some(spare) = lock(&self.room.work).spare.take() else { return Ok(false) };
+        self.room.shared.disk.remove(&path(spare.number, false))?;
+        Ok(true)
     }
 }
 

@@ -67,8 +67,8 @@ impl Compressor {
     /// notice.
     pub fn compress_one(&self) -> Result<bool, LogError> {
         let shared = &*self.shared;
-        shared.may_write()?;
         let _one = lock(&shared.maintenance);
+        shared.may_write()?;
         let synced = shared.synced();
         let ready = |segment: &&Arc<Segment>| {
             !segment.packed && segment.end().is_some_and(|end| end <= synced && end > segment.header.start)

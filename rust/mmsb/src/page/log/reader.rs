@@ -52,6 +52,12 @@ impl LogReader {
         Self { shared }
     }
 
+    /// Whether the log was closed, so that others may have changed its files since.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
     /// Where the next frame will start.
     #[must_use]
     pub fn head(&self) -> u64 {
@@ -74,16 +80,34 @@ impl LogReader {
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, LogError> {
         let segments = self.shared.segments();
         let info = |segment: &Arc<Segment>| {
+            let file_bytes = |segment: &Segment| Ok(self.shared.opened(segment)?.file.len()?);
+            let (segment, file_bytes) = match file_bytes(segment) {
+                Err(LogError::Disk(_)) => {
+                    let now = self.replaced(segment)?;
+                    let bytes = file_bytes(&now)?;
+                    (now, bytes)
+                }
+                bytes => (Arc::clone(segment), bytes?),
+            };
             Ok(SegmentInfo {
                 number: segment.header.number,
                 start: segment.header.start,
-                end: self.shared.end_of(segment),
+                end: self.shared.end_of(&segment),
                 sealed: segment.end().is_some(),
                 compressed: segment.packed,
-                file_bytes: self.shared.opened(segment)?.file.len()?,
+                file_bytes,
             })
         };
         segments.iter().map(info).collect()
+    }
+
+    /// What a segment is now whose file was gone when it was to be read: compressed, or pruned.
+    fn replaced(&self, segment: &Segment) -> Result<Arc<Segment>, LogError> {
+        let now = self.shared.segment_of(&self.shared.segments(), segment.header.start);
+        now.filter(|now| now.header.number == segment.header.number).ok_or_else(|| {
+            let (position, start) = (segment.header.start, self.start());
+            LogError::HistoryPruned { position, start }
+        })
     }
 
     /// The frames from the one at position `from` up to position `to`, or to where the log ends now, in order and
@@ -154,17 +178,7 @@ impl LogReader {
 
     fn ask<T>(&self, segment: &Segment, question: &impl Fn(&dyn Index) -> T) -> Result<Option<T>, LogError> {
         match self.shared.ask(segment, question) {
-            Err(LogError::Disk(_)) => match self
-                .shared
-                .segment_of(&self.shared.segments(), segment.header.start)
-            {
-                // Compressed meanwhile.
-                Some(now) if now.header.number == segment.header.number => self.shared.ask(&now, question),
-                _ => {
-                    let (position, start) = (segment.header.start, self.start());
-                    Err(LogError::HistoryPruned { position, start })
-                }
-            },
+            Err(LogError::Disk(_)) => self.shared.ask(&*self.replaced(segment)?, question),
             answer => answer,
         }
     }

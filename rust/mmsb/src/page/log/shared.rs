@@ -9,7 +9,7 @@ use crate::page::log::superblock::SuperblockFile;
 use crate::page::log::sync::Turn;
 use crate::page::log::tail::Tail;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Segment files kept open for reading.
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     /// Up to where everything is durable.
     pub synced: AtomicU64,
     poison: OnceLock<Poison>,
+    /// Whether this process takes no more frames.
+    closed: AtomicBool,
     pub turn: Mutex<Turn>,
     pub turned: Condvar,
     pub fsyncs: AtomicU64,
@@ -69,6 +71,7 @@ impl Shared {
             head: AtomicU64::new(ends.0),
             synced: AtomicU64::new(ends.1),
             poison: OnceLock::new(),
+            closed: AtomicBool::new(false),
             turn: Mutex::default(),
             turned: Condvar::new(),
             fsyncs: AtomicU64::new(0),
@@ -110,9 +113,22 @@ impl Shared {
         let _ = self.poison.set(Poison { cause: cause.clone(), sync });
     }
 
+    /// Refuses all writes from now on, though none failed.
+    pub fn close(&self) {
+        let _one = lock(&self.maintenance);
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     pub fn may_write(&self) -> Result<(), LogError> {
         if self.read_only {
             return Err(LogError::ReadOnly);
+        }
+        if self.is_closed() {
+            return Err(LogError::Closed);
         }
         match self.poison.get() {
             None => Ok(()),

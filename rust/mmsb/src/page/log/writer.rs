@@ -32,7 +32,7 @@ pub struct Log {
     crc: u32,
     config: LogConfig,
     keeper: Option<Keeper>,
-    _lock: Option<Box<dyn Lock>>,
+    lock: Option<Box<dyn Lock>>,
 }
 
 /// The segment that is written to.
@@ -114,7 +114,7 @@ impl Log {
     pub(crate) fn start(start: Start, config: LogConfig) -> Self {
         let Start { shared, active, last, crc, lock, next } = start;
         let keeper = active.as_ref().map(|_| Keeper::new(Arc::clone(&shared), config, next));
-        Self { shared, active, last, crc, config, keeper, _lock: lock }
+        Self { shared, active, last, crc, config, keeper, lock }
     }
 
     /// Appends a frame whose body is these parts one after the other. It is visible to readers, and it survives the
@@ -293,6 +293,25 @@ impl Log {
     /// through that frame first.
     pub fn checkpointed(&self, name: &str, seq: u64) -> Result<(), LogError> {
         self.syncer().checkpointed(name, seq)
+    }
+
+    /// Takes no more frames, gives back what was made ahead, and lets others write the log. Syncs nothing: whoever waits
+    /// for a sync still gets it. What was appended can still be read.
+    pub fn shut(&mut self) {
+        self.shared.close();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.leave();
+        }
+        if let Some(active) = self.active.take() {
+            active.file.seal();
+        }
+        self.lock = None;
+    }
+
+    /// Whether [`Log::shut`] was called.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.shared.is_closed()
     }
 
     /// Syncs everything, gives back what was made ahead, and closes the log. Dropping it does neither.
