@@ -7,49 +7,21 @@ mod bus_common;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use bus_common::{Epochs, Step, check_epochs, note, open, quiet, run};
-use mmsb::base::ids::{Epoch, PageId};
+use bus_common::{
+    CHUNKS, Epochs, ROWS, Step, all_cells, cells, check_epochs, made, note, open, quiet, row_bytes, run,
+};
+use mmsb::base::ids::Epoch;
 use mmsb::base::limits::UNREAD_FILES;
-use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::bus::state::State;
 use mmsb::bus::transaction::Isolation;
-use mmsb::bus::verify::verify_disk;
-use mmsb::memory::disk::{Disk, Open, Sim};
+use mmsb::memory::disk::Sim;
 use mmsb::page::digest::Digest;
 use mmsb::page::log::Durability;
 use mmsb::page::select::Select;
 use proptest::prelude::*;
-
-const CHUNKS: &str = ".chunks";
-/// Rows of the pages: packed, with a column in one block, in a tree of few chunks and of many.
-const ROWS: [u64; 4] = [20, 700, 3000, 40_000];
-
-fn row_bytes(rows: u64) -> u64 {
-    rows * 11
-}
-
-/// A bus with a page of each size, all of whose cells are written.
-fn made(sim: &Sim) -> Bus {
-    let bus = open(sim).unwrap();
-    for (i, rows) in ROWS.into_iter().enumerate() {
-        run(&bus, Step::Create(0, rows), i as u64).unwrap();
-        run(&bus, Step::Write(0, i, 0, rows), 100).unwrap();
-        run(&bus, Step::Write(0, i, 0, rows), 101).unwrap();
-    }
-    bus
-}
-
-fn cells(state: &State, id: PageId) -> Vec<Vec<u8>> {
-    (0..2).map(|column| state.view(id, column, None).unwrap().bytes().to_vec()).collect()
-}
-
-fn all_cells(bus: &Bus) -> Vec<Vec<Vec<u8>>> {
-    let state = bus.state().unwrap();
-    state.ids().into_iter().map(|id| cells(&state, id)).collect()
-}
 
 /// The bytes of images that a page of so many rows may take: its cells, in whole chunks.
 fn image_bytes(rows: u64) -> std::ops::RangeInclusive<u64> {
@@ -302,6 +274,37 @@ fn pruning_takes_nothing_from_a_page_that_is_unread() {
 }
 
 #[test]
+fn memory_that_is_used_again_is_not_taken_for_what_it_was() {
+    let sim = Sim::new(1);
+    let bus = open(&sim).unwrap();
+    let plan = bus.branch("plan", None).unwrap();
+    for (i, branch) in [&bus, &plan].into_iter().enumerate() {
+        let id = branch.create_page("a", bus_common::schema(), 40_000, &Note::default()).unwrap();
+        let cells: Vec<f64> = (0..40_000).map(|row| f64::from(row) + i as f64 / 4.0).collect();
+        branch.assign(id, 0, Select::range(0, 40_000), &cells, &Note::default()).unwrap();
+    }
+    let wanted = plan.state().unwrap().digest().unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    drop((bus, plan));
+    let bus = open(&sim).unwrap();
+    let state = bus.state().unwrap();
+    let before = state.digest().unwrap();
+    assert_eq!(bus.stats().unwrap().unread, 1, "of the other branch");
+    let id = state.ids()[0];
+    drop(state);
+    for i in 0..3 {
+        bus.assign(id, 0, Select::range(0, 40_000), &[f64::from(i); 40_000], &Note::default()).unwrap();
+    }
+    assert_ne!(bus.state().unwrap().digest().unwrap(), before);
+    let plan = bus.checkout("plan").unwrap();
+    assert_eq!(plan.state().unwrap().digest().unwrap(), wanted);
+    bus.checkpoint(&mut |_| {}).unwrap();
+    drop((bus, plan));
+    let plan = open(&sim).unwrap().checkout("plan").unwrap();
+    assert_eq!(plan.state().unwrap().digest().unwrap(), wanted);
+}
+
+#[test]
 fn a_snapshot_outlives_its_bus_with_pages_that_are_unread() {
     let sim = Sim::new(1);
     let bus = made(&sim);
@@ -319,116 +322,6 @@ fn a_snapshot_outlives_its_bus_with_pages_that_are_unread() {
     next.squash().unwrap();
     for (i, id) in state.ids().into_iter().enumerate() {
         assert_eq!(cells(&state, id), wanted[i], "from files that are gone for others");
-    }
-}
-
-/// A bus whose newest checkpoint has damage in an image of its third page.
-fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
-    let sim = Sim::new(1);
-    let bus = made(&sim);
-    if !whole_log {
-        bus.squash().unwrap();
-    }
-    let (id, mark) = (bus.state().unwrap().ids()[2], [1234.5678f64; 10]);
-    bus.assign(id, 0, Select::range(2500, 2510), &mark, &Note::default()).unwrap();
-    bus.checkpoint(&mut |_| {}).unwrap();
-    if !whole_log {
-        bus.prune(1).unwrap();
-    }
-    let (wanted, digest) = (all_cells(&bus), bus.state().unwrap().digest().unwrap());
-    drop(bus);
-    let needle = &wanted[2][0][8 * 2500..8 * 2510];
-    for path in sim.paths().into_iter().filter(|path| path.ends_with(CHUNKS)) {
-        let bytes = sim.contents(&path).unwrap();
-        for at in (0..bytes.len() - needle.len()).filter(|&at| bytes[at..].starts_with(needle)) {
-            assert!(sim.flip(&path, at as u64 * 8 + 3));
-        }
-    }
-    assert!(!verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "something was hurt");
-    (sim, wanted, digest)
-}
-
-#[test]
-fn damage_is_an_error_of_its_page_alone() {
-    let (sim, wanted, _) = hurt(false);
-    let bus = open(&sim).unwrap();
-    let state = bus.state().unwrap();
-    let ids = state.ids();
-    for _ in 0..2 {
-        let error = state.view(ids[2], 0, None).unwrap_err();
-        assert_eq!(error.code(), Code::CorruptLog);
-        assert!(error.to_string().contains("ckpt/0"), "{error}");
-        for i in [0, 1, 3] {
-            assert_eq!(cells(&state, ids[i]), wanted[i]);
-        }
-    }
-    assert_eq!(run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap_err().code(), Code::CorruptLog);
-    assert_eq!(run(&bus, Step::Drop(0, 2), 500).unwrap_err().code(), Code::CorruptLog);
-    assert_eq!(bus.checkpoint(&mut |_| {}).unwrap_err().code(), Code::CorruptLog);
-    run(&bus, Step::Write(0, 3, 0, 5), 500).unwrap();
-    bus.audit().unwrap();
-    let pages = bus.stats().unwrap().arena.committed;
-    (0..50).for_each(|_| assert!(state.view(ids[2], 0, None).is_err()));
-    assert_eq!(bus.stats().unwrap().arena.committed, pages, "nothing is kept of what failed");
-    // The tail has nothing of the page, so the bus opens again to the same.
-    drop((state, bus));
-    assert_eq!(open(&sim).unwrap().stats().unwrap().unread, 3);
-}
-
-#[test]
-fn a_damaged_page_is_made_of_the_log_where_that_leads_to_it() {
-    let (sim, wanted, digest) = hurt(true);
-    let bus = open(&sim).unwrap();
-    let state = bus.state().unwrap();
-    assert_eq!(cells(&state, state.ids()[2]), wanted[2]);
-    assert_eq!(state.digest().unwrap(), digest);
-    bus.audit().unwrap();
-    run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap();
-    let digest = bus.state().unwrap().digest().unwrap();
-    bus.checkpoint(&mut |_| {}).unwrap();
-    bus.prune(1).unwrap();
-    drop((state, bus));
-    assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "the next one is whole");
-    assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
-}
-
-#[test]
-fn damage_that_the_tail_meets_sends_opening_to_the_log() {
-    let (sim, ..) = hurt(true);
-    let hurt = sim.kill();
-    let bus = open(&hurt).unwrap();
-    // The write needs the page, which is made of the log; after a restart the checkpoint is as damaged as before.
-    run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap();
-    let digest = bus.state().unwrap().digest().unwrap();
-    drop(bus);
-    let bus = open(&hurt).unwrap();
-    assert_eq!(bus.stats().unwrap().unread, 0, "no checkpoint was of use");
-    assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
-    bus.audit().unwrap();
-}
-
-#[test]
-fn a_chunk_file_that_is_missing_is_found_at_opening() {
-    let sim = Sim::new(1);
-    let bus = made(&sim);
-    bus.checkpoint(&mut |_| {}).unwrap();
-    let wanted = all_cells(&bus);
-    drop(bus);
-    let path = sim.paths().into_iter().find(|path| path.ends_with(CHUNKS)).unwrap();
-    let cut = sim.kill();
-    let long = sim.contents(&path).unwrap();
-    cut.remove(&path).unwrap();
-    let file = cut.open(&path, Open::Create).unwrap();
-    file.write_at(&long[..long.len() - 40_000], 0).unwrap();
-    sim.remove(&path).unwrap();
-    for disk in [sim, cut] {
-        let bus = open(&disk).unwrap();
-        assert_eq!(
-            (bus.stats().unwrap().unread, bus.stats().unwrap().checkpoints),
-            (0, 0),
-            "made of the log"
-        );
-        assert_eq!(all_cells(&bus), wanted);
     }
 }
 

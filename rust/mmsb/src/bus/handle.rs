@@ -147,9 +147,9 @@ impl Bus {
         Arc::ptr_eq(&self.line, &other.line)
     }
 
-    /// Whether somebody is committing right now, so that a commit would wait.
+    /// Whether somebody is committing right now or cells are on disk still, so that a commit may have to wait.
     pub fn is_busy(&self) -> bool {
-        self.core.is_writing()
+        self.core.is_writing() || self.core.lazy.left() > 0
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.

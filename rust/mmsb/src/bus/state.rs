@@ -183,9 +183,12 @@ impl State {
         }
     }
 
-    /// Whether it was the published one when it was taken, so that nothing of it has to be rebuilt.
-    pub fn is_live(&self) -> bool {
-        matches!(self.kind, Kind::Live { .. })
+    /// Whether a page's cells are in memory, so that looking at them neither rebuilds the page nor reads it in.
+    pub fn is_at_hand(&self, id: PageId) -> bool {
+        match &self.kind {
+            Kind::Live { .. } => self.found(id).is_ok_and(|page| page.is_read()),
+            Kind::Past(_) => false,
+        }
     }
 
     /// A page's columns.

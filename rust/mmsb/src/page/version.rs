@@ -68,8 +68,13 @@ impl<'a> PageRef<'a> {
         self.column_so_far(schema, i)
     }
 
+    /// Whether its cells are in memory.
+    pub fn is_read(&self) -> bool {
+        head(self.arena, self.at).unread().is_none()
+    }
+
     fn check_read(&self) {
-        assert!(head(self.arena, self.at).unread().is_none(), "{} is read before it was read in", self.id());
+        assert!(self.is_read(), "{} is read before it was read in", self.id());
     }
 
     /// Column `i` of a version that is being made.
