@@ -20,7 +20,7 @@ SECONDS_EACH ?= 300
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz campaign docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz asan campaign docs wheel clean
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -62,6 +62,10 @@ loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
 fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.
 	for target in delta body replay; do \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) || exit 1; done
+
+asan: $(TOOLS) ## Run the Rust tests under the address sanitizer.
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" ASAN_OPTIONS=handle_segv=0 $(CARGO) test -p mmsb --tests --locked \
+	--target $(shell $(CARGO) -vV 2>/dev/null | sed -n 's/host: //p') --target-dir target/asan
 
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
 	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 $(CARGO) test --release --locked

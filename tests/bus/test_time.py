@@ -129,3 +129,20 @@ def test_reverting_is_a_new_epoch(bus: mmsb.Bus) -> None:
     bus.revert(to=5)
     assert bus["p"][4].tolist() == [4, 4]
     assert bus["p"].id == 1, "under its own id"
+
+
+def test_the_log_names_pages_that_were_dropped() -> None:
+    bus = mmsb.open()
+    bus.create_page("gone", rows=3, columns={"price": "float64", "qty": "int32"})
+    bus["gone"]["qty"][1] = 7
+    page = bus["gone"].id
+    bus.drop_page("gone")
+    bus.create_page("gone", size=8)
+    told = [delta for entry in bus.log() for delta in entry.deltas if delta["id"] == page]
+    assert [(delta["op"], delta["page"]) for delta in told] == [
+        ("create", "gone"),
+        ("assign", "gone"),
+        ("drop", "gone"),
+    ]
+    assert told[1]["columns"] == ["qty"]
+    assert [entry.epoch for entry in bus.log(page=page)] == [1, 2, 3]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::history::{Commit, Filter, Touch, TouchKind};
+use mmsb::page::schema::Schema;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -121,10 +122,13 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The name and the columns of a page, if the bus is open and knows them.
+    fn described(&self, page: PageId) -> Option<(String, Arc<Schema>)> {
+        self.handle.bus().ok()?.described(page).ok()?
+    }
+
     fn name(&self, page: PageId) -> String {
-        let found =
-            self.handle.bus().ok().and_then(|bus| bus.state().ok()).and_then(|state| state.info(page).ok());
-        found.map_or_else(|| page.to_string(), |info| info.name)
+        self.described(page).map_or_else(|| page.to_string(), |(name, _)| name)
     }
 
     fn what(touch: &Touch) -> String {
@@ -209,25 +213,16 @@ impl Entry {
     /// What it did, in order: dicts of page, op, columns and bytes.
     #[getter]
     fn deltas<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let state = self.handle.bus().ok().and_then(|bus| bus.state().ok());
         let list = PyList::empty(py);
         for touch in &self.commit.touches {
-            let info = state.as_ref().and_then(|state| state.info(touch.page).ok());
-            let columns: Vec<String> = match &info {
-                Some(info) => touch
-                    .columns
-                    .iter()
-                    .map(|&at| {
-                        info.schema.column(at).map_or_else(|_| at.to_string(), |column| column.name().into())
-                    })
-                    .collect(),
-                None => touch.columns.iter().map(u16::to_string).collect(),
+            let (name, schema) = self.described(touch.page).unzip();
+            let column = |&at: &u16| {
+                let column = schema.as_ref().and_then(|schema| schema.column(at).ok());
+                column.map_or_else(|| at.to_string(), |column| column.name().into())
             };
+            let columns: Vec<String> = touch.columns.iter().map(column).collect();
             let delta = PyDict::new(py);
-            delta.set_item(
-                intern!(py, "page"),
-                info.map_or_else(|| touch.page.to_string(), |info| info.name),
-            )?;
+            delta.set_item(intern!(py, "page"), name.unwrap_or_else(|| touch.page.to_string()))?;
             delta.set_item(intern!(py, "id"), touch.page.0)?;
             delta.set_item(intern!(py, "op"), Entry::what(touch))?;
             delta.set_item(intern!(py, "columns"), columns)?;

@@ -58,11 +58,8 @@ impl Body {
                 Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
                 Change::Remark(record) => record.encode(to),
             }
-            if let Some(page) = page_of(change)
-                && !pages.contains(&page)
-            {
-                pages.push(page);
-            }
+            // The log takes a page twice for once; one after the other they are many.
+            pages.extend(page_of(change).filter(|page| pages.last() != Some(page)));
         }
     }
 

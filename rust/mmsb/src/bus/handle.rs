@@ -331,6 +331,15 @@ impl Bus {
         Ok(())
     }
 
+    /// A page's name and columns, also of one that was dropped; `None` where what is kept of history does not know it.
+    pub fn described(&self, page: PageId) -> Result<Option<(String, Arc<Schema>)>, Error> {
+        match self.state()?.info(page) {
+            Ok(info) => Ok(Some((info.name, info.schema))),
+            Err(Error::State(StateError::NoPage(_))) => history::described(&self.core, page),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Waits until something behind `seen` is committed anywhere in the bus, or for as long as given; the newest frame.
     pub fn wait(&self, seen: Seq, timeout: Duration) -> Result<Seq, Error> {
         self.usable()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId, Seq};
+use crate::bus::begin::kept;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -12,6 +13,7 @@ use crate::page::body::{self, Record};
 use crate::page::log::Durability;
 use crate::page::log::{Frame, FrameHead, LogError, LogReader};
 use crate::page::operator::OperatorId;
+use crate::page::schema::Schema;
 
 /// Which commits are wanted. Every condition must hold.
 #[derive(Debug, Clone, Default)]
@@ -191,6 +193,29 @@ pub(crate) fn read(core: &Core, frame: &Frame) -> Result<Commit, Error> {
         commit.touches.push(touch);
     }
     Ok(commit)
+}
+
+/// A page's name and columns: those it has, or had when it came to be; of one that came and went before what is kept of
+/// history, nothing.
+pub(crate) fn described(core: &Core, page: PageId) -> Result<Option<(String, Arc<Schema>)>, Error> {
+    let positions = core.log.frames_of_page(page, core.log.start(), u64::MAX)?;
+    if let Some(&first) = positions.first() {
+        for record in body::records_of(&core.log.frame(first)?.body, page) {
+            match record? {
+                Record::Create { page: id, name, schema, .. } if id == page => {
+                    return Ok(Some((name.into(), Arc::new(schema))));
+                }
+                _ => {}
+            }
+        }
+    }
+    for head in kept(&core.checkpoints, &core.log) {
+        let record = core.checkpoints.record(head.seq)?;
+        if let Some(def) = record.defs.iter().find(|def| def.page == page) {
+            return Ok(Some((def.name.clone(), Arc::new(record.schemas[def.schema as usize].clone()))));
+        }
+    }
+    Ok(None)
 }
 
 fn bare(page: PageId, what: TouchKind) -> Touch {

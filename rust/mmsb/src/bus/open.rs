@@ -21,7 +21,7 @@ use crate::memory::disk::{Disk, Real};
 use crate::memory::host;
 use crate::memory::limbo::Limbo;
 use crate::memory::place::{Home, Place};
-use crate::page::body::{self, Record};
+use crate::page::body::{self, Glance, Record};
 use crate::page::catalog::Catalog;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Head;
@@ -247,9 +247,15 @@ fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
 /// What the log's footers note of a frame.
 pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
     let mut notes = Notes::default();
-    for record in body::records(body).map_while(Result::ok) {
+    for record in body::glances(body).map_while(Result::ok) {
+        let record = match record {
+            Glance::Delta(page) => {
+                notes.pages.push(page);
+                continue;
+            }
+            Glance::Other(record) => record,
+        };
         let page: Option<PageId> = match &record {
-            Record::Delta(delta) => Some(delta.page),
             Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
             Record::Source(source) => {
                 notes.source = Some((*source).into());
@@ -258,9 +264,7 @@ pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
             _ => None,
         };
         notes.catalog |= record.is_catalog();
-        if let Some(page) = page.filter(|page| !notes.pages.contains(page)) {
-            notes.pages.push(page);
-        }
+        notes.pages.extend(page);
     }
     notes
 }

@@ -144,48 +144,61 @@ pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>, put: impl FnMut(&Part<'_
 }
 
 /// The records of a body, in order. Stops after the first error.
-pub fn records(body: &[u8]) -> Records<'_> {
-    Records { reader: Reader::new(body), failed: false, of: None }
+pub fn records(body: &[u8]) -> impl Iterator<Item = Result<Record<'_>, StateError>> {
+    walk(body, |tag, from| match tag {
+        DELTA => Ok(Some(Record::Delta(Delta::decode(from)?))),
+        tag => rest(tag, from).map(Some),
+    })
 }
 
-/// The records of a body, in order, without the deltas of pages other than this one.
-pub fn records_of(body: &[u8], page: PageId) -> Records<'_> {
-    Records { reader: Reader::new(body), failed: false, of: Some(page) }
+/// As [`records`], without the deltas of pages other than this one.
+pub fn records_of(body: &[u8], page: PageId) -> impl Iterator<Item = Result<Record<'_>, StateError>> {
+    walk(body, move |tag, from| match tag {
+        DELTA => Ok(Delta::decode_of(from, page)?.map(Record::Delta)),
+        tag => rest(tag, from).map(Some),
+    })
 }
 
-/// Iterator of [`records`].
+/// A record of which only that is read which tells whether it matters.
 #[derive(Debug)]
-pub struct Records<'a> {
-    reader: Reader<'a>,
-    failed: bool,
-    /// The page whose deltas are wanted, if not all are.
-    of: Option<PageId>,
+pub enum Glance<'a> {
+    /// Cells of this page are written.
+    Delta(PageId),
+    /// Anything else.
+    Other(Record<'a>),
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, StateError>;
+/// As [`records`], without reading what deltas do.
+pub fn glances(body: &[u8]) -> impl Iterator<Item = Result<Glance<'_>, StateError>> {
+    walk(body, |tag, from| match tag {
+        DELTA => Ok(Some(Glance::Delta(Delta::skip(from)?))),
+        tag => rest(tag, from).map(|record| Some(Glance::Other(record))),
+    })
+}
 
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.failed && !self.reader.is_empty() {
-            let record = decode(&mut self.reader, self.of);
-            self.failed = record.is_err();
+/// What `read` makes of the records of a body, given their tags, in order; stops after the first error.
+fn walk<'a, T>(
+    body: &'a [u8],
+    read: impl Fn(u8, &mut Reader<'a>) -> Result<Option<T>, StateError>,
+) -> impl Iterator<Item = Result<T, StateError>> {
+    let (mut reader, mut failed) = (Reader::new(body), false);
+    std::iter::from_fn(move || {
+        while !failed && !reader.is_empty() {
+            let record = reader.u8().map_err(StateError::from).and_then(|tag| read(tag, &mut reader));
+            failed = record.is_err();
             if let Some(record) = record.transpose() {
                 return Some(record);
             }
         }
         None
-    }
+    })
 }
 
-/// The next record; nothing where it is a delta of a page that is not wanted.
-fn decode<'a>(from: &mut Reader<'a>, of: Option<PageId>) -> Result<Option<Record<'a>>, StateError> {
-    Ok(Some(match from.u8()? {
+/// A record other than a delta.
+fn rest<'a>(tag: u8, from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
+    Ok(match tag {
         SOURCE => Record::Source(from.str()?),
         INTENT => Record::Intent(from.str()?),
-        DELTA => match of {
-            None => Record::Delta(Delta::decode(from)?),
-            Some(page) => return Ok(Delta::decode_of(from, page)?.map(Record::Delta)),
-        },
         CREATE => Record::Create {
             page: PageId(from.varint()?),
             name: from.str()?,
@@ -200,7 +213,7 @@ fn decode<'a>(from: &mut Reader<'a>, of: Option<PageId>) -> Result<Option<Record
         REVERTED => Record::Reverted(Epoch(from.varint()?)),
         CHECKPOINT => Record::Checkpoint(from.varint()?),
         tag => return Err(StateError::BadRecord(format!("unknown record {tag} in a frame"))),
-    }))
+    })
 }
 
 fn branch(from: &mut Reader<'_>) -> Result<BranchId, StateError> {

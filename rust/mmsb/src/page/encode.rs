@@ -78,16 +78,25 @@ impl<'a> Delta<'a> {
     /// # Errors
     /// As [`Delta::decode`].
     pub fn decode_of(input: &mut Reader<'a>, page: PageId) -> Result<Option<Self>, PageError> {
-        let mut ahead = input.clone();
-        if decode_page(&mut ahead)? == page {
+        if decode_page(&mut input.clone())? == page {
             return Self::decode(input).map(Some);
         }
+        Self::skip(input).map(|_| None)
+    }
+
+    /// Moves past a delta; the page it is of. Notices less than [`Delta::decode`] would.
+    ///
+    /// # Errors
+    /// As [`Delta::decode`].
+    pub fn skip(input: &mut Reader<'a>) -> Result<PageId, PageError> {
+        let mut ahead = input.clone();
+        let page = decode_page(&mut ahead)?;
         ahead.skip_varints(1)?;
         for _ in 0..ahead.varint()? {
             skip_part(&mut ahead)?;
         }
         *input = ahead;
-        Ok(None)
+        Ok(page)
     }
 }
 

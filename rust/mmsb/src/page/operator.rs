@@ -53,13 +53,15 @@ pub trait Merge: Send + Sync {
 #[derive(Clone, Default)]
 pub struct Operators {
     table: Vec<Arc<dyn Merge>>,
+    /// Those of the table, in its order: a look-up calls nothing.
+    ids: Vec<OperatorId>,
 }
 
 impl Operators {
     /// A table without operators; assignment needs none.
     #[must_use]
     pub const fn new() -> Self {
-        Self { table: Vec::new() }
+        Self { table: Vec::new(), ids: Vec::new() }
     }
 
     /// Adds an operator.
@@ -73,6 +75,7 @@ impl Operators {
         }
         let place = self.table.partition_point(|other| other.id() < id);
         self.table.insert(place, operator);
+        self.ids.insert(place, id);
         Ok(())
     }
 
@@ -84,8 +87,8 @@ impl Operators {
         if id.is_assign() {
             return Ok(None);
         }
-        let place = self.table.binary_search_by_key(&id, |operator| operator.id());
-        place.map(|place| Some(&*self.table[place])).map_err(|_| PageError::UnknownOperator(id))
+        let place = self.ids.iter().position(|known| *known == id);
+        place.map(|place| Some(&*self.table[place])).ok_or(PageError::UnknownOperator(id))
     }
 
     /// The operator with this id, when it works on `dtype`; `None` for assignment, which always does.
