@@ -17,6 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 CASES  ?= 100000
 SECONDS_EACH ?= 300
+RUNS   ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -77,8 +78,14 @@ docs: $(BUILD) ## Write the API reference of both languages under site/.
 	rm -rf site/rust && cp -r $${CARGO_TARGET_DIR:-target}/doc site/rust
 	@echo "site/python/index.html  site/rust/mmsb/index.html"
 
-bench: ## Measure the core's operations; figures go to target/criterion/.
-	$(CARGO) bench -p mmsb-benches --locked
+bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into docs/measurements.md.
+	rm -rf target/bench
+	for run in $$(seq $(RUNS)); do mkdir -p target/bench/$$run; \
+	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --locked \
+	&& $(PY) -m pytest benches/python --basetemp=target/bench/tmp \
+	--benchmark-json=target/bench/$$run/python.json || exit 1; done
+	rm -rf target/bench/tmp
+	$(PY) benches/report.py target/bench docs/measurements.md
 
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist

@@ -16,9 +16,8 @@ MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 
 
 def sources() -> list[Path]:
-    return sorted(
-        [*(ROOT / "python").rglob("*.py"), *(ROOT / "python").rglob("*.pyi"), *(ROOT / "tests").rglob("*.py")]
-    )
+    files = (path for room in ("python", "tests", "benches") for path in (ROOT / room).rglob("*"))
+    return sorted(path for path in files if path.suffix in {".py", ".pyi"})
 
 
 def violations(text: str) -> Iterator[str]:

@@ -6,8 +6,14 @@ mod bus_common;
 
 use std::sync::Arc;
 
-use bus_common::{Epochs, Step, check_epochs, note, open, run};
-use mmsb::bus::error::Error;
+use bus_common::{Epochs, Step, check_epochs, note, open, quiet, run};
+use mmsb::base::clock::ManualClock;
+use mmsb::base::ids::Epoch;
+use mmsb::bus::error::{Code, Error};
+use mmsb::bus::handle::Bus;
+use mmsb::bus::history::Filter;
+use mmsb::bus::options::Options;
+use mmsb::bus::verify::verify_disk;
 use mmsb::memory::disk::{Disk, Sim};
 use proptest::prelude::*;
 
@@ -103,4 +109,65 @@ fn a_second_checkpoint_writes_what_is_new() {
     let digest = bus.state().unwrap().digest().unwrap();
     drop(bus);
     assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
+}
+
+#[test]
+fn squashing_lets_all_history_go_however_little_there_is() {
+    let sim = Sim::new(2);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Create(0, 100), 0).unwrap();
+    run(&bus, Step::Write(0, 0, 0, 100), 2).unwrap();
+    run(&bus, Step::Write(0, 0, 5, 1), 4).unwrap();
+    let (epoch, digest) = (bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap());
+    let squashed = bus.squash().unwrap();
+    assert_eq!(squashed.first, epoch);
+    assert_eq!(bus.at(Epoch(epoch.0 - 1)).unwrap_err().code(), Code::HistoryPruned);
+    let mut told = 0;
+    bus.log(&Filter::default(), |_| {
+        told += 1;
+        true
+    })
+    .unwrap();
+    assert_eq!(told, 0, "the log has nothing that the past has not");
+    run(&bus, Step::Write(0, 0, 7, 1), 6).unwrap();
+    assert_eq!(bus.at(epoch).unwrap().digest().unwrap(), digest);
+    let after = bus.state().unwrap().digest().unwrap();
+    drop(bus);
+    let bus = open(&sim).unwrap();
+    assert_eq!(
+        (bus.state().unwrap().digest().unwrap(), bus.at(epoch).unwrap().digest().unwrap()),
+        (after, digest)
+    );
+    bus.squash().unwrap();
+    bus.squash().unwrap();
+    assert_eq!(bus.state().unwrap().digest().unwrap(), after);
+}
+
+#[test]
+fn a_checkpoint_that_was_taken_away_is_missed() {
+    let sim = Sim::new(3);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Create(0, 100), 0).unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let newest = bus.checkpoint(&mut |_| {}).unwrap();
+    drop(bus);
+    assert!(verify_disk(Arc::new(sim.clone()), &mut |_| {}).unwrap().ok);
+    sim.remove(&newest.path).unwrap();
+    let report = verify_disk(Arc::new(sim.clone()), &mut |_| {}).unwrap();
+    assert!(!report.ok && report.findings[0].contains(&newest.path), "{report:?}");
+}
+
+#[test]
+fn memory_that_was_let_go_of_is_there_for_the_next_commit() {
+    let options = Options { budget: Some(48 << 20), ..quiet() };
+    let bus = Bus::on_disk(Arc::new(Sim::new(4)), &options, Arc::new(ManualClock::new(1))).unwrap();
+    run(&bus, Step::Create(0, 1_000_000), 0).unwrap();
+    let mut held = Vec::new();
+    let refused = (0..20).find_map(|n| {
+        held.push(bus.state().unwrap());
+        run(&bus, Step::Write(0, 0, 0, 1_000_000), n).err()
+    });
+    assert_eq!(refused.unwrap().code(), Code::MemoryBudget);
+    held.clear();
+    run(&bus, Step::Write(0, 0, 0, 1_000_000), 21).unwrap();
 }

@@ -351,3 +351,23 @@ fn strange_files_are_left_alone_and_leftovers_go() {
     assert!(sim.exists("log/notes.txt"));
     assert_eq!(read_all(&log.reader(), 1).unwrap(), 60);
 }
+
+#[test]
+fn where_a_whole_segment_has_no_room_a_smaller_one_does() {
+    let config = LogConfig { first_segment: 256 << 10, max_segment: 256 << 10, background: false };
+    let sim = Sim::new(1);
+    let mut log = Log::create(Arc::new(sim.clone()), config).unwrap();
+    let bodies = |n: u64| [n.to_le_bytes().to_vec(), vec![7; 20_000]].concat();
+    let mut n = 0;
+    while log.head() < 230_000 {
+        n += 1;
+        append_body(&mut log, n, &bodies(n)).unwrap();
+    }
+    // The name is made, and then its room is not to be had.
+    sim.fail(sim.ops() + 1, Fault::Full, false);
+    append_body(&mut log, n + 1, &bodies(n + 1)).unwrap();
+    let segments = log.reader().segments().unwrap();
+    assert_eq!(segments.len(), 2);
+    assert_eq!(segments[1].file_bytes, 128 << 10);
+    append_body(&mut log, n + 2, &bodies(n + 2)).unwrap();
+}

@@ -5,7 +5,7 @@
 pub const MAX_FRAME: u64 = 4 << 30;
 
 /// Bytes of a chunk, the unit in which columns are copied on write. A power of two and whole memory pages, so that a
-/// chunk can be remapped into a view.
+/// chunk can be remapped into a view; 8 KiB by measurement, `docs/decisions/0004-chunk-size.md`.
 pub const CHUNK: usize = 8192;
 
 /// Bytes of the first span of an arena: address space only, small enough for a process with little of it.
@@ -78,6 +78,9 @@ pub const LOG_SEGMENT_FIRST: u64 = 1 << 20;
 /// Bytes up to which segments grow: large enough that one sync and one footer per segment cost nothing, small enough
 /// to verify one at open in some ten milliseconds.
 pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
+
+/// Bytes of the smallest segment made where the disk has no room for one as large as it should be.
+pub const LOG_SEGMENT_LEAST: u64 = 64 << 10;
 
 /// Bytes of a segment's frames that are compressed as one: what reading one frame of it costs at most.
 pub const LOG_BLOCK: u64 = 256 << 10;

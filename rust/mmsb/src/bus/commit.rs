@@ -12,7 +12,7 @@ use std::sync::{Arc, MutexGuard};
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
@@ -25,6 +25,7 @@ use crate::page::log::Durability;
 use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle};
+use crate::page::version::PageRef;
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -125,6 +126,11 @@ impl Writer {
         }
     }
 
+    /// Gives back what nobody holds any more, without waiting for the next commit.
+    pub fn reclaim(&mut self, core: &Core) {
+        recycle(&mut self.limbo, &core.arena, &mut Vec::new());
+    }
+
     /// Branches that are in the log and not yet shown.
     pub fn forked(&self) -> impl Iterator<Item = &Line> {
         self.pending.iter().filter_map(|pending| match &pending.shown {
@@ -148,7 +154,7 @@ fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
     let (_pin, root) = core.pin(request.line)?;
     for page in request.changes.iter().filter_map(page_of) {
         if let Some(at) = RootRef::new(&core.arena, root).page(page) {
-            core.lazy.ready(&core.arena, at)?;
+            core.ready(PageRef::new(&core.arena, at))?;
         }
     }
     Ok(())
@@ -167,7 +173,15 @@ pub(crate) fn commit_with(
         validate::against_head(core, request.line, base, request.changes)?;
     }
     writer.body.encode(request);
-    let (draft, committed) = stage(core, &mut writer, request)?;
+    let staged = match stage(core, &mut writer, request) {
+        Err(error) if error.code() == Code::MemoryBudget => {
+            // What was let go of since the last commit may be enough.
+            writer.reclaim(core);
+            stage(core, &mut writer, request)
+        }
+        staged => staged,
+    };
+    let (draft, committed) = staged?;
     append(core, &mut writer, draft, request, committed)?;
     show(core, writer, committed.seq)?;
     Ok(committed)

@@ -10,7 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::BranchId;
 use crate::bus::background::Background;
 use crate::bus::commit::Writer;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::options::place_name;
 use crate::bus::replay::GENESIS;
@@ -122,7 +122,16 @@ impl Core {
 
     /// Sees to it that the cells of a page's version are in memory.
     pub fn ready(&self, page: PageRef<'_>) -> Result<(), Error> {
-        Ok(self.lazy.ready(&self.arena, page.at)?)
+        match self.lazy.ready(&self.arena, page.at).map_err(Error::from) {
+            Err(error) if error.code() == Code::MemoryBudget => {
+                // What was let go of since the last commit may be enough; a commit that is under way gives it back itself.
+                if let Ok(mut writer) = self.writer.try_lock() {
+                    writer.reclaim(self);
+                }
+                Ok(self.lazy.ready(&self.arena, page.at)?)
+            }
+            done => done,
+        }
     }
 
     /// Sees to it that the cells of all pages are.

@@ -376,6 +376,9 @@ impl Bus {
 
     /// Makes a checkpoint and lets all history before it go.
     pub fn squash(&self) -> Result<PruneInfo, Error> {
+        self.writable()?;
+        // History goes by whole segments.
+        self.core.writer()?.log.go_on()?;
         self.checkpoint(&mut |_| {})?;
         self.prune(1)
     }

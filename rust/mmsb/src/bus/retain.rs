@@ -1,5 +1,7 @@
 //! Retention: how much of its history a bus keeps. Nothing goes unless its user says so.
 
+use std::collections::HashSet;
+
 use crate::base::ids::Epoch;
 use crate::bus::begin::{Wanted, first_epoch, kept, usable};
 use crate::bus::core::Core;
@@ -45,7 +47,7 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     }
     let Some(oldest) = oldest else { return Ok(PruneInfo::default()) };
     drop(writer);
-    store.check(&oldest, &mut |_| {})?;
+    store.check(&oldest, &mut HashSet::new(), &mut |_| {})?;
     writer = core.writer()?;
     if !stands_alone(core, &oldest)? {
         return Ok(PruneInfo::default());

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::options::Note;
 use crate::bus::private::Private;
@@ -116,6 +116,16 @@ impl Transaction {
 
     /// Makes its own writes readable.
     fn catch_up(&mut self) -> Result<(), Error> {
+        match self.apply_rest() {
+            Err(error) if error.code() == Code::MemoryBudget => {
+                self.core.writer()?.reclaim(&self.core);
+                self.apply_rest()
+            }
+            done => done,
+        }
+    }
+
+    fn apply_rest(&mut self) -> Result<(), Error> {
         if self.applied == self.changes.len() {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Letting old checkpoints go, and moving what the kept ones still need out of mostly dead chunk files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::base::ids::Seq;
@@ -24,16 +24,26 @@ pub struct Pruned {
 type Moves = HashMap<(u64, u64), Image>;
 
 impl Store {
-    /// Reads every image of a checkpoint and checks it; `progress` is told the bytes read so far.
-    pub fn check(&self, record: &Record, progress: &mut dyn FnMut(u64)) -> Result<u64, CheckpointError> {
+    /// Reads every image of a checkpoint and checks it, but for those in `seen`, which it joins; `progress` is told the
+    /// bytes read so far.
+    pub fn check(
+        &self,
+        record: &Record,
+        seen: &mut HashSet<(u64, u64)>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<u64, CheckpointError> {
         let mut reader = ChunkReader::new(self.disk());
         let (mut bytes, mut read, mut failed) = (Vec::new(), 0, None);
         record.images(|image, length| {
-            if failed.is_none() {
+            let place = (image.file, image.at);
+            if failed.is_none() && !seen.contains(&place) {
                 bytes.resize(length as usize, 0);
                 failed = reader.read(image, &mut bytes).err();
                 read += length;
                 progress(read);
+                if failed.is_none() {
+                    seen.insert(place);
+                }
             }
         });
         failed.map_or(Ok(read), Err)

@@ -1,5 +1,6 @@
 //! The work behind the writer's back: the next segment made ahead, sealed segments made durable.
 
+use crate::base::limits::LOG_SEGMENT_LEAST;
 use crate::memory::disk::DiskError;
 use crate::page::log::error::LogError;
 use crate::page::log::roll::{LogConfig, Spare, make_segment};
@@ -126,10 +127,15 @@ impl Drop for Keeper {
 }
 
 impl Room {
+    /// A segment as large as it should be, or as the disk has room for.
     fn make(&self, number: u64) -> Result<Spare, DiskError> {
-        let capacity = self.config.capacity_of(number);
-        let file = make_segment(&*self.shared.disk, number, capacity)?;
-        Ok(Spare { number, file, capacity })
+        let mut capacity = self.config.capacity_of(number);
+        loop {
+            match make_segment(&*self.shared.disk, number, capacity) {
+                Err(DiskError::Full { .. }) if capacity / 2 >= LOG_SEGMENT_LEAST => capacity /= 2,
+                made => return made.map(|file| Spare { number, file, capacity }),
+            }
+        }
     }
 
     fn run(&self) {

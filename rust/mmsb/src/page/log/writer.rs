@@ -206,6 +206,12 @@ impl Log {
         Ok(())
     }
 
+    /// Goes on in a new segment, so that all before can be pruned; stays in one that has no frame yet.
+    pub fn go_on(&mut self) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        if self.shared.tail().is_empty() { Ok(()) } else { self.roll(segment::HEADER) }
+    }
+
     /// Goes on in a new segment of at least `need` bytes.
     fn roll(&mut self, need: u64) -> Result<(), LogError> {
         let (Some(active), Some(keeper)) = (&mut self.active, &self.keeper) else {
