@@ -1,9 +1,8 @@
 """The bus as one holds it in Python: pages, transactions, time, branches, watching."""
 
-import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal, Self, SupportsIndex
 
@@ -12,8 +11,9 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
-from mmsb.errors import ConflictError, DtypeError, InvalidArgument
-from mmsb.keep import Checkpoint, Pruned
+from mmsb.errors import ConflictError, InvalidArgument
+from mmsb.given import count, nanoseconds, perhaps_count, perhaps_text, reason, refusal, text
+from mmsb.keep import Checkpoint, Pruned, Report, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.watch import Watch
@@ -47,11 +47,14 @@ class Pin:
 
 @dataclass(frozen=True)
 class Upsert:
-    """What became of a conditional write. `epoch` is the epoch it made, or at which its condition failed."""
+    """What became of a conditional write. `epoch` is the epoch it made, or at which its condition failed.
+
+    It is `None` where the write joined a transaction, which makes the epoch at its end.
+    """
 
     applied: bool
     why: str
-    epoch: int
+    epoch: int | None
 
     def __bool__(self) -> bool:
         return self.applied
@@ -81,7 +84,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
         BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
     """
     where = None if path is None else os.fspath(path)
-    return Bus(_open(where, mode, durability, budget, arena, busy_timeout))
+    return Bus(_open(where, mode, durability, perhaps_count("budget", budget), arena, busy_timeout))
 
 
 class Bus(CoreBus):
@@ -125,8 +128,9 @@ class Bus(CoreBus):
         Raises:
             NameTaken, ShapeError, DtypeError, InvalidArgument: as they say.
         """
-        if not isinstance(name, str):
-            raise DtypeError(f"a page's name is a string, not {type(name).__name__}")
+        text("a page's name", name)
+        if op is not None:
+            text("op", op)
         layout = plan(name, shape, dtype, rows, columns, size, data)
         if layout.data is None:
             return self._create(name, layout.kind, layout.columns, layout.rows, op)
@@ -144,6 +148,9 @@ class Bus(CoreBus):
     ) -> Transaction:
         """A block whose writes become one epoch, or nothing if it raises; inside another one it joins.
 
+        One that joins is part of the outer one's commit, which decides: asking there for another source or
+        intent, or for a stronger durability or isolation, is refused.
+
         It belongs to the thread and asyncio task that entered it; reads in it see its own writes.
 
         Args:
@@ -154,11 +161,16 @@ class Bus(CoreBus):
 
         Raises:
             ConflictError: at the end of the block, when somebody else was first.
+            InvalidArgument: as it is entered, where it asks for what the outer one does not do.
+            WrongTransaction: where it is used or ended in another thread or task.
         """
-        return self._transaction(source, _json(intent), isolation, durability)
+        return self._transaction(perhaps_text("source", source), reason(intent), isolation, durability)
 
     def at(self, epoch: SupportsIndex | None = None, *, time: datetime | None = None) -> Snapshot:
         """The state at an epoch, or at a time: after the last commit that is not later.
+
+        A datetime means the whole of its microsecond, so that the time of an entry of the log gives its
+        state, unless another commit followed in the same one. Without a time zone it is local.
 
         Raises:
             EpochNotFound, HistoryPruned: as they say.
@@ -167,9 +179,7 @@ class Bus(CoreBus):
             raise InvalidArgument("say either an epoch or a time")
         if epoch is not None:
             return self._at(epoch)
-        assert time is not None
-        whole, fraction = divmod(time.timestamp(), 1.0)
-        return self._at_time(max(0, int(whole) * 10**9 + round(fraction * 1e6) * 1000))
+        return self._at_time(nanoseconds(time))
 
     def diff(self, before: Moment, after: Moment | None = None) -> list[Change]:
         """What differs between two moments, page by page: epochs, snapshots or branches. By default from now.
@@ -188,17 +198,16 @@ class Bus(CoreBus):
         source: str | None = None,
     ) -> Log:
         """The commits that lead to the present, oldest first, or those of a page, a source, some epochs."""
-        first = None if since is None else since.__index__()
-        last = None if until is None else until.__index__()
-        return self._log(page, source, first, last)
+        first, last = perhaps_count("since", since), perhaps_count("until", until)
+        return self._log(page, perhaps_text("source", source), first, last)
 
     def branch(self, name: str, at: SupportsIndex | None = None) -> Self:
         """Forks a branch, by default at the present epoch. It shares memory until the two differ."""
-        return type(self)(self._branch(name, at))
+        return type(self)(self._branch(text("a branch", name), at))
 
     def checkout(self, name: str) -> Self:
         """Another branch of the bus, by name."""
-        return type(self)(self._checkout(name))
+        return type(self)(self._checkout(text("a branch", name)))
 
     def branches(self) -> dict[str, Branch]:
         """The branches there are, by name."""
@@ -226,11 +235,14 @@ class Bus(CoreBus):
         Raises:
             ConflictError: where both changed a cell and `on_conflict` is "raise"; it names pages and rows.
         """
-        return self._merge(branch, on_conflict, source, _json(intent))
+        if not isinstance(branch, CoreBus):
+            raise InvalidArgument(f"branch {branch!r}: a branch is wanted, as bus.checkout(name) gives it")
+        policy = text("on_conflict", on_conflict)
+        return self._merge(branch, policy, perhaps_text("source", source), reason(intent))
 
     def revert(self, to: SupportsIndex, *, source: str | None = None, intent: Any = None) -> int | None:
         """Brings the state of an epoch back, as a new epoch; `None` where it is the present one."""
-        return self._revert(to, source, _json(intent))
+        return self._revert(to, perhaps_text("source", source), reason(intent))
 
     def upsert(
         self,
@@ -243,12 +255,19 @@ class Bus(CoreBus):
     ) -> Upsert:
         """Writes to a page if a condition holds, both under one epoch.
 
+        Inside a transaction it joins, and its epoch is not known yet: `None`. That one must be serializable,
+        for what the condition read to hold when it commits.
+
         Args:
             page: itself, its name or its id.
-            when: called with the page; a true result lets the write happen, a string says why it must not.
+            when: called with the page; true lets the write happen, a string says why it must not. numpy's
+                booleans and arrays of one will do; of more say `.all()` or `.any()`.
             write: called with the page, or what is assigned to all of it.
             source: who writes, for the log.
             intent: why, for the log.
+
+        Raises:
+            InvalidArgument: the page is of another branch or bus, or the condition's answer is no boolean.
         """
         for attempt in range(_ATTEMPTS):
             try:
@@ -262,24 +281,21 @@ class Bus(CoreBus):
         self, page: str | int | Page, when: Callable[[Page], Any], write: Any, source: str | None, intent: Any
     ) -> Upsert:
         with self.transaction(source, intent, "serializable") as tx:
-            found = page if isinstance(page, Page) else self[page]
-            answer = when(found)
-            refused = answer if isinstance(answer, str) else "" if answer else "the condition does not hold"
+            found = self._own(page)
+            refused = refusal(when(found))
             if not refused:
                 if callable(write):
                     write(found)
                 else:
                     found.assign(write)
-        epoch = tx.epoch
-        assert epoch is not None
-        return Upsert(not refused, refused or "the condition holds", epoch)
+        return Upsert(not refused, refused or "the condition holds", tx.epoch)
 
     def watch(self, page: str | int | Page | None = None) -> Watch:
         """Follows commits from now on, of the whole branch or of one page.
 
         `for update in bus.watch("pos")` and `async for update in bus.watch("pos")` both work.
         """
-        number = None if page is None else (page if isinstance(page, Page) else self[page]).id
+        number = None if page is None else self[page].id
         return Watch(self.snapshot, self._diff, self._wait, number)
 
     def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
@@ -306,22 +322,30 @@ class Bus(CoreBus):
 
         Without a checkpoint nothing goes.
         """
-        return Pruned(*self._prune(keep_checkpoints))
+        return Pruned(*self._prune(count("keep_checkpoints", keep_checkpoints)))
 
     def squash(self) -> Pruned:
         """Make a checkpoint and let all history before it go."""
         self.checkpoint()
         return self.prune()
 
+    def verify(self, progress: Callable[[int], object] | None = None) -> Report:
+        """Read everything on disk that has a checksum, and compare every branch with a replay of the log.
+
+        Changes nothing; damage is in the report. `progress` is told the bytes read. `mmsb.verify` does it
+        without opening the bus.
+        """
+        report = Report(True, [], self.stats()["seq"], 0, 0, 0)
+        if self.place != "in memory":
+            report = verify(self.place[1:-1], progress)
+        if not report.ok:
+            return report
+        findings = []
+        for name, epoch, digest in self._replayed():
+            if self.checkout(name).at(epoch).digest() != digest:
+                findings.append(f"branch {name} at epoch {epoch} is not what its log comes to")
+        return replace(report, ok=not findings, findings=findings)
+
     def pins(self) -> list[Pin]:
         """Who holds which versions."""
         return [Pin(*pin) for pin in self._pins()]
-
-
-def _json(intent: Any) -> str | None:
-    if intent is None:
-        return None
-    try:
-        return json.dumps(intent, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"intent: {error}") from None

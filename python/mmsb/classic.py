@@ -1,6 +1,7 @@
 """The names of the original design, as plain functions over a bus."""
 
 import functools
+import inspect
 import os
 import uuid
 import warnings
@@ -72,6 +73,9 @@ class mmsb:  # noqa: N801 - the name the original design gave it
         self.state = state
         self._entered: list[AbstractContextManager[Bus]] = []
 
+    def __repr__(self) -> str:
+        return f"<mmsb of {self.state!r}>"
+
     @contextmanager
     def _inside(self) -> Iterator[Bus]:
         token = _ACTIVE.set((*_ACTIVE.get(), self.state))
@@ -89,7 +93,23 @@ class mmsb:  # noqa: N801 - the name the original design gave it
         self._entered.pop().__exit__(*error)
 
     def __call__(self, function: _F) -> _F:
-        """Make the state the active one for the time of each call."""
+        """Make the state the active one for the time of each call, of an `async def` until it is through.
+
+        Raises:
+            InvalidArgument: it is a generator: its caller would see the state between two steps.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidArgument(
+                f"{function.__name__} is a generator: write `with mmsb(state):` in its body"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with self._inside():
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]
 
         @functools.wraps(function)
         def inside(*args: Any, **kwargs: Any) -> Any:
@@ -115,17 +135,17 @@ def create_page(
 
 
 @overload
-def update_page(state: Bus, page_id: int, data: ArrayLike, /) -> None: ...
+def update_page(state: Bus, page_id: int, data: ArrayLike) -> None: ...
 @overload
-def update_page(page_id: int, data: ArrayLike, /) -> None: ...
-def update_page(*args: Any) -> None:
+def update_page(page_id: int, data: ArrayLike) -> None: ...
+def update_page(*args: Any, **named: Any) -> None:
     """Write all bytes of a page: `update_page(state, page_id, data)`; only those that differ are logged.
 
     Raises:
         PageNotFound: no page has this id.
         ShapeError: `data` has not as many bytes as the page.
     """
-    bus, (page_id, data) = _split(args, 2)
+    bus, (page_id, data) = _split(args, named, "page_id", "data")
     page = bus[page_id]
     new = (
         np.frombuffer(data, np.uint8)
@@ -139,24 +159,25 @@ def update_page(*args: Any) -> None:
 
 
 @overload
-def query_page(state: Bus, page_id: int, /) -> NDArray[np.uint8]: ...
+def query_page(state: Bus, page_id: int) -> NDArray[np.uint8]: ...
 @overload
-def query_page(page_id: int, /) -> NDArray[np.uint8]: ...
-def query_page(*args: Any) -> NDArray[np.uint8]:
+def query_page(page_id: int) -> NDArray[np.uint8]: ...
+def query_page(*args: Any, **named: Any) -> NDArray[np.uint8]:
     """Read all bytes of a page, read only and without a copy: `query_page(state, page_id)`.
 
     Raises:
         PageNotFound: no page has this id.
     """
-    bus, (page_id,) = _split(args, 1)
+    bus, (page_id,) = _split(args, named, "page_id")
     array: NDArray[np.uint8] = bus[page_id].array
     return array
 
 
-def _split(args: tuple[Any, ...], n: int) -> tuple[Bus, tuple[Any, ...]]:
-    """The state given first, or the active one, and the other arguments."""
-    if len(args) == n + 1 and isinstance(args[0], Bus):
-        return args[0], args[1:]
-    if len(args) == n:
-        return _active(), args
-    raise InvalidArgument(f"{n} arguments behind the state are wanted, not {len(args)}")
+def _split(args: tuple[Any, ...], named: dict[str, Any], *wanted: str) -> tuple[Bus, list[Any]]:
+    """The state given first, or the active one, and the other arguments, by place or by name."""
+    rest, given = [*args], dict(named)
+    state = rest.pop(0) if rest and isinstance(rest[0], Bus) else given.pop("state", None)
+    if len(rest) + len(given) != len(wanted) or {*wanted[len(rest) :]} != {*given}:
+        said = ", ".join([*map(repr, rest), *(f"{name}=" for name in given)]) or "nothing"
+        raise InvalidArgument(f"{' and '.join(wanted)} are wanted behind the state, not {said}")
+    return _active() if state is None else state, [*rest, *(given[name] for name in wanted[len(rest) :])]

@@ -58,8 +58,8 @@ class ValueRangeError(MmsbError, OverflowError, ValueError):
     code = "value-range"
 
 
-class InvalidArgument(MmsbError, ValueError):
-    """An argument that cannot be."""
+class InvalidArgument(MmsbError, ValueError, TypeError):
+    """An argument that cannot be, or of a kind that cannot."""
 
     code = "invalid-argument"
 

@@ -10,9 +10,10 @@ from numpy.typing import DTypeLike
 
 from mmsb.arrow import columns_of
 from mmsb.errors import DtypeError, InvalidArgument, MmsbError, ShapeError
+from mmsb.given import text
 
 Shape = int | Iterable[int]
-Columns = Mapping[str, Any] | Iterable[tuple[str, Any]]
+Columns = Mapping[str, Any] | Iterable[tuple[str, Any]] | np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ def plan(
     given = [
         what for what, value in (("shape", shape), ("columns", columns), ("size", size)) if value is not None
     ]
+    for what, value, beside in (("rows", rows, "columns"), ("dtype", dtype, "shape")):
+        if value is not None and beside not in given:
+            raise InvalidArgument(
+                f"page {name!r}: {what} goes with {beside}, not with {' and '.join(given) or 'nothing'}"
+            )
     if len(given) != 1:
         said = " and ".join(given) or "nothing"
         raise InvalidArgument(f"page {name!r}: say one of shape, columns, size or data, not {said}")
@@ -52,8 +58,24 @@ def plan(
     if rows is None:
         raise ShapeError(f"page {name!r}: columns take a number of rows too")
     assert columns is not None
-    pairs = columns.items() if isinstance(columns, Mapping) else columns
-    return Layout("table", [(str(column), of, []) for column, of in pairs], _count(name, "rows", rows))
+    return Layout("table", _pairs(name, columns), _count(name, "rows", rows))
+
+
+def _pairs(name: str, columns: Any) -> list[tuple[str, Any, list[int]]]:
+    """Columns as name and dtype, from a mapping, pairs or a structured dtype."""
+    if isinstance(columns, np.dtype) and columns.names is not None:
+        return [(column, columns[column], []) for column in columns.names]
+    try:
+        pairs = [*(columns.items() if isinstance(columns, Mapping) else columns)]
+        if any(isinstance(pair, str) for pair in pairs):
+            raise TypeError
+        return [(text("a column's name", column), of, []) for column, of in pairs]
+    except (TypeError, ValueError) as error:
+        if isinstance(error, MmsbError):
+            raise
+        raise InvalidArgument(
+            f"page {name!r}: columns {columns!r}: a dtype for each name is wanted, as in {{'price': 'f8'}}"
+        ) from None
 
 
 def _count(name: str, what: str, value: int) -> int:
@@ -90,9 +112,15 @@ def _of_data(
 ) -> Layout:
     if shape is not None or rows is not None or columns is not None or size is not None:
         raise InvalidArgument(f"page {name!r}: data says the shape, rows, columns and size itself")
-    if isinstance(data, (bytes, bytearray, memoryview)):
+    if isinstance(data, (bytes, bytearray, memoryview)) and dtype is not None:
+        data = _cells(name, data, dtype)
+    elif isinstance(data, (bytes, bytearray, memoryview)):
         raw = np.frombuffer(data, np.uint8)
         return Layout("raw", [("bytes", raw.dtype, [])], len(raw), {"bytes": raw})
+    if np.ma.isMaskedArray(data):
+        if np.ma.is_masked(data):
+            raise DtypeError(f"page {name!r}: the data is masked, and a page has no missing values")
+        data = np.asarray(data)
     try:
         found = columns_of(data)
     except MmsbError as error:
@@ -100,9 +128,23 @@ def _of_data(
     if isinstance(found, dict):
         if dtype is not None:
             raise InvalidArgument(f"page {name!r}: the data has columns, each with a dtype of its own")
+        if any(values.ndim == 0 for values in found.values()):
+            raise ShapeError(
+                f"page {name!r}: the data is a single row: give an array of rows, as in data[None]"
+            )
         described = [(column, values.dtype, [*values.shape[1:]]) for column, values in found.items()]
         return Layout("table", described, len(next(iter(found.values()), ())), found)
     made = _of_shape(name, found.shape, found.dtype if dtype is None else dtype)
     # Numbers of Python's go as they are, so that their range is checked against the cells'.
     plain = dtype is not None and isinstance(data, list | tuple | int | float) and found.dtype.kind in "biuf"
     return Layout(made.kind, made.columns, made.rows, {"value": data if plain else found})
+
+
+def _cells(name: str, data: Any, dtype: Any) -> Any:
+    """Bytes as cells of a dtype."""
+    try:
+        return np.frombuffer(data, dtype)
+    except TypeError as error:
+        raise DtypeError(f"page {name!r}: {error}") from None
+    except ValueError as error:
+        raise ShapeError(f"page {name!r}: {len(data)} bytes as {dtype}: {error}") from None

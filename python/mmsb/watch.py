@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from mmsb._core import Change, Snapshot
 
@@ -34,6 +34,15 @@ class Update:
         return [change.page for change in self.changes]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """An update that was found, and the states it lies between."""
+
+    last: Snapshot
+    now: Snapshot
+    update: Update
+
+
 class Watch:
     """Updates from the moment it is made until it is closed: an iterator, and an asynchronous one."""
 
@@ -46,11 +55,13 @@ class Watch:
     ) -> None:
         self._snapshot, self._diff, self._wait, self._page = snapshot, diff, wait, page
         self._closed = threading.Event()
+        self._taking = threading.Lock()
         self._seen = wait(0, 0.0)
         self._last = snapshot()
+        self._branch = self._last.branch
 
-    def _look(self) -> Update | None:
-        """The update since the last look, if there is one for this watch."""
+    def _look(self) -> _Found | None:
+        """What came since the last look, if anything did for this watch. It is there until it is taken."""
         now = self._snapshot()
         last = self._last
         if now.epoch == last.epoch:
@@ -60,24 +71,36 @@ class Watch:
             changes = [change for change in changes if change.id == self._page]
             if not changes:
                 return None
-        self._last = now
-        return Update(last.epoch, now.epoch, tuple(changes))
+        return _Found(last, now, Update(last.epoch, now.epoch, tuple(changes)))
 
-    def _step(self, seconds: float) -> Update | None:
+    def _find(self, seconds: float) -> _Found | None:
+        """Waits for so long, and looks."""
         newest = self._wait(self._seen, seconds)
         if newest == self._seen:
             return None
-        self._seen = newest
-        return self._look()
+        found = self._look()
+        if found is None:
+            self._seen = newest
+        return found
+
+    def _take(self, found: _Found) -> bool:
+        """Makes the update its caller's, unless somebody else had it first."""
+        with self._taking:
+            if self._last is not found.last:
+                return False
+            self._last = found.now
+            return True
 
     def next(self, timeout: float | None = None) -> Update | None:
         """The next update; `None` where none came within `timeout` seconds, or the watch was closed."""
         left = float("inf") if timeout is None else timeout
         while not self._closed.is_set():
-            update = self._step(min(_TICK, max(left, 0.0)))
+            found = self._find(min(_TICK, max(left, 0.0)))
             left -= _TICK
-            if update is not None or left <= 0:
-                return update
+            if found is not None and self._take(found):
+                return found.update
+            if left <= 0:
+                return None
         return None
 
     def __iter__(self) -> Self:
@@ -93,37 +116,49 @@ class Watch:
         return self
 
     async def __anext__(self) -> Update:
+        while True:
+            found = await self._found()
+            if found is None:
+                raise StopAsyncIteration
+            # Taken here and not where it was found: a call that was cancelled meanwhile takes nothing.
+            if self._take(found):
+                return found.update
+
+    async def _found(self) -> _Found | None:
+        """What a thread of its own finds, without blocking the loop; `None` once the watch is closed."""
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[Update | None] = loop.create_future()
+        answer: asyncio.Future[_Found | None] = loop.create_future()
         stop = threading.Event()
 
-        def settle(update: Update | None, error: BaseException | None) -> None:
-            if found.done():
+        def settle(found: _Found | None, error: BaseException | None) -> None:
+            if answer.done():
                 return
             if error is not None:
-                found.set_exception(error)
+                answer.set_exception(error)
             else:
-                found.set_result(update)
+                answer.set_result(found)
 
         def wait() -> None:
-            update: Any = None
+            found: _Found | None = None
             failed: BaseException | None = None
             try:
-                while not (stop.is_set() or self._closed.is_set() or update is not None):
-                    update = self._step(_TICK)
+                while not (stop.is_set() or self._closed.is_set() or found is not None):
+                    found = self._find(_TICK)
             except BaseException as error:
                 failed = error
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, update, failed)
+                loop.call_soon_threadsafe(settle, found, failed)
 
         threading.Thread(target=wait, name="mmsb-watch", daemon=True).start()
         try:
-            update = await found
+            return await answer
         finally:
             stop.set()
-        if update is None:
-            raise StopAsyncIteration
-        return update
+
+    def __repr__(self) -> str:
+        of = "all pages" if self._page is None else f"page {self._page}"
+        closed = ", closed" if self._closed.is_set() else ""
+        return f"<Watch of {of} on branch {self._branch}, seen up to epoch {self._last.epoch}{closed}>"
 
     def close(self) -> None:
         """Ends the iteration, in whichever thread or task it is."""

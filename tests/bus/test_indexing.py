@@ -114,7 +114,7 @@ def test_writing_leaves_what_numpy_leaves(
         return
     page[index] = value
     assert np.array_equal(page.array, model)
-    assert page.version == epoch + 1
+    assert page.version == epoch + int(np.prod(picked) > 0)
 
 
 def page_bus(page: mmsb.Page) -> tuple[int, bytes]:

@@ -60,7 +60,6 @@ BAD: list[tuple[Callable[[mmsb.Bus], Any], type[Exception], str]] = [
     (create(shape=(1,), dtype="object"), ValueError, "object"),
     (create(shape=(1,), dtype="U5"), TypeError, "U5"),
     (create(shape=(1,), dtype="M8[s]"), TypeError, "M8"),
-    (create(shape=(1,), dtype=">f4"), TypeError, ">f4"),
     (create(shape=(1,), dtype="nonsense"), TypeError, "nonsense"),
     (create(shape=(-1,), dtype="f4"), ValueError, "-1 is negative"),
     (create(shape=(2, -3), dtype="f4"), ValueError, "-3 is negative"),
@@ -125,7 +124,7 @@ def test_bad_input_is_refused_with_its_numbers(
     assert (bus.epoch, bus.digest(), bus._newest(), list(bus)) == before
 
 
-@pytest.mark.parametrize(("bad", "error", "words"), BAD[:62])
+@pytest.mark.parametrize(("bad", "error", "words"), BAD[:61])
 def test_bad_input_in_a_transaction_leaves_the_rest_of_it(
     bus: mmsb.Bus, bad: Callable[[mmsb.Bus], Any], error: type[Exception], words: str
 ) -> None:

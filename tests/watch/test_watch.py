@@ -1,6 +1,7 @@
 """Watching: every epoch is in some update, in loops, threads and asyncio tasks."""
 
 import asyncio
+import contextlib
 import threading
 import time
 
@@ -111,3 +112,16 @@ def test_closing_the_bus_ends_a_watch_with_an_error(bus: mmsb.Bus) -> None:
     bus.close()
     with pytest.raises(mmsb.ClosedError):
         next(watch)
+
+
+def test_a_wait_that_was_given_up_takes_nothing(bus: mmsb.Bus) -> None:
+    async def rounds() -> None:
+        watch = bus.watch()
+        for n in range(30):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(anext(watch), 0.001 * (n % 5))
+            bus["a"][0] += 1
+            update = await asyncio.wait_for(anext(watch), 5)
+            assert (update.since, update.epoch) == (bus.epoch - 1, bus.epoch)
+
+    asyncio.run(rounds())

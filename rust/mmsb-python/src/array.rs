@@ -12,6 +12,7 @@ use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMet
 use pyo3::prelude::*;
 
 use crate::fork::Own;
+use crate::show;
 
 /// The owner of a column's memory as numpy sees it: the base of every array of it.
 #[pyclass(frozen, module = "mmsb._core", name = "View")]
@@ -33,6 +34,10 @@ impl ViewOwner {
     fn nbytes(&self) -> usize {
         let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         view.as_ref().map_or(0, |view| view.get().bytes().len())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<View {}, {}>", self.kind(), show::bytes(self.nbytes() as u64))
     }
 }
 

@@ -14,11 +14,12 @@ use mmsb::bus::state::PageInfo;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString};
+use pyo3::types::{PyDict, PyString};
 
 use crate::diff::Change;
 use crate::dtype;
 use crate::error::{Fault, Outcome};
+use crate::given::epoch_of;
 use crate::handle::Handle;
 use crate::log::Log;
 use crate::open::Opened;
@@ -39,7 +40,7 @@ const PAGES_KEPT: usize = 1 << 16;
 /// A handle on one branch of a bus.
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]
 pub struct Bus {
-    handle: Arc<Handle>,
+    pub handle: Arc<Handle>,
     pages: Mutex<HashMap<PageId, Py<Page>>>,
 }
 
@@ -48,7 +49,8 @@ impl Bus {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, py: Python<'_>, name: &str) -> Outcome<Option<PageId>> {
+    /// The id of the page of a name.
+    pub fn find(&self, py: Python<'_>, name: &str) -> Outcome<Option<PageId>> {
         if let Some(tx) = current(py, &self.handle)? {
             return tx.get().with(|tx| tx.find(name));
         }
@@ -76,49 +78,6 @@ impl Bus {
         drop(let_go);
         Ok(page)
     }
-
-    /// The id of a page given as itself, its name or its id.
-    fn id_of(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> Outcome<PageId> {
-        if let Ok(page) = key.cast::<Page>() {
-            return Ok(page.get().sheet.id);
-        }
-        if let Ok(name) = key.cast::<PyString>() {
-            let name = name.to_str()?;
-            return self.find(py, name)?.ok_or_else(|| Fault::Core(Error::NoPageNamed(name.into())));
-        }
-        if key.is_instance_of::<PyInt>() {
-            return match key.extract() {
-                Ok(id) => Ok(PageId(id)),
-                Err(_) => Err(Fault::Core(Error::NoPageNamed(key.to_string()))),
-            };
-        }
-        Err(Fault::dtype(format!("a page is named by a string or an id, not {}", key.get_type().name()?)))
-    }
-
-    /// A state given as an epoch, a snapshot or another branch.
-    fn state_of(
-        &self,
-        py: Python<'_>,
-        given: &Bound<'_, PyAny>,
-    ) -> Outcome<Arc<crate::fork::Own<mmsb::bus::state::State>>> {
-        if let Ok(snapshot) = given.cast::<Snapshot>() {
-            return snapshot.get().state();
-        }
-        if let Ok(bus) = given.cast::<Bus>() {
-            return Ok(Arc::new(crate::fork::Own::new(bus.get().handle.bus()?.state()?)));
-        }
-        let epoch = epoch_of(given)?;
-        Ok(Arc::new(crate::fork::Own::new(self.handle.long(py, |bus| bus.at(epoch))?)))
-    }
-}
-
-/// An epoch handed in.
-fn epoch_of(given: &Bound<'_, PyAny>) -> Outcome<Epoch> {
-    let wrong = || Fault::Face(mmsb::bus::error::Code::EpochNotFound, format!("no epoch {given}"));
-    if !given.hasattr("__index__")? {
-        return Err(Fault::dtype(format!("an epoch is an integer, not {}", given.get_type().name()?)));
-    }
-    Ok(Epoch(given.extract().map_err(|_| wrong())?))
 }
 
 fn note(source: Option<String>, intent: Option<String>) -> Note {
@@ -188,8 +147,14 @@ impl Bus {
 
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
         match key.cast::<PyString>() {
-            Ok(name) => Ok(self.find(key.py(), name.to_str()?)?.is_some()),
-            Err(_) => Ok(false),
+            Ok(name) => match name.to_str() {
+                Ok(name) => Ok(self.find(key.py(), name)?.is_some()),
+                Err(_) => Ok(false),
+            },
+            Err(_) => match self.id_of(key.py(), key) {
+                Ok(id) => Ok(self.info(key.py(), id).is_ok()),
+                Err(_) => Ok(false),
+            },
         }
     }
 
@@ -211,6 +176,12 @@ impl Bus {
             None => names(py, &self.handle.bus()?.state()?)?,
         };
         Ok(found.try_iter()?.into_any())
+    }
+
+    /// A page to change: one of another branch is refused.
+    fn _own<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
+        let py = key.py();
+        self.page(py, self.own_id_of(py, key)?)
     }
 
     /// Makes a page of zeros. `columns` are (name, dtype, inner shape).
@@ -259,7 +230,7 @@ impl Bus {
     /// Drops a page, given as itself, its name or its id. Views of it stay as they are.
     fn drop_page(&self, page: &Bound<'_, PyAny>) -> Outcome<()> {
         let py = page.py();
-        let id = self.id_of(py, page)?;
+        let id = self.own_id_of(py, page)?;
         match current(py, &self.handle)? {
             Some(tx) => tx.get().with(|tx| tx.drop_page(id))?,
             None => {
@@ -274,16 +245,16 @@ impl Bus {
 
     /// The present state, held for as long as you like: `with bus.snapshot() as now:`.
     fn snapshot(&self) -> Outcome<Snapshot> {
-        Ok(Snapshot::new(self.handle.bus()?.state()?))
+        Ok(Snapshot::new(self.handle.bus()?.state()?, &self.handle))
     }
 
     fn _at(&self, py: Python<'_>, epoch: &Bound<'_, PyAny>) -> Outcome<Snapshot> {
         let epoch = epoch_of(epoch)?;
-        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at(epoch))?))
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at(epoch))?, &self.handle))
     }
 
     fn _at_time(&self, py: Python<'_>, time: u64) -> Outcome<Snapshot> {
-        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at_time(time))?))
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at_time(time))?, &self.handle))
     }
 
     #[pyo3(signature = (source, intent, isolation, durability))]
@@ -305,11 +276,11 @@ impl Bus {
     #[pyo3(signature = (name, at))]
     fn _branch(&self, py: Python<'_>, name: &str, at: Option<&Bound<'_, PyAny>>) -> Outcome<Opened> {
         let at = at.map(epoch_of).transpose()?;
-        Ok(Opened::new(self.handle.long(py, |bus| bus.branch(name, at))?))
+        Ok(Opened::branch(&self.handle, self.handle.long(py, |bus| bus.branch(name, at))?))
     }
 
     fn _checkout(&self, name: &str) -> Outcome<Opened> {
-        Ok(Opened::new(self.handle.bus()?.checkout(name)?))
+        Ok(Opened::branch(&self.handle, self.handle.bus()?.checkout(name)?))
     }
 
     /// Name, epoch, and where it comes from of every branch.
@@ -461,6 +432,15 @@ impl Bus {
     fn _prune(&self, py: Python<'_>, keep: usize) -> Outcome<(u64, u64, i64, u64)> {
         let info = self.handle.long(py, |bus| bus.prune(keep))?;
         Ok((info.checkpoints, info.segments, info.bytes, info.first.0))
+    }
+
+    /// Name, epoch and digest of every branch, as a replay of the log comes to them.
+    fn _replayed(&self, py: Python<'_>) -> Outcome<Vec<(String, u64, String)>> {
+        let replayed = self.handle.long(py, |bus| bus.replay_digest(false))?;
+        Ok(replayed
+            .into_iter()
+            .map(|found| (found.branch, found.epoch.0, found.digest.to_string()))
+            .collect())
     }
 
     /// Frame, page id (0 for all pages) and process of everything that is held.

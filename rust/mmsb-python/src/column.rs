@@ -12,6 +12,7 @@ use pyo3::types::PyDict;
 use crate::array;
 use crate::error::{Fault, Outcome};
 use crate::exchange;
+use crate::given::operator_name;
 use crate::python;
 use crate::sheet::Sheet;
 
@@ -60,6 +61,18 @@ impl Column {
         1 + self.sheet.schema.columns()[self.at].inner().len()
     }
 
+    /// Bytes of its cells.
+    #[getter]
+    fn nbytes(&self, py: Python<'_>) -> Outcome<u64> {
+        Ok(self.sheet.rows(py)? * self.sheet.schema.columns()[self.at].row_bytes())
+    }
+
+    /// The epoch that changed its page last.
+    #[getter]
+    fn version(&self, py: Python<'_>) -> Outcome<u64> {
+        Ok(self.sheet.version(py)?.0.0)
+    }
+
     fn __len__(&self, py: Python<'_>) -> Outcome<usize> {
         Ok(self.sheet.rows(py)? as usize)
     }
@@ -83,9 +96,10 @@ impl Column {
         &self,
         values: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
-        op: Option<&str>,
+        op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op)
+        let op = op.map(operator_name).transpose()?;
+        merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op.as_deref())
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]
@@ -205,7 +219,12 @@ pub fn write<'py>(
     for (column, value) in columns {
         let picked = sheet.pick(rows, *column, count)?;
         let value = sheet.encode(value, &picked, *column)?;
-        encoded.push((*column, picked.select, value));
+        if picked.cells() > 0 {
+            encoded.push((*column, picked.select, value));
+        }
+    }
+    if encoded.is_empty() {
+        return sheet.write_nothing();
     }
     let parts = encoded.iter().map(|(column, select, value)| Part {
         column: *column as u16,

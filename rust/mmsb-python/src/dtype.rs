@@ -45,7 +45,9 @@ pub fn parse(given: &Bound<'_, PyAny>) -> Outcome<(DType, Vec<u64>)> {
     }
     let descr = PyArrayDescr::new(py, given.clone()).map_err(|_| unsupported())?;
     let inner: Vec<u64> = descr.shape().into_iter().map(|size| size as u64).collect();
-    let cell = descr.base().getattr(intern!(py, "str"))?;
+    // Pages are little endian; what is not is turned round as it is written.
+    let little = descr.base().call_method1(intern!(py, "newbyteorder"), ("<",))?;
+    let cell = little.getattr(intern!(py, "str"))?;
     let name = cell.cast::<PyString>().map_err(PyErr::from)?.to_str()?.to_owned();
     Ok((DType::parse(&name).map_err(|_| unsupported())?, inner))
 }

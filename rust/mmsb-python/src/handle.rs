@@ -1,6 +1,7 @@
 //! A handle on a branch of a bus as pages, columns and logs share it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
@@ -17,11 +18,51 @@ pub const LONG: usize = 128 << 10;
 /// A handle on a branch, opened by this process.
 pub struct Handle {
     bus: Own<Bus>,
+    /// Which opening of a bus it came from: the same for all its branches.
+    opening: u64,
+}
+
+/// Where a state was taken. It does not keep the bus open.
+#[derive(Clone)]
+pub struct Origin {
+    handle: Weak<Handle>,
+    opening: u64,
+}
+
+impl Origin {
+    /// The handle, unless nobody has the bus any more.
+    pub fn handle(&self) -> Outcome<Arc<Handle>> {
+        let gone =
+            || Fault::Face(Code::Closed, "the handle that this state was taken from was let go".into());
+        self.handle.upgrade().ok_or_else(gone)
+    }
+
+    /// Whether it was taken from a branch of the handle's bus.
+    pub fn is_bus_of(&self, handle: &Handle) -> bool {
+        self.opening == handle.opening
+    }
 }
 
 impl Handle {
+    /// The handle of a bus that was just opened.
     pub fn new(bus: Bus) -> Arc<Self> {
-        Arc::new(Handle { bus: Own::new(bus) })
+        static OPENINGS: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Handle { bus: Own::new(bus), opening: OPENINGS.fetch_add(1, Ordering::Relaxed) })
+    }
+
+    /// The handle of another branch of its bus.
+    pub fn branch(&self, bus: Bus) -> Arc<Self> {
+        Arc::new(Handle { bus: Own::new(bus), opening: self.opening })
+    }
+
+    /// Where states that are taken from it come from.
+    pub fn origin(self: &Arc<Self>) -> Origin {
+        Origin { handle: Arc::downgrade(self), opening: self.opening }
+    }
+
+    /// Whether both are of one bus.
+    pub fn is_same_bus(&self, other: &Handle) -> bool {
+        self.opening == other.opening
     }
 
     /// The handle, unless a fork brought it here.

@@ -9,6 +9,7 @@ mod dtype;
 mod error;
 mod exchange;
 mod fork;
+mod given;
 mod handle;
 mod index;
 mod log;

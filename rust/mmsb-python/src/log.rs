@@ -49,8 +49,9 @@ impl Log {
         Ok(Log { handle: Arc::clone(handle), cursor: Mutex::new(cursor) })
     }
 
-    pub fn of_page(handle: &Arc<Handle>, page: PageId) -> Outcome<Self> {
-        Log::new(handle, Some(page), None, None, None)
+    /// The commits of a page, up to an epoch or to the present.
+    pub fn of_page(handle: &Arc<Handle>, page: PageId, until: Option<Epoch>) -> Outcome<Self> {
+        Log::new(handle, Some(page), None, None, until)
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {

@@ -9,6 +9,8 @@ pub struct NumPy {
     asarray: Py<PyAny>,
     ascontiguousarray: Py<PyAny>,
     pub arange: Py<PyAny>,
+    /// `frombuffer`
+    pub bytes: Py<PyAny>,
     pub broadcast_to: Py<PyAny>,
     pub can_cast: Py<PyAny>,
     pub isnan: Py<PyAny>,
@@ -29,6 +31,7 @@ pub fn load(py: Python<'_>) -> PyResult<()> {
         asarray: get("asarray")?,
         ascontiguousarray: get("ascontiguousarray")?,
         arange: get("arange")?,
+        bytes: get("frombuffer")?,
         broadcast_to: get("broadcast_to")?,
         can_cast: get("can_cast")?,
         isnan: get("isnan")?,

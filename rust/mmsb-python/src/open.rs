@@ -19,9 +19,9 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// The way to the branch of a core's bus.
-    pub fn new(bus: CoreBus) -> Self {
-        Opened { handle: Handle::new(bus) }
+    /// The way to a branch of a bus that is open.
+    pub fn branch(handle: &Handle, bus: CoreBus) -> Self {
+        Opened { handle: handle.branch(bus) }
     }
 }
 
@@ -56,5 +56,5 @@ pub fn open(
         Some(path) => CoreBus::open(path, &options),
         None => CoreBus::memory(&options),
     })?;
-    Ok(Opened::new(bus))
+    Ok(Opened { handle: Handle::new(bus) })
 }

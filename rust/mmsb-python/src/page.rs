@@ -16,6 +16,7 @@ use crate::array;
 use crate::column::{self, Column};
 use crate::error::{Fault, Outcome};
 use crate::exchange;
+use crate::given::{operator_name, text};
 use crate::log::Log;
 use crate::python;
 use crate::sheet::{Sheet, Source};
@@ -38,6 +39,16 @@ impl Page {
             self.sheet.name,
             names.join(", ")
         )))
+    }
+
+    fn has_rows(&self) -> Outcome<()> {
+        match self.sheet.schema.kind() {
+            Kind::Array { scalar: true } => Err(Fault::dtype(format!(
+                "page '{}' is a scalar: it has no rows, its value is page[()]",
+                self.sheet.name
+            ))),
+            _ => Ok(()),
+        }
     }
 
     fn fields<'py>(&self, given: &Bound<'py, PyAny>) -> Outcome<Vec<(usize, Bound<'py, PyAny>)>> {
@@ -78,7 +89,7 @@ impl Page {
     /// The name of a column, where an index is one.
     fn column_of(&self, index: &Bound<'_, PyAny>) -> Outcome<Option<usize>> {
         match index.cast::<PyString>() {
-            Ok(name) => Ok(Some(self.sheet.column(name.to_str()?)?)),
+            Ok(name) => Ok(Some(self.sheet.column(text(name)?)?)),
             Err(_) => Ok(None),
         }
     }
@@ -220,7 +231,15 @@ impl Page {
     }
 
     fn __len__(&self, py: Python<'_>) -> Outcome<usize> {
+        self.has_rows()?;
         Ok(self.sheet.rows(py)? as usize)
+    }
+
+    /// Its rows, one after the other.
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> Outcome<Bound<'py, PyAny>> {
+        slf.get().has_rows()?;
+        // SAFETY: a new reference to an iterator over a living object, or null with an exception set.
+        Ok(unsafe { Bound::from_owned_ptr_or_err(slf.py(), pyo3::ffi::PySeqIter_New(slf.as_ptr())) }?)
     }
 
     fn __getitem__<'py>(slf: &Bound<'py, Self>, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
@@ -258,9 +277,10 @@ impl Page {
         &self,
         values: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
-        op: Option<&str>,
+        op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        column::merge(values.py(), &self.sheet, &self.fields(values)?, rows, op)
+        let op = op.map(operator_name).transpose()?;
+        column::merge(values.py(), &self.sheet, &self.fields(values)?, rows, op.as_deref())
     }
 
     /// Writes several columns as one delta.
@@ -285,9 +305,14 @@ impl Page {
         Ok(())
     }
 
-    /// The commits that changed it, oldest first.
+    /// The commits that changed it, oldest first; of a page of a state those up to its epoch.
     fn history(&self) -> Outcome<Log> {
-        Log::of_page(self.sheet.live()?, self.sheet.id)
+        match &self.sheet.source {
+            Source::Live(handle) => Log::of_page(handle, self.sheet.id, None),
+            Source::Fixed(state, origin) => {
+                Log::of_page(&origin.handle()?, self.sheet.id, Some(state.get().epoch()))
+            }
+        }
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]

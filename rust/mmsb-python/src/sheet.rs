@@ -14,12 +14,13 @@ use mmsb::page::schema::{Kind, Schema};
 use mmsb::page::select::Select;
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 
 use crate::array::{self, Shown};
 use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
-use crate::handle::{Handle, LONG};
+use crate::handle::{Handle, LONG, Origin};
 use crate::index::{Picked, Shape, as_index_error, no_new_axes, pick, pick_by_number};
 use crate::numpy::numpy;
 use crate::transaction::{self, Transaction};
@@ -30,7 +31,7 @@ pub enum Source {
     /// A branch as it goes.
     Live(Arc<Handle>),
     /// One state.
-    Fixed(Arc<Own<State>>),
+    Fixed(Arc<Own<State>>, Origin),
 }
 
 /// The latest array of a column.
@@ -109,7 +110,7 @@ impl Sheet {
     pub fn live(&self) -> Outcome<&Arc<Handle>> {
         match &self.source {
             Source::Live(handle) => Ok(handle),
-            Source::Fixed(state) => {
+            Source::Fixed(state, _) => {
                 let epoch = state.get().epoch().0;
                 Err(Fault::Core(Error::ReadOnly(format!("state of epoch {epoch}"))))
             }
@@ -120,7 +121,7 @@ impl Sheet {
     fn transaction<'py>(&self, py: Python<'py>) -> Outcome<Option<Bound<'py, Transaction>>> {
         match &self.source {
             Source::Live(handle) => transaction::current(py, handle),
-            Source::Fixed(_) => Ok(None),
+            Source::Fixed(..) => Ok(None),
         }
     }
 
@@ -131,7 +132,7 @@ impl Sheet {
         }
         match &self.source {
             Source::Live(handle) => Ok(handle.bus()?.state()?.version(self.id)?),
-            Source::Fixed(state) => Ok(fixed(state)?.version(self.id)?),
+            Source::Fixed(state, _) => Ok(fixed(state)?.version(self.id)?),
         }
     }
 
@@ -158,7 +159,7 @@ impl Sheet {
     pub fn array<'py>(&self, py: Python<'py>, column: usize) -> Outcome<Bound<'py, PyAny>> {
         let handle = match &self.source {
             Source::Live(handle) => handle,
-            Source::Fixed(state) => return self.fixed_array(py, fixed(state)?, column),
+            Source::Fixed(state, _) => return self.fixed_array(py, fixed(state)?, column),
         };
         if let Some(tx) = transaction::current(py, handle)? {
             let view = tx.get().with(|tx| tx.view(self.id, column))?;
@@ -308,7 +309,7 @@ impl Sheet {
 
     fn read_into(&self, py: Python<'_>, column: usize, select: &Select, out: &mut [u8]) -> Outcome<()> {
         let handle = match &self.source {
-            Source::Fixed(state) => {
+            Source::Fixed(state, _) => {
                 let state = fixed(state)?;
                 return Ok(py.detach(|| state.read(self.id, column, select, out))?);
             }
@@ -350,6 +351,13 @@ impl Sheet {
         picked: &Picked,
         column: usize,
     ) -> Outcome<Value<'py>> {
+        let read;
+        let value = if self.schema.kind() == Kind::Raw && is_bytes(value) {
+            read = numpy(value.py()).bytes.bind(value.py()).call1((value, "u1"))?;
+            &read
+        } else {
+            value
+        };
         let descr = self.descr(value.py(), column);
         let dtype = self.schema.columns()[column].dtype();
         value::encode(value, picked, &Target { dtype, descr: &descr, name: &|| self.named(column) })
@@ -368,6 +376,9 @@ impl Sheet {
         let picked = self.pick(index, column, rows)?;
         let whole = picked.is_whole(rows);
         let encoded = self.encode(value, &picked, column)?;
+        if picked.cells() == 0 {
+            return self.write_nothing();
+        }
         if whole && !encoded.is_fill() && encoded.bytes().len() >= COMPARED {
             return self.update(py, column, encoded.bytes());
         }
@@ -386,6 +397,12 @@ impl Sheet {
             handle.call(py, bytes.len(), &note, |bus| bus.update(self.id, column, bytes, &note))?;
         self.saw(committed.seq.0);
         Ok(())
+    }
+
+    /// What is left of writing where no cell was picked: whether it might have been written.
+    pub fn write_nothing(&self) -> Outcome<()> {
+        let bus = self.live()?.bus()?;
+        if bus.is_read_only() { Err(Fault::Core(Error::ReadOnly(bus.place()))) } else { Ok(()) }
     }
 
     /// Commits one delta, or adds it to the transaction.
@@ -432,6 +449,13 @@ impl Sheet {
             fields.map(|(name, descr, inner)| Ok((name, descr, inner?))).collect::<PyResult<Vec<_>>>()?;
         Ok(PyArrayDescr::new(py, fields)?.into_any())
     }
+}
+
+/// Whether it is what raw bytes are written from as they are.
+fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
+    value.is_instance_of::<PyBytes>()
+        || value.is_instance_of::<PyByteArray>()
+        || value.is_instance_of::<PyMemoryView>()
 }
 
 /// Whole columns from this many bytes on are compared with what is there before they are written.

@@ -7,10 +7,12 @@ use mmsb::base::ids::PageId;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::state::State;
 use pyo3::prelude::*;
-use pyo3::types::{PyInt, PyList, PyString};
+use pyo3::types::{PyList, PyString};
 
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
+use crate::given::{number_of, text};
+use crate::handle::{Handle, Origin};
 use crate::page::Page;
 use crate::python;
 use crate::sheet::{Sheet, Source};
@@ -22,12 +24,14 @@ pub struct Snapshot {
     state: Mutex<Option<Arc<Own<State>>>>,
     pages: Mutex<HashMap<PageId, Py<Page>>>,
     epoch: u64,
+    origin: Origin,
 }
 
 impl Snapshot {
-    pub fn new(state: State) -> Self {
+    pub fn new(state: State, handle: &Arc<Handle>) -> Self {
         let epoch = state.epoch().0;
-        Snapshot { state: Mutex::new(Some(Arc::new(Own::new(state)))), pages: Mutex::default(), epoch }
+        let state = Mutex::new(Some(Arc::new(Own::new(state))));
+        Snapshot { state, pages: Mutex::default(), epoch, origin: handle.origin() }
     }
 
     /// The state, unless it was let go.
@@ -48,14 +52,10 @@ impl Snapshot {
     fn find(&self, state: &State, key: &Bound<'_, PyAny>) -> Outcome<PageId> {
         match key.cast::<PyString>() {
             Ok(name) => {
-                let name = name.to_str()?;
+                let name = text(name)?;
                 state.find(name).ok_or_else(|| Fault::Core(Error::NoPageNamed(name.into())))
             }
-            Err(_) if key.is_instance_of::<PyInt>() => Ok(PageId(key.extract()?)),
-            Err(_) => Err(Fault::dtype(format!(
-                "a page is named by a string or an id, not {}",
-                key.get_type().name()?
-            ))),
+            Err(_) => number_of(key),
         }
     }
 }
@@ -82,7 +82,8 @@ impl Snapshot {
             return Ok(page.bind(py).clone());
         }
         let info = py.detach(|| state.get().info(id))?;
-        let page = Bound::new(py, Page { sheet: Sheet::new(py, Source::Fixed(state), info)? })?;
+        let page =
+            Bound::new(py, Page { sheet: Sheet::new(py, Source::Fixed(state, self.origin.clone()), info)? })?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(pages.entry(id).or_insert_with(|| page.unbind()).bind(py).clone())
     }
@@ -90,8 +91,8 @@ impl Snapshot {
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
         let state = self.state()?;
         match key.cast::<PyString>() {
-            Ok(name) => Ok(state.get().find(name.to_str()?).is_some()),
-            Err(_) => Ok(false),
+            Ok(name) => Ok(name.to_str().is_ok_and(|name| state.get().find(name).is_some())),
+            Err(_) => Ok(number_of(key).is_ok_and(|id| state.get().info(id).is_ok())),
         }
     }
 

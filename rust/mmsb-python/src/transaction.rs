@@ -189,6 +189,35 @@ impl Transaction {
         }
     }
 
+    /// Whether a transaction nested in this one asks for nothing that this one does not do: it is one commit, and what it
+    /// says of itself was said when it began.
+    fn takes_in(&self, inner: &Transaction) -> Outcome<()> {
+        let differs = |what: &str, asked: &Option<String>, has: &Option<String>| match (asked, has) {
+            (Some(asked), has) if has.as_ref() != Some(asked) => Err(Fault::invalid(format!(
+                "{what} {asked:?} of a nested transaction: it is part of the outer one, which decides and has {}",
+                has.as_ref().map_or_else(|| "none".into(), |has| format!("{has:?}"))
+            ))),
+            _ => Ok(()),
+        };
+        differs("source", &inner.note.source, &self.note.source)?;
+        differs("intent", &inner.note.intent, &self.note.intent)?;
+        let survives = self.note.durability.unwrap_or(self.handle.for_show().durability());
+        if let Some(asked) = inner.note.durability.filter(|&asked| asked > survives) {
+            return Err(Fault::invalid(format!(
+                "durability '{}' of a nested transaction: it is part of the outer one, which decides and has '{}'",
+                asked.as_str(),
+                survives.as_str()
+            )));
+        }
+        if inner.isolation == Isolation::Serializable && self.isolation == Isolation::Snapshot {
+            return Err(Fault::invalid(
+                "isolation 'serializable' of a nested transaction: it is part of the outer one, which decides and has \
+                 'snapshot'",
+            ));
+        }
+        Ok(())
+    }
+
     fn finish(&self, py: Python<'_>, failed: bool) -> Outcome<()> {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(core) = core.map(Own::into_inner) else { return Ok(()) };
@@ -226,6 +255,9 @@ impl Transaction {
             return Err(wrong("a transaction can be entered once"));
         }
         let joined = current(py, &tx.handle)?;
+        if let Some(joined) = &joined {
+            joined.get().takes_in(tx)?;
+        }
         let outer = variable(py)?.bind(py).call_method0(intern!(py, "get"))?.cast_into::<Transaction>().ok();
         let core = match &joined {
             Some(_) => None,
@@ -254,6 +286,8 @@ impl Transaction {
         _value: &Bound<'_, PyAny>,
         _traceback: &Bound<'_, PyAny>,
     ) -> Outcome<bool> {
+        // Before anything is changed: elsewhere it stays as it is.
+        self.check_owner(py)?;
         let failed = !kind.is_none();
         let joined =
             self.entry().as_ref().and_then(|entry| entry.joined.as_ref().map(|joined| joined.clone_ref(py)));

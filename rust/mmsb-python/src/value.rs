@@ -103,13 +103,33 @@ fn plain<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Op
         return Ok(None);
     }
     match dtype {
-        DType::F64 => Ok(Some(Value::cell(&value.extract::<f64>()?.to_le_bytes()))),
-        DType::F32 => Ok(Some(Value::cell(&(value.extract::<f64>()? as f32).to_le_bytes()))),
-        DType::F16 | DType::Bytes(_) => Ok(None),
+        DType::F64 => Ok(Some(Value::cell(&float(value, f64::MAX, target)?.to_le_bytes()))),
+        DType::F32 => {
+            let given = float(value, f64::from(f32::MAX), target)?;
+            Ok(Some(Value::cell(&(given as f32).to_le_bytes())))
+        }
+        DType::F16 => {
+            let given = float(value, F16_MAX, target)?;
+            let half = PyFloat::new(value.py(), given);
+            let cell = numpy(value.py()).contiguous(half.as_any(), &target.descr.clone().unbind())?;
+            Ok(Some(Value { bytes: Bytes::Array(cell), fill: true }))
+        }
+        DType::Bytes(_) => Ok(None),
         _ => {
             let given = value.extract::<i128>().map_err(|_| past_range(value, target))?;
             Ok(Some(Value::cell(&integer(given, value, target)?.to_le_bytes()[..dtype.size()])))
         }
+    }
+}
+
+/// The greatest number of sixteen bits.
+const F16_MAX: f64 = 65504.0;
+
+/// An integer as a float that is not larger than any of the target's.
+fn float(value: &Bound<'_, PyAny>, most: f64, target: &Target<'_, '_>) -> Outcome<f64> {
+    match value.extract::<f64>() {
+        Ok(given) if given.abs() <= most => Ok(given),
+        _ => Err(past_range(value, target)),
     }
 }
 
@@ -142,11 +162,25 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
     }
     // An array's dtype is meant; that of Python's own numbers is a guess of numpy's.
     let meant = value.hasattr(intern!(py, "dtype"))? && !value.is_instance(np.generic.bind(py))?;
+    if cells.len() == 0 && !meant {
+        // An empty list says nothing of its cells.
+        return Ok(cells
+            .call_method1(intern!(py, "astype"), (target.descr,))?
+            .cast_into()
+            .map_err(PyErr::from)?);
+    }
     let same_kind = np.can_cast.bind(py).call1((&from, target.descr, "same_kind"))?.is_truthy()?;
     match (target.dtype, from.kind()) {
         (DType::Bytes(length), b'S' | b'U') => return cast_bytes(&cells, length, target),
         (dtype, b'i' | b'u' | b'b') if !meant && !matches!(dtype, DType::Bytes(_)) => {
             check_range(&cells, target)?
+        }
+        (DType::F16 | DType::F32 | DType::F64, b'O') if !meant && all_integers(&cells)? => {
+            let floats = cells.call_method1(intern!(py, "astype"), (target.descr,));
+            return match floats {
+                Ok(floats) => Ok(floats.cast_into().map_err(PyErr::from)?),
+                Err(_) => Err(past_range(value, target)),
+            };
         }
         (dtype, b'O') if !meant && integer_range(dtype).is_some() => {
             return Err(match cells.call_method1(intern!(py, "astype"), (target.descr,)) {
@@ -173,6 +207,12 @@ fn cast<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Bou
     }
     let cast = cells.call_method1(intern!(py, "astype"), (target.descr,))?;
     Ok(cast.cast_into().map_err(PyErr::from)?)
+}
+
+/// Whether an array of objects has only Python's integers.
+fn all_integers(cells: &Bound<'_, PyUntypedArray>) -> Outcome<bool> {
+    let mut each = cells.call_method0(intern!(cells.py(), "ravel"))?.try_iter()?;
+    Ok(each.all(|cell| cell.is_ok_and(|cell| cell.is_instance_of::<PyInt>())))
 }
 
 fn kind_of(value: &Bound<'_, PyAny>) -> String {
