@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -30,7 +31,9 @@ def write_elsewhere(path: Path, value: int) -> bool:
 
 
 @pytest.mark.parametrize("arena", ["shared", "directory"])
-def test_another_process_writes_while_a_view_is_held(tmp_path: Path, arena: str) -> None:
+def test_another_process_writes_while_a_view_is_held(
+    tmp_path: Path, arena: Literal["shared", "directory"]
+) -> None:
     path = tmp_path / "bus"
     bus = mmsb.open(path, arena=arena)
     page = bus.create_page("p", shape=(50_000,), dtype="i8")
