@@ -20,6 +20,7 @@ from nanoarrow.c_schema import c_schema_view
 from numpy.typing import NDArray
 
 from mmsb.errors import DtypeError, NameTaken, ShapeError
+from mmsb.given import text
 
 Array = NDArray[Any]
 Table = dict[str, Array]
@@ -122,7 +123,8 @@ def columns_of(data: Any) -> Array | Table:
     if isinstance(data, np.ndarray):
         return data if data.dtype.names is None else _fields(data)
     if isinstance(data, Mapping):
-        return _even({str(name): _column(values, str(name)) for name, values in data.items()})
+        named = {text("a column's name", name): values for name, values in data.items()}
+        return _even({name: _column(values, name) for name, values in named.items()})
     if hasattr(data, "iloc"):
         return _pandas(data)
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):

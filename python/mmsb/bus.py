@@ -12,7 +12,17 @@ from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
 from mmsb.errors import ConflictError, InvalidArgument
-from mmsb.given import count, nanoseconds, perhaps_count, perhaps_text, reason, refusal, text
+from mmsb.given import (
+    count,
+    nanoseconds,
+    perhaps_count,
+    perhaps_text,
+    place,
+    reason,
+    refusal,
+    seconds,
+    text,
+)
 from mmsb.keep import Checkpoint, Pruned, Report, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
@@ -85,8 +95,18 @@ def open(  # noqa: A001 - the face is `mmsb.open`
         BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
         InvalidArgument: this process has the bus open with another budget or arena.
     """
-    where = None if path is None else os.fspath(path)
-    return Bus(_open(where, mode, durability, perhaps_count("budget", budget), arena, busy_timeout))
+    where = None if path is None else place("path", path)
+    text("mode", mode), text("durability", durability), text("arena", arena)
+    return Bus(
+        _open(
+            where,
+            mode,
+            durability,
+            perhaps_count("budget", budget),
+            arena,
+            seconds("busy_timeout", busy_timeout),
+        )
+    )
 
 
 class Bus(CoreBus):
@@ -167,7 +187,9 @@ class Bus(CoreBus):
             InvalidArgument: as it is entered, where it asks for what the outer one does not do.
             WrongTransaction: where it is used or ended in another thread or task.
         """
-        return self._transaction(perhaps_text("source", source), reason(intent), isolation, durability)
+        text("isolation", isolation)
+        survives = perhaps_text("durability", durability)
+        return self._transaction(perhaps_text("source", source), reason(intent), isolation, survives)
 
     def at(self, epoch: SupportsIndex | None = None, *, time: datetime | None = None) -> Snapshot:
         """The state at an epoch, or at a time: after the last commit that is not later.
@@ -322,7 +344,7 @@ class Bus(CoreBus):
         Raises:
             BusExists: something is at `path`.
         """
-        return Checkpoint(*self._export(os.fspath(path), progress))
+        return Checkpoint(*self._export(place("path", path), progress))
 
     def prune(self, keep_checkpoints: int = 1) -> Pruned:
         """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.

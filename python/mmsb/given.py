@@ -2,6 +2,7 @@
 
 import json
 import operator
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +30,33 @@ def perhaps_text(what: str, value: Any) -> str | None:
     return None if value is None else text(what, value)
 
 
+def place(what: str, value: Any) -> str:
+    """A path as a string. Bytes of it that are no text are as `os.fsdecode` has them."""
+    try:
+        path = os.fsdecode(value)
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{what} {value!r} has half a surrogate pair, which is no text") from None
+    except TypeError:
+        raise InvalidArgument(f"{what} {value!r}: a path is wanted, not {type(value).__name__}") from None
+    if "\0" in path:
+        raise InvalidArgument(f"{what} {path!r} has a null character")
+    return path
+
+
+def seconds(what: str, value: Any) -> float:
+    """A time in seconds."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidArgument(f"{what} {value!r}: a time in seconds is wanted") from None
+
+
 def count(what: str, value: Any) -> int:
     """An integer that is not negative, and of 64 bits at most."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         number: int = operator.index(value)
     except TypeError:
         raise InvalidArgument(f"{what} {value!r}: an integer is wanted, not {type(value).__name__}") from None

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmsb._core import _doctor, _verify
+from mmsb.given import place
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     Raises:
         BusNotFound, DiskError, PermissionDenied: there is nothing, or it cannot be read.
     """
-    return Report(*_verify(os.fspath(path), progress))
+    return Report(*_verify(place("path", path), progress))
 
 
 def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
@@ -73,5 +74,5 @@ def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
     Raises:
         BusNotFound, DiskError, PermissionDenied, LockedError: as they say.
     """
-    (ok, findings, *_), done = _doctor(os.fspath(path), salvage)
+    (ok, findings, *_), done = _doctor(place("path", path), salvage)
     return Diagnosis(ok, findings, done)

@@ -147,4 +147,5 @@ def _cells(name: str, data: Any, dtype: Any) -> Any:
     except TypeError as error:
         raise DtypeError(f"page {name!r}: {error}") from None
     except ValueError as error:
-        raise ShapeError(f"page {name!r}: {len(data)} bytes as {dtype}: {error}") from None
+        wrong = DtypeError if np.dtype(dtype).hasobject else ShapeError
+        raise wrong(f"page {name!r}: {len(data)} bytes as {dtype}: {error}") from None

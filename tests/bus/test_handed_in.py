@@ -52,6 +52,21 @@ BAD: list[tuple[Callable[[mmsb.Bus], Any], str, str]] = [
     (lambda bus: bus.branch(HALF), "invalid-argument", "branch"),
     (lambda bus: bus.branch(5), "invalid-argument", "branch 5"),  # type: ignore[arg-type]
     (lambda bus: bus.checkout(5), "invalid-argument", "branch 5"),  # type: ignore[arg-type]
+    (lambda _: mmsb.open(5), "invalid-argument", "path 5"),  # type: ignore[arg-type]
+    (lambda _: mmsb.open(HALF), "invalid-argument", "surrogate"),
+    (lambda _: mmsb.verify(5), "invalid-argument", "path 5"),  # type: ignore[arg-type]
+    (lambda _: mmsb.open("a\0b"), "invalid-argument", "null"),
+    (lambda _: mmsb.open(mode=5), "invalid-argument", "mode 5"),  # type: ignore[arg-type]
+    (lambda _: mmsb.open(durability=5), "invalid-argument", "durability 5"),  # type: ignore[arg-type]
+    (lambda _: mmsb.open(busy_timeout="x"), "invalid-argument", "busy_timeout 'x'"),  # type: ignore[arg-type]
+    (lambda bus: bus.transaction(isolation=5), "invalid-argument", "isolation 5"),  # type: ignore[arg-type]
+    (lambda bus: bus.export(5), "invalid-argument", "path 5"),  # type: ignore[arg-type]
+    (lambda bus: bus.at(True), "dtype", "bool"),
+    (lambda bus: bus["table"].assign({5: 1}), "invalid-argument", "5 names no column"),
+    (lambda bus: bus["table"].merge({HALF: 1}), "invalid-argument", "surrogate"),
+    (create(data={HALF: [1]}), "invalid-argument", "surrogate"),
+    (create(data=b"1234", dtype="O"), "dtype", "OBJECT"),
+    (write("raw", np.ma.masked_array(np.zeros(6, "u1"), [True] * 6)), "dtype", "missing values"),
     (create(columns=["a", "b"], rows=1), "invalid-argument", "columns"),
     (create(columns=np.dtype("f4"), rows=1), "invalid-argument", "columns"),
     (create(columns={5: "f4"}, rows=1), "invalid-argument", "column's name 5"),
@@ -96,6 +111,19 @@ def test_raw_bytes_take_bytes(bus: mmsb.Bus) -> None:
     assert bytes(raw.array) == b"uvwxy!"
     with pytest.raises(mmsb.ShapeError):
         raw[0:4] = b"abc"
+
+
+def test_truth_and_membership_raise_nothing(bus: mmsb.Bus) -> None:
+    assert not bus["one"]
+    bus["one"][()] = 3
+    assert bus["one"]
+    assert bus["i8"]
+    assert not bus.create_page("none", shape=(0,), dtype="i8")
+    assert "a" in bus["table"]
+    assert HALF not in bus["table"]
+    assert 5 not in bus["table"]
+    assert HALF not in bus
+    assert bus[np.int64(1)] is bus["f2"]  # type: ignore[index]
 
 
 NOTHING: list[Callable[[mmsb.Bus], Any]] = [

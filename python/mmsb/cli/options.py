@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -39,7 +39,11 @@ class MomentType(_ParamType):
         if value.isdecimal():
             return int(value)
         try:
-            return datetime.fromisoformat(value).astimezone()
+            time = datetime.fromisoformat(value)
+            return time.astimezone()
+        except OverflowError:
+            # At either end of all dates another zone's date is none; which zone says nothing of a bus there.
+            return time.replace(tzinfo=UTC)
         except ValueError:
             self.fail(
                 f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx

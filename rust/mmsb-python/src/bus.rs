@@ -422,6 +422,7 @@ impl Bus {
             ("checkpoints", stats.checkpoints),
             ("checkpoint_bytes", stats.checkpoint_bytes),
             ("replay_bytes", stats.tail),
+            ("unread_pages", stats.unread),
             ("held_bytes", stats.held),
             ("memory_bytes", stats.arena.committed),
             ("memory_budget_bytes", stats.arena.budget),

@@ -6,7 +6,7 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::state::State;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyString};
+use pyo3::types::{PyBool, PyString};
 
 use crate::bus::Bus;
 use crate::error::{Fault, Outcome};
@@ -36,7 +36,7 @@ pub fn operator_name(given: &Bound<'_, PyAny>) -> Outcome<String> {
 
 /// The id of a page as a number.
 pub fn number_of(key: &Bound<'_, PyAny>) -> Outcome<PageId> {
-    if !key.is_instance_of::<PyInt>() || key.is_instance_of::<PyBool>() {
+    if !key.hasattr("__index__")? || key.is_instance_of::<PyBool>() {
         let kind = key.get_type().name()?;
         return Err(Fault::dtype(format!("a page is named by a string or an id, not {kind}")));
     }
@@ -46,7 +46,7 @@ pub fn number_of(key: &Bound<'_, PyAny>) -> Outcome<PageId> {
 /// An epoch.
 pub fn epoch_of(given: &Bound<'_, PyAny>) -> Outcome<Epoch> {
     let wrong = || Fault::Face(Code::EpochNotFound, format!("no epoch {given}"));
-    if !given.hasattr("__index__")? {
+    if !given.hasattr("__index__")? || given.is_instance_of::<PyBool>() {
         return Err(Fault::dtype(format!("an epoch is an integer, not {}", given.get_type().name()?)));
     }
     Ok(Epoch(given.extract().map_err(|_| wrong())?))

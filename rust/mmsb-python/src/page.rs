@@ -53,10 +53,7 @@ impl Page {
 
     fn fields<'py>(&self, given: &Bound<'py, PyAny>) -> Outcome<Vec<(usize, Bound<'py, PyAny>)>> {
         if let Ok(dict) = given.cast::<PyDict>() {
-            return dict
-                .iter()
-                .map(|(name, value)| Ok((self.sheet.column(&name.extract::<String>()?)?, value)))
-                .collect();
+            return dict.iter().map(|(name, value)| Ok((self.named(&name)?, value))).collect();
         }
         if self.sheet.is_single() {
             return Ok(vec![(0, given.clone())]);
@@ -72,18 +69,23 @@ impl Page {
                 names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
             }
             None if given.hasattr(intern!(given.py(), "keys"))? => {
-                let names: Vec<String> = given
-                    .call_method0(intern!(given.py(), "keys"))?
-                    .try_iter()?
-                    .map(|name| name?.extract())
-                    .collect::<PyResult<_>>()?;
-                names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
+                let names = given.call_method0(intern!(given.py(), "keys"))?;
+                let field = |name: Bound<'py, PyAny>| Ok((self.named(&name)?, given.get_item(name)?));
+                names.try_iter()?.map(|name| field(name?)).collect()
             }
             None => Err(Fault::dtype(format!(
                 "page '{}' takes rows of a structured dtype, or a mapping of columns",
                 self.sheet.name
             ))),
         }
+    }
+
+    /// The column that a key of a mapping names.
+    fn named(&self, name: &Bound<'_, PyAny>) -> Outcome<usize> {
+        self.column_of(name)?.ok_or_else(|| {
+            let shown = name.repr().map_or_else(|_| "?".into(), |shown| shown.to_string());
+            Fault::invalid(format!("page '{}': {shown} names no column: a string is wanted", self.sheet.name))
+        })
     }
 
     /// The name of a column, where an index is one.
@@ -235,6 +237,14 @@ impl Page {
         Ok(self.sheet.rows(py)? as usize)
     }
 
+    /// Whether it has rows; of a scalar whether its value is true.
+    fn __bool__(&self, py: Python<'_>) -> Outcome<bool> {
+        match self.has_rows() {
+            Ok(()) => Ok(self.sheet.rows(py)? > 0),
+            Err(_) => Ok(self.sheet.array(py, 0)?.is_truthy()?),
+        }
+    }
+
     /// Its rows, one after the other.
     fn __iter__<'py>(slf: &Bound<'py, Self>) -> Outcome<Bound<'py, PyAny>> {
         slf.get().has_rows()?;
@@ -262,8 +272,9 @@ impl Page {
         }
     }
 
-    fn __contains__(&self, column: &str) -> bool {
-        self.sheet.schema.position(column).is_some()
+    fn __contains__(&self, column: &Bound<'_, PyAny>) -> bool {
+        let name = column.cast::<PyString>().ok().and_then(|name| name.to_str().ok());
+        name.is_some_and(|name| self.sheet.schema.position(name).is_some())
     }
 
     /// Merges values into cells: `old = old op value`, logged as the operation.

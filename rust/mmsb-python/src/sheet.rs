@@ -227,7 +227,7 @@ impl Sheet {
         reuse: Option<View>,
     ) -> Outcome<View> {
         let bytes = rows * self.schema.columns()[column].row_bytes();
-        if bytes < LONG as u64 && state.is_live() {
+        if bytes < LONG as u64 && state.is_at_hand(self.id) {
             return Ok(state.view(self.id, column, reuse)?);
         }
         Ok(py.detach(|| state.view(self.id, column, reuse))?)
@@ -319,7 +319,7 @@ impl Sheet {
             return tx.get().with(|tx| tx.read(self.id, column, select, out));
         }
         let state = handle.bus()?.state()?;
-        if out.len() < LONG {
+        if out.len() < LONG && state.is_at_hand(self.id) {
             return Ok(state.read(self.id, column, select, out)?);
         }
         Ok(py.detach(|| state.read(self.id, column, select, out))?)

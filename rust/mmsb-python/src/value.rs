@@ -76,6 +76,7 @@ pub fn encode<'py>(
         return Ok(cell);
     }
     if let Ok(array) = value.cast::<PyUntypedArray>() {
+        refuse_masked(array, target)?;
         let same = array.dtype().is_equiv_to(target.descr) && array.is_c_contiguous();
         let fits = array.ndim() == picked.dims.len()
             && array.shape().iter().zip(&picked.dims).all(|(&got, &wanted)| got as npy_intp == wanted);
@@ -85,6 +86,20 @@ pub fn encode<'py>(
     }
     let cells = cast(value, target)?;
     broadcast(cells, picked, target)
+}
+
+/// Refuses an array with masked cells: what is under the mask is no value.
+fn refuse_masked(array: &Bound<'_, PyUntypedArray>, target: &Target<'_, '_>) -> Outcome<()> {
+    let py = array.py();
+    if array.is_exact_instance_of::<PyUntypedArray>() || !array.hasattr(intern!(py, "mask"))? {
+        return Ok(());
+    }
+    let masked = py.import("numpy.ma")?.call_method1("is_masked", (array,))?.is_truthy()?;
+    if masked {
+        let message = format!("{}: the values are masked, and a page has no missing values", (target.name)());
+        return Err(Fault::dtype(message));
+    }
+    Ok(())
 }
 
 /// Python's own numbers, without numpy.

@@ -38,6 +38,7 @@ enum Op {
     At,
     Diff,
     Refused,
+    Checkpoint,
     Reopen,
 }
 
@@ -61,7 +62,8 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         2 => Just(Op::At),
         2 => Just(Op::Diff),
         1 => Just(Op::Refused),
-        1 => Just(Op::Reopen),
+        1 => Just(Op::Checkpoint),
+        2 => Just(Op::Reopen),
     ];
     prop::collection::vec((op, any::<u64>()), 1..most)
 }
@@ -292,6 +294,10 @@ impl World {
             let bus = if dropped { main.clone() } else { main.checkout(&name).unwrap() };
             self.branches.push(Branch { bus, name, first, history, dropped });
         }
+        if self.chance.one_in(2) {
+            // What comes next finds the cells of the checkpoint on disk still.
+            return;
+        }
         let was = self.at;
         for at in self.living() {
             self.at = at;
@@ -337,6 +343,13 @@ impl World {
             }
             Op::Diff => self.diff(),
             Op::Refused => self.refused(),
+            Op::Checkpoint => {
+                self.bus().checkpoint(&mut |_| {}).unwrap();
+                self.unchanged();
+                if self.chance.one_in(2) {
+                    self.reopen();
+                }
+            }
             Op::Reopen => self.reopen(),
         }
         self.bus().audit().unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mmsb::base::ids::PageId;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::options::{Note, Options};
+use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
 use mmsb::page::operator::OperatorId;
@@ -51,7 +51,41 @@ fn a_large_state() {
     let bus = Bus::open(&path, &options()).unwrap();
     let took = start.elapsed();
     println!("opening it: {took:?}, {}", rate(BYTES, took));
+    bus.state().unwrap().view(page, 0, None).unwrap();
+    println!("reading the page: {:?} more", start.elapsed() - took);
     drop(bus);
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn opening_many_pages() {
+    const PAGES: u64 = 1024;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let bus = Bus::open(&path, &options()).unwrap();
+    let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
+    let piece: Vec<u8> = (0..256 << 10).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes = piece.len() as u64;
+    for i in 0..PAGES {
+        let name = format!("page {i}");
+        let page = bus.create_page(&name, schema.clone(), bytes, &Note::default()).unwrap();
+        write(&bus, page, 0, &piece);
+    }
+    let made = bus.checkpoint(&mut |_| {}).unwrap();
+    println!("{PAGES} pages of 256 KiB, a checkpoint of {} MB", made.bytes >> 20);
+    drop(bus);
+    for mode in [Mode::ReadWrite, Mode::Read, Mode::ReadWrite, Mode::Read] {
+        let start = Instant::now();
+        let bus = Bus::open(&path, &Options { mode, ..options() }).unwrap();
+        let opened = start.elapsed();
+        let state = bus.state().unwrap();
+        let ids = state.ids();
+        state.view(ids[700], 0, None).unwrap();
+        let one = start.elapsed() - opened;
+        ids.iter().for_each(|&id| drop(state.view(id, 0, None).unwrap()));
+        let all = start.elapsed() - opened;
+        println!("opening ({mode:?}): {opened:?}, then one page: {one:?}, all of them: {all:?}");
+    }
 }
 
 #[test]

@@ -18,12 +18,12 @@ fn key_strategy() -> impl Strategy<Value = u64> {
 /// A leaf that carries its key and a value.
 fn leaf(stage: &mut Stage<'_>, key: u64, value: u32) -> Addr {
     let at = stage.node(Kind::Schema, 32, key).unwrap();
-    block::head_mut(stage.arena(), at).extra = value;
+    block::head_mut(stage.arena(), at).set_extra(value);
     at
 }
 
 fn contents(arena: &Arena, root: Addr) -> Vec<(u64, u32)> {
-    trie::leaves(arena, root).map(|at| (block::head(arena, at).key, block::head(arena, at).extra)).collect()
+    trie::leaves(arena, root).map(|at| (block::head(arena, at).key, block::head(arena, at).extra())).collect()
 }
 
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ proptest! {
         }
         prop_assert_eq!(contents(&arena, root), model.clone().into_iter().collect::<Vec<_>>());
         for key in model.keys() {
-            prop_assert_eq!(trie::get(&arena, root, *key).map(|at| block::head(&arena, at).extra), model.get(key).copied());
+            prop_assert_eq!(trie::get(&arena, root, *key).map(|at| block::head(&arena, at).extra()), model.get(key).copied());
         }
         prop_assert!(trie::depth(&arena, root) <= 11);
         if let Some((before, was)) = old {

@@ -15,6 +15,7 @@ use mmsb::memory::limbo::Retired;
 use mmsb::memory::place::Place;
 use mmsb::page::block;
 use mmsb::page::catalog::{self, Catalog, RootRef};
+use mmsb::page::checkpoint::lazy::Lazy;
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::draft::{Draft, Tables};
 use mmsb::page::dtype::DType;
@@ -81,6 +82,7 @@ struct World {
     arena: Arc<Arena>,
     catalog: Catalog,
     operators: Operators,
+    lazy: Lazy,
     roots: Vec<(Addr, Model)>,
     /// Published roots whose memory nobody gives back: they must stay as they were.
     held: Vec<(Addr, Model)>,
@@ -100,6 +102,7 @@ impl World {
             arena,
             catalog: Catalog::default(),
             operators: builtin(),
+            lazy: Lazy::default(),
             roots: vec![(root, Model::new())],
             held: Vec::new(),
             retired: Vec::new(),
@@ -115,7 +118,7 @@ impl World {
         let branch = branch % self.roots.len();
         let (root, mut model) = self.roots[branch].clone();
         let stage = Stage::new(&self.arena, self.seq, Scratch::default());
-        let tables = Tables { catalog: &self.catalog, operators: &self.operators };
+        let tables = Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy };
         let mut draft = Draft::new(stage, tables, root, Epoch(self.seq), 0).unwrap();
         for op in ops {
             apply(&mut draft, &mut model, op, &mut self.names);
@@ -306,7 +309,7 @@ fn an_aborted_stage_leaves_no_trace() {
             before = Some(world.arena.stats().used_chunks);
         }
         let stage = Stage::new(&world.arena, 99, Scratch::default());
-        let tables = Tables { catalog: &world.catalog, operators: &world.operators };
+        let tables = Tables { catalog: &world.catalog, operators: &world.operators, lazy: &world.lazy };
         let mut draft = Draft::new(stage, tables, root, Epoch(9), 0).unwrap();
         let mut scrap = model.clone();
         for op in [

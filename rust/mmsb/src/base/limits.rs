@@ -99,6 +99,10 @@ pub const CHECKPOINT_LEAST: u64 = 4 << 20;
 /// The share of the log's length that is worth a checkpoint: about so many are made each time the log grows e-fold.
 pub const CHECKPOINT_SHARE: u64 = 1024;
 
+/// Chunk files of a checkpoint that are held open while pages are read in from it one by one; of one with more of them
+/// all pages are read in at once. Processes are often allowed 1,024 open files.
+pub const UNREAD_FILES: usize = 256;
+
 /// Bytes of history that a bus without a path keeps at most, unless a quarter of memory is less.
 pub const HISTORY_BUDGET: u64 = 1 << 30;
 

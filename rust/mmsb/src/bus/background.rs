@@ -1,11 +1,11 @@
-//! The work behind a bus's back: a checkpoint whenever it costs little beside the log it spares replaying, or replaying
-//! that would take too long; compressing the log that is sealed; and on a bus without a path letting go of the end of
-//! history that its budget does not hold.
+//! The work behind a bus's back: reading in what opening left on disk; a checkpoint whenever it costs little beside the log
+//! it spares replaying, or replaying that would take too long; compressing the log that is sealed; and on a bus without a
+//! path letting go of the end of history that its budget does not hold.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::limits::{CHECKPOINT_LEAST, CHECKPOINT_SHARE};
 use crate::bus::core::Core;
@@ -23,6 +23,8 @@ pub(crate) struct Background {
     least: u64,
     /// Whether what the newest checkpoint makes superfluous goes.
     prunes: bool,
+    /// Whether there is something to read in.
+    reads: bool,
     /// Position of the log at which there is something to do.
     due: AtomicU64,
     work: Mutex<Work>,
@@ -44,13 +46,15 @@ struct Work {
 
 impl Background {
     /// A background that makes a checkpoint after `most` bytes of log at the latest, the last one being at `position`, and
-    /// as early as after [`CHECKPOINT_LEAST`] where that costs little. One that prunes makes none early.
-    pub fn new(most: Option<u64>, prunes: bool, position: u64) -> Self {
+    /// as early as after [`CHECKPOINT_LEAST`] where that costs little. One that prunes makes none early. One that reads
+    /// begins with what opening left on disk.
+    pub fn new(most: Option<u64>, prunes: bool, position: u64, reads: bool) -> Self {
         let least = most.map_or(0, |most| if prunes { most } else { most.min(CHECKPOINT_LEAST) });
         let background = Background {
             most,
             least,
             prunes,
+            reads,
             due: AtomicU64::new(u64::MAX),
             work: Mutex::default(),
             changed: Condvar::new(),
@@ -99,11 +103,11 @@ impl Background {
             return false;
         }
         work.handles += 1;
-        if work.handles == 1 && this.most.is_some() {
+        if work.handles == 1 && (this.most.is_some() || this.reads) {
             let weak = Arc::downgrade(core);
             // Without a thread there are only the checkpoints that are asked for.
             work.thread =
-                std::thread::Builder::new().name("mmsb-checkpoint".into()).spawn(move || run(&weak)).ok();
+                std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
         }
         true
     }
@@ -138,6 +142,20 @@ impl Background {
         }
     }
 
+    /// Rests for so long; false where there will be no more work.
+    fn rest(&self, how_long: Duration) -> bool {
+        let end = Instant::now() + how_long;
+        let mut work = self.work();
+        while !work.stop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            work = self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        false
+    }
+
     /// Waits for work, which may begin at `rested` unless it is urgent; false where there will be none any more.
     fn wait(&self, rested: Instant) -> bool {
         let mut work = self.work();
@@ -159,9 +177,24 @@ impl Background {
     }
 }
 
+/// Reads in, page by page, what opening left on disk, working half of the time.
+fn read_in(core: &Core) {
+    for number in 0..core.lazy.pages() {
+        let began = Instant::now();
+        // Damage and want of memory are said to whoever needs the page.
+        if core.lazy.read(&core.arena, number).is_err() || !core.background.rest(began.elapsed()) {
+            return;
+        }
+    }
+    core.lazy.tell(&core.checkpoints);
+}
+
 fn run(core: &Weak<Core>) {
     // The handle whose opening started this thread keeps the core until it has joined it.
     let Some(core) = core.upgrade() else { return };
+    if core.background.reads {
+        read_in(&core);
+    }
     let mut rested = Instant::now();
     while core.background.wait(rested) {
         let began = Instant::now();
@@ -203,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_checkpoint_is_due_when_it_costs_little_beside_the_log() {
-        let background = Background::new(Some(128 * MIB), false, 0);
+        let background = Background::new(Some(128 * MIB), false, 0, false);
         assert_eq!(woken(&background), (4 * MIB, false));
         background.checkpointed(4 * MIB, 3 * MIB);
         assert_eq!(woken(&background), (10 * MIB, false));
@@ -219,7 +252,7 @@ mod tests {
 
     #[test]
     fn one_that_had_to_rest_is_woken_again_when_it_cannot_wait() {
-        let background = Background::new(Some(128 * MIB), false, MIB);
+        let background = Background::new(Some(128 * MIB), false, MIB, false);
         assert_eq!(woken(&background), (5 * MIB, false));
         background.work().due = false;
         assert_eq!(woken(&background), (129 * MIB, true));
@@ -230,8 +263,8 @@ mod tests {
 
     #[test]
     fn history_is_let_go_in_large_pieces_and_nothing_happens_unasked_without_a_limit() {
-        assert_eq!(woken(&Background::new(Some(64 * MIB), true, 0)), (64 * MIB, true));
-        let never = Background::new(None, false, 0);
+        assert_eq!(woken(&Background::new(Some(64 * MIB), true, 0, false)), (64 * MIB, true));
+        let never = Background::new(None, false, 0, false);
         never.grown(u64::MAX - 1);
         assert!(!never.work().due);
     }

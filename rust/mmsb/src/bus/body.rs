@@ -122,7 +122,7 @@ impl Body {
     }
 }
 
-fn page_of(change: &Change<'_>) -> Option<PageId> {
+pub(crate) fn page_of(change: &Change<'_>) -> Option<PageId> {
     match change {
         Change::Write(delta) => Some(delta.page),
         Change::Create { page, .. } | Change::Drop(page) | Change::Resize(page, _) => Some(*page),

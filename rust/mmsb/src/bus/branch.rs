@@ -116,8 +116,9 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
         return Err(Error::NoBranch(line.name.clone()));
     }
     let seq = writer.seq + 1;
-    let mut stage = Stage::new(&core.arena, seq, Default::default());
     let root = line.appended();
+    core.lazy.ready_to_go(&core.arena, root)?;
+    let mut stage = Stage::new(&core.arena, seq, Default::default());
     let epoch = RootRef::new(&core.arena, root).epoch();
     stage.release(root);
     let record = Record::DropBranch;

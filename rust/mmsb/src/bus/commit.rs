@@ -11,7 +11,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
-use crate::bus::body::Body;
+use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
@@ -26,6 +26,7 @@ use crate::page::log::Durability;
 use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle};
+use crate::page::version::PageRef;
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -143,7 +144,22 @@ impl Writer {
 
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
+    read_in(core, &request)?;
     commit_with(core, core.writer_within(request.busy_timeout)?, request)
+}
+
+/// Reads in pages of a checkpoint that the changes are about, while others can still commit.
+fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
+    if core.lazy.left() == 0 {
+        return Ok(());
+    }
+    let (_pin, root) = core.pin(request.line)?;
+    for page in request.changes.iter().filter_map(page_of) {
+        if let Some(at) = RootRef::new(&core.arena, root).page(page) {
+            core.ready(PageRef::new(&core.arena, at))?;
+        }
+    }
+    Ok(())
 }
 
 /// Commits with the writer already held.

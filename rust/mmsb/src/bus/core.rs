@@ -10,20 +10,23 @@ use crate::base::clock::Clock;
 use crate::base::ids::BranchId;
 use crate::bus::background::Background;
 use crate::bus::commit::Writer;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::replay::GENESIS;
+use crate::bus::rescue::FromLog;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::guard::PinGuard;
 use crate::page::catalog::{Catalog, RootRef};
+use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::store::Store;
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
+use crate::page::version::PageRef;
 
 /// Something that is held only to be let go with the bus.
 pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
@@ -45,6 +48,7 @@ pub(crate) struct Core {
     pub arena: Arc<Arena>,
     pub catalog: Catalog,
     pub operators: Operators,
+    pub lazy: Lazy,
     pub digests: DigestCache,
     pub lines: RwLock<Lines>,
     writer: Mutex<Writer>,
@@ -68,6 +72,7 @@ pub(crate) struct Parts {
     pub arena: Arc<Arena>,
     pub catalog: Catalog,
     pub operators: Operators,
+    pub lazy: Lazy,
     pub lines: Lines,
     pub writer: Writer,
     pub checkpoints: Arc<Store>,
@@ -82,10 +87,11 @@ pub(crate) struct Parts {
 impl Core {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (syncer, log) = (parts.writer.log.syncer(), parts.writer.log.reader());
-        Arc::new(Core {
+        let core = Arc::new(Core {
             arena: parts.arena,
             catalog: parts.catalog,
             operators: parts.operators,
+            lazy: parts.lazy,
             digests: DigestCache::default(),
             lines: RwLock::new(parts.lines),
             writer: Mutex::new(parts.writer),
@@ -100,12 +106,35 @@ impl Core {
             read_only: parts.read_only,
             private: AtomicU64::new(u64::MAX - 1),
             _held: parts.held,
-        })
+        });
+        core.lazy.set_rescue(Box::new(FromLog(Arc::downgrade(&core))));
+        core
     }
 
-    /// The schemas and operators that a draft needs.
+    /// What a draft needs to know.
     pub fn tables(&self) -> Tables<'_> {
-        Tables { catalog: &self.catalog, operators: &self.operators }
+        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
+    }
+
+    /// Sees to it that the cells of a page's version are in memory.
+    pub fn ready(&self, page: PageRef<'_>) -> Result<(), Error> {
+        match self.lazy.ready(&self.arena, page.at).map_err(Error::from) {
+            Err(error) if error.code() == Code::MemoryBudget => {
+                // What was let go of since the last commit may be enough; a commit that is under way gives it back itself.
+                if let Ok(mut writer) = self.writer.try_lock() {
+                    writer.reclaim(self);
+                }
+                Ok(self.lazy.ready(&self.arena, page.at)?)
+            }
+            done => done,
+        }
+    }
+
+    /// Sees to it that the cells of all pages are.
+    pub fn ready_all(&self) -> Result<(), Error> {
+        self.lazy.all(&self.arena)?;
+        self.lazy.tell(&self.checkpoints);
+        Ok(())
     }
 
     /// The one writer, however long that takes; an error where the bus is closed.

@@ -70,9 +70,13 @@ fn candidates(before: &State, after: &State) -> Vec<PageId> {
 pub(crate) fn diff(before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
     let mut found = Vec::new();
     for id in candidates(before, after) {
-        let page = match (before.page_if(id)?, after.page_if(id)?) {
+        let page = match (before.found_if(id)?, after.found_if(id)?) {
             (Some(a), Some(b)) if a.at == b.at => continue,
-            (Some(a), Some(b)) => changed(before, a, b),
+            (Some(a), Some(b)) => {
+                before.core().ready(a)?;
+                after.core().ready(b)?;
+                changed(before, a, b)
+            }
             (Some(a), None) => whole(before, a, Fate::Dropped),
             (None, Some(b)) => whole(after, b, Fate::Created),
             (None, None) => continue,

@@ -277,6 +277,7 @@ fn state_code(error: &StateError) -> Code {
         StateError::Page { source, .. } => page_code(source),
         StateError::Plain(error) => page_code(error),
         StateError::Memory(error) => memory_code(error),
+        StateError::Unread(error) => checkpoint_code(error),
     }
 }
 

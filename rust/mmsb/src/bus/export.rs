@@ -31,6 +31,7 @@ pub(crate) fn to_disk(
     disk: &Arc<dyn Disk>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<CheckpointInfo, Error> {
+    core.ready_all()?;
     let (cut, pin) = checkpoint::cut(core, &*core.writer()?)?;
     let written = Store::open(disk)?.write(&core.arena, &core.catalog, &cut, progress)?;
     drop(pin);

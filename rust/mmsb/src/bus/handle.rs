@@ -130,9 +130,9 @@ impl Bus {
         Arc::ptr_eq(&self.line, &other.line)
     }
 
-    /// Whether somebody is committing right now, so that a commit would wait.
+    /// Whether somebody is committing right now or cells are on disk still, so that a commit may have to wait.
     pub fn is_busy(&self) -> bool {
-        self.core.is_writing()
+        self.core.is_writing() || self.core.lazy.left() > 0
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.
@@ -225,7 +225,7 @@ impl Bus {
     /// Gives a page another number of rows; new ones are zeros. `None` where it has so many.
     pub fn resize(&self, page: PageId, rows: u64, note: &Note) -> Result<Option<Committed>, Error> {
         self.writable()?;
-        if self.state()?.page(page)?.rows() == rows {
+        if self.state()?.version(page)?.1 == rows {
             return Ok(None);
         }
         self.commit(&[Change::Resize(page, rows)], note).map(Some)

@@ -26,6 +26,7 @@ mod past;
 mod private;
 pub mod rebuilt;
 mod replay;
+mod rescue;
 pub mod retain;
 pub mod state;
 pub mod stats;

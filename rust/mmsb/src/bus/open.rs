@@ -11,7 +11,7 @@ use crate::base::ids::PageId;
 use crate::bus::background::Background;
 use crate::bus::begin::belongs;
 use crate::bus::commit::Writer;
-use crate::bus::core::{Core, Held, Parts};
+use crate::bus::core::{Core, Held, Lines, Parts};
 use crate::bus::error::Error;
 use crate::bus::handle::Bus;
 use crate::bus::options::{ArenaPlace, Mode, Options};
@@ -19,12 +19,17 @@ use crate::bus::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, Real};
 use crate::memory::host;
+use crate::memory::limbo::Limbo;
 use crate::memory::place::{Home, Place};
 use crate::page::body::{self, Glance, Record};
 use crate::page::catalog::Catalog;
+use crate::page::checkpoint::lazy::Lazy;
+use crate::page::checkpoint::record::Head;
 use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
 use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
+use crate::page::operator::Operators;
+use crate::page::state_error::StateError;
 
 /// The buses this process has open, by device and inode of their directory: a second open shares the first one. What a
 /// forked child finds here is its parent's, and tells so by the process.
@@ -139,24 +144,22 @@ fn assemble(
     held: Vec<Box<dyn Held>>,
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
-    let arena = Arena::new(place, options.budget.unwrap_or_else(host::default_budget))?;
     let log = open_log(&disk, options)?;
-    let (catalog, operators) = (Catalog::default(), builtin());
-    let tables = Tables { catalog: &catalog, operators: &operators };
     let checkpoints = Arc::new(Store::open(&disk)?);
-    let (mut replay, from) = start(&arena, tables, &log, &checkpoints)?;
-    replay.frames(from, u64::MAX)?;
-    let (lines, seq, limbo) = replay.finish()?;
+    let budget = options.budget.unwrap_or_else(host::default_budget);
+    let Begun { memory, lines, seq, limbo, from } = start(&place, budget, &log, &checkpoints)?;
+    let Memory { arena, catalog, operators, lazy } = memory;
     let background = match &path {
-        _ if read_only => Background::new(None, false, 0),
+        _ if read_only => Background::new(None, false, 0, false),
         // Its log is never replayed: checkpoints serve to let history go.
-        None => Background::new(options.history_budget, true, log.start_position()),
-        Some(_) => Background::new(options.checkpoint_after, false, from),
+        None => Background::new(options.history_budget, true, log.start_position(), false),
+        Some(_) => Background::new(options.checkpoint_after, false, from, lazy.left() > 0),
     };
     let core = Core::new(Parts {
         arena,
         catalog,
         operators,
+        lazy,
         lines,
         writer: Writer::new(log, seq, limbo),
         checkpoints,
@@ -172,42 +175,80 @@ fn assemble(
     main(&core, options)
 }
 
-/// What replay goes on from, and where: the newest checkpoint that can be read, or nothing.
-fn start<'a>(
-    arena: &'a Arena,
-    tables: Tables<'a>,
-    log: &Log,
-    store: &Arc<Store>,
-) -> Result<(Replay<'a>, u64), Error> {
-    let reader = log.reader();
+/// What a state is made of.
+struct Memory {
+    arena: Arc<Arena>,
+    catalog: Catalog,
+    operators: Operators,
+    lazy: Lazy,
+}
+
+impl Memory {
+    fn new(place: &Place, budget: u64) -> Result<Self, Error> {
+        let arena = Arena::new(place.clone(), budget)?;
+        Ok(Memory { arena, catalog: Catalog::default(), operators: builtin(), lazy: Lazy::default() })
+    }
+
+    fn tables(&self) -> Tables<'_> {
+        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
+    }
+}
+
+/// The state where the log ends.
+struct Begun {
+    memory: Memory,
+    lines: Lines,
+    seq: u64,
+    limbo: Limbo,
+    /// What was replayed of the log begins here.
+    from: u64,
+}
+
+/// Replays the log from the newest checkpoint that can be read, or from its start.
+fn start(place: &Place, budget: u64, log: &Log, store: &Arc<Store>) -> Result<Begun, Error> {
     let mut damage = None;
     for head in store.heads().iter().rev() {
-        if !belongs(&reader, log.last_crc(), head)? {
+        if !belongs(&log.reader(), log.last_crc(), head)? {
             store.forget(head.seq);
             continue;
         }
-        let loaded = store
-            .record(head.seq)
-            .and_then(|record| Replay::resume(arena, tables, reader.clone(), store, &record));
-        match loaded {
-            Ok((replay, known)) => {
-                store.set_known(known);
-                return Ok((replay, head.position));
-            }
-            Err(error) if error.is_damage() => {
+        match go_on(Memory::new(place, budget)?, Some(head), log, store) {
+            Err(error) if is_damage(&error) => {
                 store.forget(head.seq);
                 damage = Some(error);
             }
-            Err(error) => return Err(error.into()),
+            begun => return begun,
         }
     }
     match (log.start_position(), damage) {
-        (0, _) => Ok((Replay::new(arena, tables, reader, Some(Arc::clone(store)))?, 0)),
-        (_, Some(damage)) => Err(damage.into()),
+        (0, _) => go_on(Memory::new(place, budget)?, None, log, store),
+        (_, Some(damage)) => Err(damage),
         (position, None) => {
             let what = "history was pruned up to here, and the checkpoint that holds it is missing";
             Err(LogError::CorruptLog { segment: 0, offset: 0, position, what }.into())
         }
+    }
+}
+
+/// Replays the log from a checkpoint on, or from its start.
+fn go_on(memory: Memory, head: Option<&Head>, log: &Log, store: &Arc<Store>) -> Result<Begun, Error> {
+    let (reader, tables) = (log.reader(), memory.tables());
+    let mut replay = match head {
+        Some(head) => Replay::resume(&memory.arena, tables, reader, store, &store.record(head.seq)?)?,
+        None => Replay::new(&memory.arena, tables, reader, Some(Arc::clone(store)))?,
+    };
+    let from = head.map_or(0, |head| head.position);
+    replay.frames(from, u64::MAX)?;
+    let (lines, seq, limbo) = replay.finish()?;
+    Ok(Begun { memory, lines, seq, limbo, from })
+}
+
+/// Whether an error is damage of a checkpoint: an older one, or the log itself, may do instead.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Checkpoint(error) => error.is_damage(),
+        Error::State(StateError::Unread(error)) => error.is_damage(),
+        _ => false,
     }
 }
 

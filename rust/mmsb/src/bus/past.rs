@@ -224,7 +224,7 @@ pub(crate) fn begin_of(
 }
 
 /// Makes a page in the draft what the frames of the stretches made it.
-fn rebuild(
+pub(crate) fn rebuild(
     log: &LogReader,
     begin: &Begin,
     stretches: &[Stretch],

@@ -12,6 +12,7 @@ use crate::memory::arena::Arena;
 use crate::memory::place::Place;
 use crate::page::catalog::Catalog;
 use crate::page::checkpoint::CheckpointError;
+use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::Store;
 use crate::page::digest::Digest;
@@ -35,17 +36,18 @@ pub(crate) struct Room {
     arena: Arc<Arena>,
     catalog: Catalog,
     operators: Operators,
+    lazy: Lazy,
 }
 
 impl Room {
     /// A room of so many bytes.
     pub fn new(budget: u64) -> Result<Self, Error> {
         let arena = Arena::new(Place::Memory, budget)?;
-        Ok(Room { arena, catalog: Catalog::default(), operators: builtin() })
+        Ok(Room { arena, catalog: Catalog::default(), operators: builtin(), lazy: Lazy::default() })
     }
 
     fn tables(&self) -> Tables<'_> {
-        Tables { catalog: &self.catalog, operators: &self.operators }
+        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
     }
 
     /// A replay from the start of the log; past states begin there too.
@@ -58,9 +60,9 @@ impl Room {
         &self,
         log: &LogReader,
         store: &Arc<Store>,
-        record: &Record,
+        record: &Arc<Record>,
     ) -> Result<Replay<'_>, CheckpointError> {
-        Ok(Replay::resume(&self.arena, self.tables(), log.clone(), store, record)?.0)
+        Replay::resume(&self.arena, self.tables(), log.clone(), store, record)
     }
 }
 
@@ -72,7 +74,7 @@ pub(crate) fn digests(core: &Core, from_zero: bool) -> Result<Vec<BranchDigest>,
     let newest = kept(store, log).into_iter().rfind(|head| head.position <= to);
     let mut replay = match newest.filter(|_| !from_zero) {
         Some(head) => {
-            let mut replay = room.replay_checkpoint(log, store, &*store.record(head.seq)?)?;
+            let mut replay = room.replay_checkpoint(log, store, &store.record(head.seq)?)?;
             replay.frames(head.position, to)?;
             replay
         }

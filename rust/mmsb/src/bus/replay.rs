@@ -19,7 +19,6 @@ use crate::page::checkpoint::CheckpointError;
 use crate::page::checkpoint::load::load;
 use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
 use crate::page::checkpoint::store::Store;
-use crate::page::checkpoint::write::Known;
 use crate::page::digest::DigestCache;
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
@@ -98,23 +97,23 @@ impl<'a> Replay<'a> {
         })
     }
 
-    /// The bus that a checkpoint holds, and where its blocks lie on disk.
+    /// The bus that a checkpoint holds. Cells are read in when they are needed.
     pub fn resume(
         arena: &'a Arena,
         tables: Tables<'a>,
         log: LogReader,
         store: &Arc<Store>,
-        record: &Checkpoint,
-    ) -> Result<(Self, Known), CheckpointError> {
-        let loaded = load(arena, tables.catalog, store.disk(), record)?;
+        record: &Arc<Checkpoint>,
+    ) -> Result<Self, CheckpointError> {
+        let roots = load(arena, tables, store.disk(), record)?;
         let line = |(branch, root): (&Branch, Addr)| {
             let origin = branch.origin.map(|(parent, epoch)| Origin { parent, epoch });
             let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect();
             let (name, dropped) = (branch.name.clone(), branch.root.is_none());
             (branch.id, Replayed { name, origin, root, counter: branch.counter, dropped, merged })
         };
-        let lines = record.branches.iter().zip(loaded.roots).map(line).collect();
-        let replay = Replay {
+        let lines = record.branches.iter().zip(roots).map(line).collect();
+        Ok(Replay {
             arena,
             tables,
             log,
@@ -126,8 +125,7 @@ impl<'a> Replay<'a> {
             retired: Vec::new(),
             digests: DigestCache::default(),
             seq: record.head.seq.0,
-        };
-        Ok((replay, loaded.known))
+        })
     }
 
     /// Applies the frames from a position on.
@@ -196,7 +194,7 @@ impl<'a> Replay<'a> {
         for record in body::records(body) {
             match record? {
                 Record::Fork { name, parent, at } => self.fork(frame, name, parent, at)?,
-                Record::DropBranch => self.drop_branch(frame.branch),
+                Record::DropBranch => self.drop_branch(frame.branch)?,
                 _ => {}
             }
         }
@@ -239,19 +237,22 @@ impl<'a> Replay<'a> {
         past::stretches(line, epoch, |id| self.lines.get(&id).and_then(|line| line.origin))
     }
 
-    fn drop_branch(&mut self, branch: BranchId) {
-        let Some(line) = self.lines.get_mut(&branch) else { return };
+    fn drop_branch(&mut self, branch: BranchId) -> Result<(), Error> {
+        let Some(line) = self.lines.get_mut(&branch) else { return Ok(()) };
+        self.tables.lazy.ready_to_go(self.arena, line.root)?;
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
         stage.release(line.root);
         line.root = Addr::default();
         line.dropped = true;
         self.scratch = stage.settle(&mut self.retired);
         self.recycle();
+        Ok(())
     }
 
     /// The digests of the branches that live, by name.
     pub fn digests(&mut self) -> Result<Vec<BranchDigest>, Error> {
         self.close()?;
+        self.tables.lazy.all(self.arena)?;
         let mut found = Vec::new();
         for line in self.lines.values().filter(|line| !line.dropped) {
             let root = RootRef::new(self.arena, line.root);

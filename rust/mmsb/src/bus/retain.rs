@@ -29,6 +29,8 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     if keep == 0 {
         return Err(Error::Invalid("at least one checkpoint must be kept".into()));
     }
+    // Chunk files go, or what is in them moves.
+    core.ready_all()?;
     let store = &core.checkpoints;
     let heads = kept(store, &core.log);
     let before = core.log.segments()?;

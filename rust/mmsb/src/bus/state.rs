@@ -86,8 +86,15 @@ impl State {
         }
     }
 
-    /// A page's version.
+    /// A page's version, whose cells can be read.
     pub(crate) fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        let page = self.found(id)?;
+        self.core.ready(page)?;
+        Ok(page)
+    }
+
+    /// A page's version, whose cells may be on disk still.
+    fn found(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let at = match &self.kind {
             Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).page(id),
             Kind::Past(past) => past.page(id)?,
@@ -96,13 +103,19 @@ impl State {
         Ok(PageRef::new(&self.core.arena, at))
     }
 
-    /// A page's version, if the state has the page.
-    pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
-        match self.page(id) {
+    /// A page's version, if the state has the page; its cells may be on disk still.
+    pub(crate) fn found_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
+        match self.found(id) {
             Ok(page) => Ok(Some(page)),
             Err(Error::State(StateError::NoPage(_))) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// A page's version, whose cells can be read, if the state has the page.
+    pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
+        let page = self.found_if(id)?;
+        page.map(|page| self.core.ready(page).map(|()| page)).transpose()
     }
 
     /// The id of the page with a name.
@@ -142,7 +155,7 @@ impl State {
         if let Kind::Past(past) = &self.kind {
             return past.info(id);
         }
-        let page = self.page(id)?;
+        let page = self.found(id)?;
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
@@ -154,7 +167,7 @@ impl State {
 
     /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
     pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
-        let page = self.page(id)?;
+        let page = self.found(id)?;
         Ok((page.version(), page.rows()))
     }
 
@@ -170,14 +183,17 @@ impl State {
         }
     }
 
-    /// Whether it was the published one when it was taken, so that nothing of it has to be rebuilt.
-    pub fn is_live(&self) -> bool {
-        matches!(self.kind, Kind::Live { .. })
+    /// Whether a page's cells are in memory, so that looking at them neither rebuilds the page nor reads it in.
+    pub fn is_at_hand(&self, id: PageId) -> bool {
+        match &self.kind {
+            Kind::Live { .. } => self.found(id).is_ok_and(|page| page.is_read()),
+            Kind::Past(_) => false,
+        }
     }
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.page(id)?.def()))
+        Ok(self.core.catalog.schema(self.found(id)?.def()))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that

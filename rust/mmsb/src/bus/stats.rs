@@ -39,6 +39,8 @@ pub struct Stats {
     pub checkpoint_bytes: u64,
     /// Bytes of frames behind the newest checkpoint: what opening replays.
     pub tail: u64,
+    /// Pages of the checkpoint it was opened from whose cells nobody has needed yet: they are on disk still.
+    pub unread: u64,
 }
 
 /// Counts.
@@ -71,6 +73,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         syncs: core.syncer.fsyncs(),
         checkpoints: heads.len() as u64,
         checkpoint_bytes: core.checkpoints.chunk_bytes()?,
+        unread: core.lazy.left() as u64,
         tail: head - heads.last().map_or(start, |newest| newest.position),
     })
 }

@@ -108,7 +108,15 @@ impl Transaction {
         }
     }
 
+    /// A page's version, whose cells can be read.
     fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        let page = self.found(id)?;
+        self.core.ready(page)?;
+        Ok(page)
+    }
+
+    /// A page's version, whose cells may be on disk still.
+    fn found(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let at = self.root().page(id).ok_or(StateError::NoPage(id))?;
         Ok(PageRef::new(&self.core.arena, at))
     }
@@ -256,7 +264,7 @@ impl Transaction {
     /// What it says of a page. That the page has so many rows is something read, which no write of cells changes.
     pub fn info(&mut self, id: PageId) -> Result<PageInfo, Error> {
         self.looked.insert(id);
-        let page = self.page(id)?;
+        let page = self.found(id)?;
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
@@ -274,7 +282,7 @@ impl Transaction {
     /// The epoch that changed a page last, and its rows: all of the page is something read.
     pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
         self.note_read(Read { page: id, cells: None });
-        let page = self.page(id)?;
+        let page = self.found(id)?;
         Ok((page.version(), page.rows()))
     }
 
@@ -315,7 +323,7 @@ impl Transaction {
 
     /// A page's columns.
     pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.page(id)?.def()))
+        Ok(self.core.catalog.schema(self.found(id)?.def()))
     }
 
     /// A column with its own writes in it.
@@ -328,7 +336,7 @@ impl Transaction {
 
     /// Notes that it decides a whole column, whatever its isolation, although it writes only some of the cells.
     pub(crate) fn claim(&mut self, page: PageId, column: usize) {
-        let rows = self.page(page).map_or(0, |page| page.rows());
+        let rows = self.found(page).map_or(0, |page| page.rows());
         let cells = Some((column as u16, Select::range(0, rows)));
         self.reads.get_mut().unwrap_or_else(PoisonError::into_inner).push(Read { page, cells });
     }

@@ -33,6 +33,7 @@ impl Bus {
         let root = RootRef::new(&core.arena, self.line().appended());
         let at = root.page(page).ok_or(StateError::NoPage(page))?;
         let found = PageRef::new(&core.arena, at);
+        core.ready(found)?;
         let schema = core.catalog.schema(found.def());
         let described = schema.column(column as u16)?;
         let delta = difference(found.column(&schema, column), described, page, column, bytes)?;

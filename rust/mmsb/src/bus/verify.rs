@@ -15,6 +15,7 @@ use crate::memory::host;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::log::{Log, LogConfig, LogError, LogReader};
+use crate::page::state_error::StateError;
 
 /// How many checkpoints are loaded whole to be compared with what the log makes. The images of all are read.
 const COMPARED: usize = 16;
@@ -70,7 +71,7 @@ pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result
 }
 
 /// Some of the checkpoints, evenly spread: the oldest and the newest are always among them.
-fn spread(records: &[Record]) -> Vec<&Record> {
+fn spread(records: &[Arc<Record>]) -> Vec<&Arc<Record>> {
     let last = records.len().saturating_sub(1);
     let n = last.min(COMPARED - 1);
     (0..records.len().min(n + 1)).map(|i| &records[(last * i).div_ceil(n.max(1))]).collect()
@@ -102,7 +103,9 @@ impl Verifier<'_> {
     fn damage(&mut self, error: Error) -> Result<(), Error> {
         let damage = match &error {
             Error::Checkpoint(error) => error.is_damage(),
-            Error::State(error) => !matches!(error, crate::page::state_error::StateError::Memory(_)),
+            Error::State(StateError::Memory(_)) => false,
+            Error::State(StateError::Unread(error)) => error.is_damage(),
+            Error::State(_) => true,
             _ => false,
         };
         if !damage {
@@ -113,7 +116,7 @@ impl Verifier<'_> {
     }
 
     /// Reads every checkpoint whole; those that are good and of this log, oldest first.
-    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Record>, Error> {
+    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Arc<Record>>, Error> {
         let (mut good, mut seen) = (Vec::new(), HashSet::new());
         let store = Store::open(disk)?;
         if let Some(note) = log.and_then(|log| log.superblock().checkpoint)
@@ -125,7 +128,7 @@ impl Verifier<'_> {
         }
         for seq in store::list(&**disk)? {
             let record = match store::read(&**disk, seq) {
-                Ok(record) => record,
+                Ok(record) => Arc::new(record),
                 Err(error) => {
                     self.damage(error.into())?;
                     continue;
@@ -156,7 +159,7 @@ impl Verifier<'_> {
     }
 
     /// Replays the log, and compares each checkpoint with what the replay has come to where it stands.
-    fn replay(&mut self, disk: &Arc<dyn Disk>, log: &Log, records: &[Record]) -> Result<(), Error> {
+    fn replay(&mut self, disk: &Arc<dyn Disk>, log: &Log, records: &[Arc<Record>]) -> Result<(), Error> {
         let reader = log.reader();
         self.report.segments = reader.segments()?.len() as u64;
         let spread = spread(records);
@@ -214,9 +217,9 @@ impl Verifier<'_> {
         reader: &LogReader,
         store: &Arc<Store>,
         replay: &mut Replay<'_>,
-        mut rest: &'r [&'r Record],
+        mut rest: &'r [&'r Arc<Record>],
         position: u64,
-    ) -> Result<&'r [&'r Record], Error> {
+    ) -> Result<&'r [&'r Arc<Record>], Error> {
         while let Some((record, later)) = rest.split_first().filter(|(r, _)| r.head.position <= position) {
             rest = later;
             let room = Room::new(host::default_budget())?;

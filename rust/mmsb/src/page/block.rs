@@ -1,7 +1,8 @@
 //! Typed access to the blocks of the arena that make up a state: one header for every node, slots behind it.
 //!
 //! A block that a published root can reach is never written, except for its reference count, which only the writer
-//! touches. A block is *fresh* while the stage that allocated it has not been published; only fresh blocks are written.
+//! touches, and for the cells of a version that come from a checkpoint, once, before anybody reads them. A block is
+//! *fresh* while the stage that allocated it has not been published; only fresh blocks are written.
 #![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,8 +52,9 @@ pub struct Header {
     pub shift: u8,
     /// How many slots it has.
     pub slots: u16,
-    /// Free for the kind's own use.
-    pub extra: u32,
+    /// Of a version: 0, or 1 + the number of its page among those whose cells are on disk still. Of other kinds, free
+    /// for their own use.
+    extra: AtomicU32,
 }
 
 /// Size of [`Header`]: where a block's slots start.
@@ -66,7 +68,38 @@ impl Header {
     /// A header of a block that nothing refers to but the one parent it is made for.
     pub fn new(kind: Kind, bytes: usize, born: u64, key: u64) -> Self {
         let bytes = u32::try_from(bytes).expect("a node block is a few KiB");
-        Header { count: AtomicU32::new(1), bytes, born, key, kind, shift: 0, slots: 0, extra: 0 }
+        Header {
+            count: AtomicU32::new(1),
+            bytes,
+            born,
+            key,
+            kind,
+            shift: 0,
+            slots: 0,
+            extra: AtomicU32::new(0),
+        }
+    }
+
+    /// The number that the kind has for its own use.
+    pub fn extra(&self) -> u32 {
+        self.extra.load(Ordering::Relaxed)
+    }
+
+    /// Sets that number, in a fresh block.
+    pub fn set_extra(&mut self, number: u32) {
+        *self.extra.get_mut() = number;
+    }
+
+    /// Of a version whose cells are on disk still, the number of its page among those; see
+    /// [`crate::page::checkpoint::lazy`].
+    pub fn unread(&self) -> Option<u32> {
+        let version = matches!(self.kind, Kind::Packed | Kind::Split);
+        if version { self.extra.load(Ordering::Acquire).checked_sub(1) } else { None }
+    }
+
+    /// Notes that a version's cells are in memory from now on: whoever sees this sees them.
+    pub(crate) fn set_read(&self) {
+        self.extra.store(0, Ordering::Release);
     }
 
     /// How many parents refer to the block.
@@ -137,10 +170,11 @@ pub fn words(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u64] {
     unsafe { std::slice::from_raw_parts(arena.write_ptr(untag(at)).add(offset).cast::<u64>(), n) }
 }
 
-/// `n` words of a fresh block from byte `offset` on.
+/// `n` words of a fresh block, or of what is unread of a version, from byte `offset` on.
 #[allow(clippy::mut_from_ref)]
 pub fn words_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u64] {
-    // SAFETY: as `words`, and the block is fresh, so nobody else sees it.
+    // SAFETY: as `words`, and the block is fresh, so nobody else sees it; or it is a version's part that nobody looks at
+    // before `Header::set_read`, which the one thread that reads it in calls when it is done.
     unsafe { std::slice::from_raw_parts_mut(arena.write_ptr(untag(at)).add(offset).cast::<u64>(), n) }
 }
 
@@ -150,7 +184,7 @@ pub fn bytes(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u8] {
     unsafe { std::slice::from_raw_parts(arena.write_ptr(untag(at)).add(offset), n) }
 }
 
-/// `n` bytes of a fresh block or run of chunks from byte `offset` on.
+/// `n` bytes of a fresh block or run of chunks, or of what is unread of a version, from byte `offset` on.
 #[allow(clippy::mut_from_ref)]
 pub fn bytes_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u8] {
     // SAFETY: as `words_mut`, without its alignment.
@@ -160,7 +194,8 @@ pub fn bytes_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u8] 
 /// Calls `visit` with every child of a node that counts it as a parent: nodes with `false`, chunks with `true`.
 pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u64)) {
     let header = head(arena, at);
-    let n = usize::from(header.slots);
+    // A version whose cells are on disk still has nothing but its definition.
+    let n = if header.unread().is_some() { 1 } else { usize::from(header.slots) };
     match header.kind {
         Kind::Data | Kind::Def | Kind::Schema => {}
         Kind::Root | Kind::Trie | Kind::Inner | Kind::Packed | Kind::Split => {

@@ -78,7 +78,7 @@ impl<'a> RootRef<'a> {
 
     /// The highest page counter given out on this branch's line.
     pub fn counter(&self) -> u32 {
-        head(self.arena, self.at).extra
+        head(self.arena, self.at).extra()
     }
 
     /// The version of a page.
@@ -115,7 +115,7 @@ pub fn fork_root(stage: &mut Stage<'_>, at: Addr, branch: BranchId) -> Result<Ad
     let arena = stage.arena();
     let fork = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
     let header = head_mut(arena, fork);
-    (header.slots, header.extra) = (2, 0);
+    header.slots = 2;
     words_mut(arena, fork, HEADER, ROOT_WORDS).copy_from_slice(words(arena, at, HEADER, ROOT_WORDS));
     block::for_children(arena, at, |child, _, _| stage.retain(child));
     Ok(fork)
@@ -140,7 +140,7 @@ pub struct RootSlots {
 
 /// Writes a fresh root.
 pub fn write_root(arena: &Arena, at: Addr, slots: RootSlots) {
-    head_mut(arena, at).extra = slots.counter;
+    head_mut(arena, at).set_extra(slots.counter);
     let words = words_mut(arena, at, HEADER, ROOT_WORDS);
     words.copy_from_slice(&[slots.epoch.0, slots.pages, slots.position, slots.directory.0, slots.names.0]);
 }
@@ -167,7 +167,7 @@ impl<'a> DefRef<'a> {
 
     /// The page's name.
     pub fn name(&self) -> &'a str {
-        let n = head(self.arena, self.at).extra as usize;
+        let n = head(self.arena, self.at).extra() as usize;
         std::str::from_utf8(block::bytes(self.arena, self.at, HEADER + 16, n)).unwrap_or_default()
     }
 }
@@ -193,7 +193,7 @@ impl Catalog {
 
     /// The schema that a definition holds.
     pub fn schema(&self, def: DefRef<'_>) -> Arc<Schema> {
-        let number = head(def.arena, def.schema_at()).extra;
+        let number = head(def.arena, def.schema_at()).extra();
         let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&schemas.all[number as usize])
     }
@@ -210,7 +210,7 @@ impl Catalog {
         // Not part of any stage: a schema outlives the commit that needed it first, even an undone one.
         let at = arena.alloc(64)?;
         block::init(arena, at, block::Header::new(Kind::Schema, 64, 0, 0));
-        head_mut(arena, at).extra = schemas.all.len() as u32;
+        head_mut(arena, at).set_extra(schemas.all.len() as u32);
         schemas.by_bytes.insert(encoded, at);
         schemas.all.push(Arc::new(schema.clone()));
         Ok(at)
@@ -232,7 +232,7 @@ impl Catalog {
             .find(|&key| trie::get(arena, names, key).is_none())
             .ok_or_else(|| StateError::NameCollision(name.into()))?;
         let at = stage.node(Kind::Def, HEADER + 16 + name.len(), key)?;
-        head_mut(arena, at).extra = name.len() as u32;
+        head_mut(arena, at).set_extra(name.len() as u32);
         head(arena, at).retain();
         words_mut(arena, at, HEADER, 2).copy_from_slice(&[id.0, schema.0]);
         block::bytes_mut(arena, at, HEADER + 16, name.len()).copy_from_slice(name.as_bytes());

@@ -9,6 +9,7 @@ use crate::memory::error::MemoryError;
 use crate::page::block::head;
 use crate::page::body::Record;
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
+use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::{ColumnRef, TreeWriter};
 use crate::page::delta::{Data, Delta, Part, Source, Target};
 use crate::page::operator::{OperatorId, Operators};
@@ -26,6 +27,8 @@ pub struct Tables<'a> {
     pub catalog: &'a Catalog,
     /// The operators of merge deltas.
     pub operators: &'a Operators,
+    /// Cells that are on disk still.
+    pub lazy: &'a Lazy,
 }
 
 /// The next state of a branch while it is being made.
@@ -138,6 +141,7 @@ impl<'a> Draft<'a> {
     /// Drops a page.
     pub fn drop_page(&mut self, id: PageId) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
+        self.tables.lazy.ready(page.arena, page.at)?;
         let name_key = head(self.stage.arena(), page.def().at).key;
         self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
         self.slots.directory = trie::remove(&mut self.stage, self.slots.directory, id.0)?;
@@ -154,6 +158,7 @@ impl<'a> Draft<'a> {
             return Ok(());
         }
         let arena = self.stage.arena();
+        self.tables.lazy.ready(arena, page.at)?;
         let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
         let (slot, at) = found.ok_or(StateError::NoPage(id))?;
         let new = version::resize(&mut self.stage, at, &schema, rows, self.slots.epoch)?;
@@ -165,11 +170,10 @@ impl<'a> Draft<'a> {
     pub fn fill<E: From<StateError>>(
         &mut self,
         id: PageId,
-        fill: impl FnOnce(&mut Stage<'a>, Addr, &Schema) -> Result<(), E>,
+        fill: impl FnOnce(&mut Stage<'a>, Addr) -> Result<(), E>,
     ) -> Result<(), E> {
         let page = self.page(id).filter(|page| self.is_own(*page)).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def());
-        fill(&mut self.stage, page.at, &schema)
+        fill(&mut self.stage, page.at)
     }
 
     /// The bytes that the draft has in the rows `start..stop` of a column, in order and in pieces as long as they lie
@@ -202,6 +206,7 @@ impl<'a> Draft<'a> {
         let arena = self.stage.arena();
         let found = trie::own_path(&mut self.stage, &mut self.slots.directory, delta.page.0)?;
         let (slot, old) = found.ok_or(StateError::NoPage(delta.page))?;
+        self.tables.lazy.ready(arena, old)?;
         let page = self.stage.own(old)?;
         if page != old {
             trie::set_leaf(arena, &mut self.slots.directory, slot, page);

@@ -11,6 +11,25 @@ use crate::memory::error::MemoryError;
 use crate::memory::limbo::{Limbo, Retired};
 use crate::page::block::{self, Header, Kind, head};
 
+/// The seqs from here on, up to twice as high, are of stages that make what a checkpoint holds: no two have the same one,
+/// whenever they do it, and what they make was there before any frame to come.
+pub const LOADED: u64 = 1 << 62;
+
+/// The first seq at which somebody may look at what the stage `born` made.
+fn since(born: u64) -> u64 {
+    if born >> 62 == 1 { 0 } else { born }
+}
+
+/// A version is copied or let go only when its cells are in memory: whoever reads them in has them no parent to count
+/// for otherwise.
+fn check_read(header: &Header) {
+    assert!(
+        header.unread().is_none(),
+        "a version of page {:#x} is changed before it was read in",
+        header.key
+    );
+}
+
 /// What a stage will do to the counts of blocks that were there before it, in order, parents before children.
 #[derive(Debug, Clone, Copy)]
 enum Change {
@@ -100,9 +119,11 @@ impl<'a> Stage<'a> {
     /// A fresh copy of the node's first `used` bytes in a block of `bytes`, which takes its place under its parent.
     pub fn copy(&mut self, at: Addr, used: usize, bytes: usize) -> Result<Addr, MemoryError> {
         let old = head(self.arena, at);
+        check_read(old);
         let copy = self.node(old.kind, bytes, old.key)?;
         let new = block::head_mut(self.arena, copy);
-        (new.shift, new.slots, new.extra) = (old.shift, old.slots, old.extra);
+        (new.shift, new.slots) = (old.shift, old.slots);
+        new.set_extra(old.extra());
         let n = used - block::HEADER;
         block::bytes_mut(self.arena, copy, block::HEADER, n).copy_from_slice(block::bytes(
             self.arena,
@@ -181,6 +202,7 @@ impl<'a> Stage<'a> {
             if header.release() > 0 {
                 continue;
             }
+            check_read(header);
             let page = page_of(header);
             block::for_children(self.arena, at, |child, is_chunk, born| {
                 if is_chunk {
@@ -198,12 +220,12 @@ impl<'a> Stage<'a> {
         let left = count.load(std::sync::atomic::Ordering::Relaxed) - 1;
         count.store(left, std::sync::atomic::Ordering::Relaxed);
         if left == 0 {
-            retired.push(Retired { addr: at, bytes: 0, page, born, died: self.seq });
+            retired.push(Retired { addr: at, bytes: 0, page, born: since(born), died: self.seq });
         }
     }
 
     fn retire(&self, at: Addr, bytes: usize, born: u64, page: u64, retired: &mut Vec<Retired>) {
-        let died = self.seq;
+        let (born, died) = (since(born), self.seq);
         if bytes <= SMALL_MAX {
             retired.push(Retired { addr: at, bytes: bytes as u32, page, born, died });
             return;

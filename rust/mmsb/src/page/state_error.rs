@@ -5,6 +5,7 @@ use thiserror::Error;
 use crate::base::codec::CodecError;
 use crate::base::ids::PageId;
 use crate::memory::error::MemoryError;
+use crate::page::checkpoint::CheckpointError;
 use crate::page::error::PageError;
 
 /// An error of a state and its pages.
@@ -47,6 +48,18 @@ pub enum StateError {
     /// There is no memory for it.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// The cells of a page could not be read in from a checkpoint.
+    #[error(transparent)]
+    Unread(Box<CheckpointError>),
+}
+
+impl From<CheckpointError> for StateError {
+    fn from(error: CheckpointError) -> Self {
+        match error {
+            CheckpointError::State(StateError::Memory(error)) => StateError::Memory(error),
+            error => StateError::Unread(Box::new(error)),
+        }
+    }
 }
 
 impl From<CodecError> for StateError {

@@ -60,7 +60,25 @@ impl<'a> PageRef<'a> {
     }
 
     /// Column `i` under the page's schema.
+    ///
+    /// # Panics
+    /// When the cells are on disk still: whoever hands a version out to be read has had it read in.
     pub fn column(&self, schema: &Schema, i: usize) -> ColumnRef<'a> {
+        self.check_read();
+        self.column_so_far(schema, i)
+    }
+
+    /// Whether its cells are in memory.
+    pub fn is_read(&self) -> bool {
+        head(self.arena, self.at).unread().is_none()
+    }
+
+    fn check_read(&self) {
+        assert!(self.is_read(), "{} is read before it was read in", self.id());
+    }
+
+    /// Column `i` of a version that is being made.
+    pub(crate) fn column_so_far(&self, schema: &Schema, i: usize) -> ColumnRef<'a> {
         let bytes = self.rows() * schema.columns()[i].row_bytes();
         let place = if head(self.arena, self.at).kind == Kind::Packed {
             Place::Block(self.at, PAYLOAD + packed_bytes(schema, self.rows(), i) as usize)
@@ -73,7 +91,11 @@ impl<'a> PageRef<'a> {
 
 impl<'a> PageRef<'a> {
     /// The bytes of all columns, where they lie behind the version's header: as [`Schema::packed_layout`] says.
+    ///
+    /// # Panics
+    /// As [`PageRef::column`].
     pub fn packed(&self, schema: &Schema) -> Option<&'a [u8]> {
+        self.check_read();
         let bytes = packed_bytes(schema, self.rows(), schema.columns().len()) as usize;
         let packed = head(self.arena, self.at).kind == Kind::Packed;
         packed.then(|| block::bytes(self.arena, self.at, PAYLOAD, bytes))
@@ -122,6 +144,15 @@ pub fn create(
     Ok(at)
 }
 
+/// Takes the columns of a version that is being made away again.
+pub(crate) fn clear(arena: &Arena, at: Addr) {
+    let header = head(arena, at);
+    match header.kind {
+        Kind::Split => words_mut(arena, at, COLUMNS, usize::from(header.slots) - 1).fill(0),
+        _ => block::bytes_mut(arena, at, PAYLOAD, header.bytes as usize - PAYLOAD).fill(0),
+    }
+}
+
 /// Notes that `epoch` made the fresh version.
 pub fn set_version(arena: &Arena, at: Addr, epoch: Epoch) {
     words_mut(arena, at, HEADER, 1)[0] = epoch.0;
@@ -146,7 +177,7 @@ pub fn column_mut<'s, 'a>(
     let arena = stage.arena();
     let page = PageRef::new(arena, at);
     let bytes = page.rows() * schema.columns()[i].row_bytes();
-    match page.column(schema, i).place {
+    match page.column_so_far(schema, i).place {
         Place::Block(block, offset) if block == at => {
             Ok(ColumnMut::Whole(block::bytes_mut(arena, at, offset, bytes as usize)))
         }

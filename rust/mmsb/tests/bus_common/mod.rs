@@ -11,7 +11,8 @@ use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::{Note, Options};
-use mmsb::memory::disk::Disk;
+use mmsb::bus::state::State;
+use mmsb::memory::disk::{Disk, Sim};
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::digest::Digest;
 use mmsb::page::dtype::DType;
@@ -160,4 +161,36 @@ pub fn check_epochs(bus: &Bus, epochs: &Epochs) -> usize {
         assert!(seen || info.epoch.0 == 0, "at least the present state of {} is there", info.name);
     }
     there
+}
+
+/// How the paths of chunk files end.
+pub const CHUNKS: &str = ".chunks";
+/// Rows of the pages: packed, with a column in one block, in a tree of few chunks and of many.
+pub const ROWS: [u64; 4] = [20, 700, 3000, 40_000];
+
+/// Bytes of so many rows.
+pub fn row_bytes(rows: u64) -> u64 {
+    rows * 11
+}
+
+/// A bus with a page of each size, all of whose cells are written.
+pub fn made(sim: &Sim) -> Bus {
+    let bus = open(sim).unwrap();
+    for (i, rows) in ROWS.into_iter().enumerate() {
+        run(&bus, Step::Create(0, rows), i as u64).unwrap();
+        run(&bus, Step::Write(0, i, 0, rows), 100).unwrap();
+        run(&bus, Step::Write(0, i, 0, rows), 101).unwrap();
+    }
+    bus
+}
+
+/// The cells of a page, column by column.
+pub fn cells(state: &State, id: PageId) -> Vec<Vec<u8>> {
+    (0..2).map(|column| state.view(id, column, None).unwrap().bytes().to_vec()).collect()
+}
+
+/// Those of every page.
+pub fn all_cells(bus: &Bus) -> Vec<Vec<Vec<u8>>> {
+    let state = bus.state().unwrap();
+    state.ids().into_iter().map(|id| cells(&state, id)).collect()
 }

@@ -90,6 +90,14 @@ impl Sim {
         self.state().short_reads = true;
     }
 
+    /// Bytes read so far of the files whose paths end so.
+    #[must_use]
+    pub fn read_of(&self, end: &str) -> u64 {
+        let state = self.state();
+        let files = state.names.iter().filter(|(path, _)| path.ends_with(end));
+        files.filter_map(|(_, file)| state.read.get(file)).sum()
+    }
+
     /// All paths.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
@@ -257,6 +265,7 @@ impl DiskFile for SimFile {
             count = 1 + below(&mut state.random, count as u64) as usize;
         }
         into[..count].copy_from_slice(&live[start..start + count]);
+        *state.read.entry(self.file).or_default() += count as u64;
         Ok(count)
     }
 

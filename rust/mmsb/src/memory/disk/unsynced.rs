@@ -43,6 +43,8 @@ pub struct State {
     pub stop: Option<u64>,
     pub faults: Vec<(u64, Fault, bool)>,
     pub short_reads: bool,
+    /// Bytes read, by file.
+    pub read: BTreeMap<usize, u64>,
     pub locked: bool,
 }
 

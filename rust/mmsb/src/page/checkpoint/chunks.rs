@@ -110,18 +110,28 @@ impl<'a> ChunkWriter<'a> {
     }
 }
 
-/// Reads images, ahead where they lie one after the other.
+/// Reads images.
+#[derive(Debug)]
 pub(crate) struct ChunkReader {
     disk: Arc<dyn Disk>,
     files: HashMap<u64, Arc<dyn DiskFile>>,
+    /// Bytes read at once where images that are shorter lie one after the other.
+    slice: usize,
     /// File and first byte of what `ahead` holds.
     place: (u64, u64),
     ahead: Vec<u8>,
 }
 
 impl ChunkReader {
+    /// A reader of many images, which reads ahead.
     pub fn new(disk: &Arc<dyn Disk>) -> Self {
-        ChunkReader { disk: Arc::clone(disk), files: HashMap::new(), place: (0, 0), ahead: Vec::new() }
+        let (disk, files) = (Arc::clone(disk), HashMap::new());
+        ChunkReader { disk, files, slice: SLICE, place: (0, 0), ahead: Vec::new() }
+    }
+
+    /// A reader of few images, from files that are open already.
+    pub fn over(disk: &Arc<dyn Disk>, files: HashMap<u64, Arc<dyn DiskFile>>) -> Self {
+        ChunkReader { files, slice: 0, ..ChunkReader::new(disk) }
     }
 
     fn file(&mut self, number: u64) -> Result<Arc<dyn DiskFile>, CheckpointError> {
@@ -157,7 +167,7 @@ impl ChunkReader {
         }
         let file = self.file(number)?;
         let damaged = |what: &str| CheckpointError::damaged(&path(number), format!("{what} at byte {at}"));
-        if into.len() >= SLICE {
+        if into.len() >= self.slice {
             if file.read_full_at(into, at)? < into.len() {
                 return Err(damaged("it ends before the image"));
             }
@@ -169,7 +179,7 @@ impl ChunkReader {
                     .checked_add(into.len() as u64)
                     .is_some_and(|end| end <= first + self.ahead.len() as u64);
             if !held {
-                self.ahead.resize(SLICE, 0);
+                self.ahead.resize(self.slice, 0);
                 let read = file.read_full_at(&mut self.ahead, at)?;
                 self.ahead.truncate(read);
                 self.place = (number, at);

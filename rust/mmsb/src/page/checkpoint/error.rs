@@ -43,12 +43,25 @@ impl CheckpointError {
         CheckpointError::Damaged { file: file.into(), what: what.into() }
     }
 
+    /// The error with the name of the file that it is about, where it has none: what cannot be made of a file is damage.
+    pub(crate) fn in_file(self, name: &str) -> Self {
+        match self {
+            CheckpointError::Damaged { file, what } if file.is_empty() => Self::damaged(name, what),
+            CheckpointError::State(error) if !matches!(error, StateError::Memory(_)) => {
+                Self::damaged(name, error.to_string())
+            }
+            error => error,
+        }
+    }
+
     /// Whether another checkpoint, or the log itself, may do instead.
     pub fn is_damage(&self) -> bool {
         match self {
             CheckpointError::Damaged { .. } => true,
             CheckpointError::Disk(error) => matches!(error, DiskError::NotFound { .. }),
-            CheckpointError::State(error) => !matches!(error, StateError::Memory(_)),
+            CheckpointError::State(StateError::Memory(_)) => false,
+            CheckpointError::State(StateError::Unread(error)) => error.is_damage(),
+            CheckpointError::State(_) => true,
             CheckpointError::Unsupported { .. } => false,
         }
     }

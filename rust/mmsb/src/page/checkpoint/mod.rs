@@ -2,10 +2,13 @@
 //!
 //! The bytes are in `docs/bytes.md`, "Checkpoints". [`mod@write`] puts what no earlier checkpoint has into a chunk file and
 //! tells the state as a [`record::Record`]; [`store`] makes that durable, finds it again and throws old ones away;
-//! [`load`] makes blocks of it again, with what branches share shared.
+//! [`load`] makes blocks of it again, with what branches share shared; [`lazy`] reads the cells of a page in when somebody
+//! wants them.
 
+mod cells;
 pub mod chunks;
 pub mod error;
+pub mod lazy;
 pub mod load;
 pub mod prune;
 pub mod record;

@@ -293,12 +293,7 @@ impl Record {
         if body.len() as u64 != head.length || crc32c(body) != head.crc {
             return Err(CheckpointError::damaged(file, "its body is not what was written"));
         }
-        let strange = |what: &str| CheckpointError::damaged(file, what);
-        super::tables::decode(head, body).map_err(|error| match error {
-            CheckpointError::State(error) => strange(&error.to_string()),
-            CheckpointError::Damaged { what, .. } => strange(&what),
-            error => error,
-        })
+        super::tables::decode(head, body).map_err(|error| error.in_file(file))
     }
 }
 

@@ -1,0 +1,54 @@
+//! Another way to the cells of a checkpoint of which a chunk file turned out to be damaged after opening: an older
+//! checkpoint, or nothing, and the log since.
+
+use std::sync::Weak;
+
+use crate::base::ids::PageId;
+use crate::bus::begin::kept;
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::past::{begin_of, lineage, rebuild};
+use crate::bus::private::Private;
+use crate::page::checkpoint::lazy::Rescue;
+use crate::page::checkpoint::record::Record;
+use crate::page::version::PageRef;
+
+/// The log of a bus.
+#[derive(Debug)]
+pub(crate) struct FromLog(pub Weak<Core>);
+
+impl Rescue for FromLog {
+    fn page(&self, record: &Record, branch: usize, page: PageId, take: &mut dyn FnMut(PageRef<'_>)) {
+        // Where it cannot be done, what is said of the damage says more.
+        let _ = self.rebuilt(record, branch, page, take);
+    }
+}
+
+impl FromLog {
+    fn rebuilt(
+        &self,
+        record: &Record,
+        branch: usize,
+        page: PageId,
+        take: &mut dyn FnMut(PageRef<'_>),
+    ) -> Result<(), Error> {
+        let Some(core) = self.0.upgrade() else { return Ok(()) };
+        let branch = &record.branches[branch];
+        let (Some(line), Some(root)) = (core.line_of(branch.id), &branch.root) else { return Ok(()) };
+        let seq = record.head.seq;
+        let older = kept(&core.checkpoints, &core.log).iter().any(|head| head.seq < seq);
+        if core.log.start() > 0 && !older {
+            // Other pages' past still needs the checkpoint, damaged as it is.
+            return Ok(());
+        }
+        core.checkpoints.forget(seq);
+        let stretches = lineage(&core, &line, root.epoch);
+        let begin = begin_of(&core, &line, root.epoch, &stretches)?;
+        let mut private = Private::empty(&core, line.id, root.epoch)?;
+        let made = private.edit(|draft| rebuild(&core.log, &begin, &stretches, page, draft))?;
+        if let Some(at) = made {
+            take(PageRef::new(&core.arena, at));
+        }
+        Ok(())
+    }
+}

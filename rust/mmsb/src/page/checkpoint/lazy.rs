@@ -1,0 +1,307 @@
+//! Cells that are on disk still: a version of a checkpoint is made without them, and they are read in, checked and put
+//! into memory when somebody wants them for the first time. See `docs/decisions/0006-lazy-opening.md`.
+//!
+//! Every version of a page that the checkpoint has is read in at once, whatever branch it is of, so that what they share
+//! is shared again. A version is copied or let go only after that, so those that are unread are all alive, and nobody
+//! else counts the parents of what is read in until it is there as a whole.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::base::ids::PageId;
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::disk::{Disk, DiskFile, Open};
+use crate::page::block::{Kind, for_children, head, head_mut, is_null};
+use crate::page::checkpoint::cells::{CellLoader, put};
+use crate::page::checkpoint::chunks::{self, ChunkReader};
+use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::record::Record;
+use crate::page::checkpoint::store::{self, Store};
+use crate::page::checkpoint::write::Known;
+use crate::page::stage::{LOADED, Scratch, Stage};
+use crate::page::version::{self, PageRef};
+
+/// The versions of a checkpoint whose cells are on disk still. Empty where nothing was opened from a checkpoint.
+#[derive(Debug, Default)]
+pub struct Lazy {
+    unread: OnceLock<Unread>,
+    /// Pages that are not read in.
+    left: AtomicUsize,
+    rescue: OnceLock<Box<dyn Rescue>>,
+}
+
+/// Another way to the cells of a page, where an image is damaged.
+pub trait Rescue: Debug + Send + Sync {
+    /// Makes a page as a branch of the record, by its number there, had it, and shows it to `take`, if it can.
+    fn page(&self, record: &Record, branch: usize, page: PageId, take: &mut dyn FnMut(PageRef<'_>));
+}
+
+/// What a [`Lazy`] needs to know.
+#[derive(Debug)]
+pub(super) struct Unread {
+    disk: Arc<dyn Disk>,
+    record: Arc<Record>,
+    files: Mutex<HashMap<u64, Arc<dyn DiskFile>>>,
+    /// Those that nobody is reading with.
+    readers: Mutex<Vec<ChunkReader>>,
+    pages: Vec<Page>,
+    numbers: HashMap<PageId, u32>,
+    /// The seq of the next stage.
+    seq: AtomicU64,
+    /// Where what was read in lies on disk; given away when that is everything.
+    known: Mutex<Option<Known>>,
+}
+
+/// A page of the record.
+#[derive(Debug)]
+struct Page {
+    id: PageId,
+    /// In the order of the record, in which none is told against a later one.
+    versions: Vec<Version>,
+    read: Mutex<bool>,
+}
+
+/// A version of a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Version {
+    /// Its number in the record.
+    pub number: u32,
+    /// That of the first branch that has it.
+    pub branch: usize,
+    /// Its block.
+    pub at: Addr,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Unread {
+    /// Nothing yet of a record, whose chunk files are all there and as long as it says. They are held open: another process
+    /// that prunes the bus may remove them meanwhile.
+    pub fn new(disk: &Arc<dyn Disk>, record: &Arc<Record>) -> Result<Self, CheckpointError> {
+        let mut ends: HashMap<u64, u64> = HashMap::new();
+        record.images(|image, length| {
+            if length > 0 {
+                let end = ends.entry(image.file).or_default();
+                *end = image.at.saturating_add(length).max(*end);
+            }
+        });
+        let mut files = HashMap::new();
+        for (number, end) in ends {
+            let path = chunks::path(number);
+            let file = disk.open(&path, Open::Read)?;
+            if file.len()? < end {
+                return Err(CheckpointError::damaged(&path, format!("it ends before byte {end}")));
+            }
+            files.insert(number, file);
+        }
+        Ok(Unread {
+            disk: Arc::clone(disk),
+            record: Arc::clone(record),
+            files: Mutex::new(files),
+            readers: Mutex::default(),
+            pages: Vec::new(),
+            numbers: HashMap::new(),
+            seq: AtomicU64::new(LOADED + record.branches.len() as u64),
+            known: Mutex::new(Some(Known::new())),
+        })
+    }
+
+    /// Notes a fresh version, one without cells.
+    pub fn add(&mut self, arena: &Arena, id: PageId, version: Version) {
+        let next = self.pages.len() as u32;
+        let number = *self.numbers.entry(id).or_insert(next);
+        if number == next {
+            self.pages.push(Page { id, versions: Vec::new(), read: Mutex::default() });
+        }
+        self.pages[number as usize].versions.push(version);
+        head_mut(arena, version.at).set_extra(number + 1);
+    }
+
+    /// Reads in a page, or gives back what was made of it.
+    fn fill(
+        &self,
+        arena: &Arena,
+        fill: impl FnOnce(&mut Stage<'_>, &mut CellLoader<'_>) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        // A block is never both at one place and of one seq anew: what is known of blocks is known by these.
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed);
+        let mut stage = Stage::new(arena, seq, Scratch::default());
+        let reader = lock(&self.readers).pop();
+        let mut reader = reader.unwrap_or_else(|| ChunkReader::over(&self.disk, lock(&self.files).clone()));
+        let mut cells = CellLoader::new(&mut reader, &self.record);
+        if let Err(error) = fill(&mut stage, &mut cells) {
+            stage.abort();
+            return Err(error.in_file(&store::path(self.record.head.seq)));
+        }
+        if let Some(known) = &mut *lock(&self.known) {
+            known.extend(std::mem::take(&mut cells.known));
+        }
+        lock(&self.readers).push(reader);
+        let mut retired = Vec::new();
+        stage.settle(&mut retired);
+        assert!(retired.is_empty(), "what is read in takes nothing's place");
+        Ok(())
+    }
+
+    /// Reads in all versions of a page from their images.
+    fn images(&self, arena: &Arena, page: &Page) -> Result<(), CheckpointError> {
+        let mut made: HashMap<u32, Addr> = HashMap::new();
+        self.fill(arena, |stage, cells| {
+            for version in &page.versions {
+                version::clear(arena, version.at);
+                let base = self.record.versions[version.number as usize].base;
+                let base = base.and_then(|base| made.get(&base)).map(|&at| PageRef::new(arena, at));
+                cells.fill(stage, version.at, version.number, base)?;
+                made.insert(version.number, version.at);
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes all versions of a page by another way, or says what damage keeps it from that.
+    fn rescue(
+        &self,
+        arena: &Arena,
+        page: &Page,
+        rescue: &dyn Rescue,
+        damage: CheckpointError,
+    ) -> Result<(), CheckpointError> {
+        self.fill(arena, |stage, _| {
+            for version in &page.versions {
+                version::clear(arena, version.at);
+                let mut copied = None;
+                rescue.page(&self.record, version.branch, page.id, &mut |from| {
+                    copied = self.copy(stage, version, from).transpose();
+                });
+                match copied {
+                    Some(copied) => copied?,
+                    None => return Err(damage),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Copies the cells of a version that was made by another way; nothing where it is not the same one.
+    fn copy(
+        &self,
+        stage: &mut Stage<'_>,
+        version: &Version,
+        from: PageRef<'_>,
+    ) -> Result<Option<()>, CheckpointError> {
+        let to = PageRef::new(stage.arena(), version.at);
+        if (from.rows(), from.def().schema_at()) != (to.rows(), to.def().schema_at()) {
+            return Ok(None);
+        }
+        let schema = self.record.schema(&self.record.versions[version.number as usize]);
+        for i in 0..schema.columns().len() {
+            let (column, mut failed) = (from.column(schema, i), None);
+            column.extents(|extent| {
+                if failed.is_none() && !is_null(extent.at) {
+                    let bytes = column.slice(extent.at, extent.bytes as usize);
+                    failed = put(stage, version.at, schema, i, extent.start, bytes).err();
+                }
+            });
+            failed.map_or(Ok(()), Err)?;
+        }
+        Ok(Some(()))
+    }
+}
+
+impl Lazy {
+    /// Sets what there is to read in.
+    pub(super) fn set(&self, unread: Unread) {
+        self.left.store(unread.pages.len(), Ordering::Release);
+        self.unread.set(unread).expect("one checkpoint is opened, once");
+    }
+
+    /// Sets another way, for damage that is found from now on.
+    pub fn set_rescue(&self, rescue: Box<dyn Rescue>) {
+        let _ = self.rescue.set(rescue);
+    }
+
+    /// How many pages are not read in.
+    pub fn left(&self) -> usize {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// How many pages were to be read in.
+    pub fn pages(&self) -> usize {
+        self.unread.get().map_or(0, |unread| unread.pages.len())
+    }
+
+    /// Sees to it that the cells of the version at `at` are in memory. Costs a load where they are.
+    ///
+    /// # Errors
+    /// Damage that names the file, and want of memory. The version is unread then, and it can be tried again.
+    #[inline]
+    pub fn ready(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
+        match head(arena, at).unread() {
+            None => Ok(()),
+            Some(number) => self.read(arena, number as usize),
+        }
+    }
+
+    /// Reads in the page of a number below [`Lazy::pages`], unless it is.
+    #[cold]
+    pub fn read(&self, arena: &Arena, number: usize) -> Result<(), CheckpointError> {
+        let Some(unread) = self.unread.get() else { return Ok(()) };
+        let page = &unread.pages[number];
+        let mut read = lock(&page.read);
+        if *read {
+            return Ok(());
+        }
+        match (unread.images(arena, page), self.rescue.get()) {
+            (Err(damage), Some(rescue)) if damage.is_damage() => {
+                unread.rescue(arena, page, &**rescue, damage)?;
+            }
+            (done, _) => done?,
+        }
+        page.versions.iter().for_each(|version| head(arena, version.at).set_read());
+        *read = true;
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            lock(&unread.readers).clear();
+            lock(&unread.files).clear();
+        }
+        Ok(())
+    }
+
+    /// Reads in everything.
+    pub fn all(&self, arena: &Arena) -> Result<(), CheckpointError> {
+        if self.left() == 0 {
+            return Ok(());
+        }
+        (0..self.pages()).try_for_each(|number| self.read(arena, number))
+    }
+
+    /// Tells the store where everything lies on disk, once it is read in; the first time only, since checkpoints that are
+    /// written later know better.
+    pub fn tell(&self, store: &Store) {
+        let Some(unread) = self.unread.get().filter(|_| self.left() == 0) else { return };
+        // Under the lock, so that nobody writes a checkpoint in between.
+        let known = &mut *lock(&unread.known);
+        if let Some(known) = known.take() {
+            store.set_known(known);
+        }
+    }
+
+    /// Reads in the versions that go when a parent lets go of the root at `at`: those that nobody else has.
+    pub fn ready_to_go(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
+        let mut stack = if self.left() == 0 { Vec::new() } else { vec![at] };
+        while let Some(at) = stack.pop() {
+            let header = head(arena, at);
+            match header.kind {
+                _ if header.count() > 1 => {}
+                Kind::Packed | Kind::Split => self.ready(arena, at)?,
+                Kind::Root | Kind::Trie => for_children(arena, at, |child, _, _| stack.push(child)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}

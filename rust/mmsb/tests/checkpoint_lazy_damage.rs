@@ -1,0 +1,126 @@
+//! Damage of a checkpoint that opening did not look at: never served, repaired from the log where that leads to the page,
+//! and otherwise an error of that page alone.
+#![allow(clippy::unwrap_used)]
+
+mod bus_common;
+
+use std::sync::Arc;
+
+use bus_common::{CHUNKS, Step, all_cells, cells, made, open, run};
+use mmsb::bus::error::Code;
+use mmsb::bus::options::Note;
+use mmsb::bus::verify::verify_disk;
+use mmsb::memory::disk::{Disk, Open, Sim};
+use mmsb::page::digest::Digest;
+use mmsb::page::select::Select;
+
+/// A bus whose newest checkpoint has damage in an image of its third page.
+fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
+    let sim = Sim::new(1);
+    let bus = made(&sim);
+    if !whole_log {
+        bus.squash().unwrap();
+    }
+    let (id, mark) = (bus.state().unwrap().ids()[2], [1234.5678f64; 10]);
+    bus.assign(id, 0, Select::range(2500, 2510), &mark, &Note::default()).unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    if !whole_log {
+        bus.prune(1).unwrap();
+    }
+    let (wanted, digest) = (all_cells(&bus), bus.state().unwrap().digest().unwrap());
+    drop(bus);
+    let needle = &wanted[2][0][8 * 2500..8 * 2510];
+    for path in sim.paths().into_iter().filter(|path| path.ends_with(CHUNKS)) {
+        let bytes = sim.contents(&path).unwrap();
+        for at in (0..bytes.len() - needle.len()).filter(|&at| bytes[at..].starts_with(needle)) {
+            assert!(sim.flip(&path, at as u64 * 8 + 3));
+        }
+    }
+    assert!(!verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "something was hurt");
+    (sim, wanted, digest)
+}
+
+#[test]
+fn damage_is_an_error_of_its_page_alone() {
+    let (sim, wanted, _) = hurt(false);
+    let bus = open(&sim).unwrap();
+    let state = bus.state().unwrap();
+    let ids = state.ids();
+    for _ in 0..2 {
+        let error = state.view(ids[2], 0, None).unwrap_err();
+        assert_eq!(error.code(), Code::CorruptLog);
+        assert!(error.to_string().contains("ckpt/0"), "{error}");
+        for i in [0, 1, 3] {
+            assert_eq!(cells(&state, ids[i]), wanted[i]);
+        }
+    }
+    assert_eq!(run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap_err().code(), Code::CorruptLog);
+    assert_eq!(run(&bus, Step::Drop(0, 2), 500).unwrap_err().code(), Code::CorruptLog);
+    assert_eq!(bus.checkpoint(&mut |_| {}).unwrap_err().code(), Code::CorruptLog);
+    run(&bus, Step::Write(0, 3, 0, 5), 500).unwrap();
+    bus.audit().unwrap();
+    let used = || (bus.stats().unwrap().arena.used_small, bus.stats().unwrap().arena.used_chunks);
+    let before = used();
+    (0..50).for_each(|_| assert!(state.view(ids[2], 0, None).is_err()));
+    assert_eq!(used(), before, "nothing is kept of what failed");
+    // The tail has nothing of the page, so the bus opens again to the same.
+    drop((state, bus));
+    assert_eq!(open(&sim).unwrap().stats().unwrap().unread, 3);
+}
+
+#[test]
+fn a_damaged_page_is_made_of_the_log_where_that_leads_to_it() {
+    let (sim, wanted, digest) = hurt(true);
+    let bus = open(&sim).unwrap();
+    let state = bus.state().unwrap();
+    assert_eq!(cells(&state, state.ids()[2]), wanted[2]);
+    assert_eq!(state.digest().unwrap(), digest);
+    bus.audit().unwrap();
+    run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap();
+    let digest = bus.state().unwrap().digest().unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    bus.prune(1).unwrap();
+    drop((state, bus));
+    assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "the next one is whole");
+    assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
+}
+
+#[test]
+fn damage_that_the_tail_meets_sends_opening_to_the_log() {
+    let (sim, ..) = hurt(true);
+    let hurt = sim.kill();
+    let bus = open(&hurt).unwrap();
+    // The write needs the page, which is made of the log; after a restart the checkpoint is as damaged as before.
+    run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap();
+    let digest = bus.state().unwrap().digest().unwrap();
+    drop(bus);
+    let bus = open(&hurt).unwrap();
+    assert_eq!(bus.stats().unwrap().unread, 0, "no checkpoint was of use");
+    assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
+    bus.audit().unwrap();
+}
+
+#[test]
+fn a_chunk_file_that_is_missing_is_found_at_opening() {
+    let sim = Sim::new(1);
+    let bus = made(&sim);
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let wanted = all_cells(&bus);
+    drop(bus);
+    let path = sim.paths().into_iter().find(|path| path.ends_with(CHUNKS)).unwrap();
+    let cut = sim.kill();
+    let long = sim.contents(&path).unwrap();
+    cut.remove(&path).unwrap();
+    let file = cut.open(&path, Open::Create).unwrap();
+    file.write_at(&long[..long.len() - 40_000], 0).unwrap();
+    sim.remove(&path).unwrap();
+    for disk in [sim, cut] {
+        let bus = open(&disk).unwrap();
+        assert_eq!(
+            (bus.stats().unwrap().unread, bus.stats().unwrap().checkpoints),
+            (0, 0),
+            "made of the log"
+        );
+        assert_eq!(all_cells(&bus), wanted);
+    }
+}
