@@ -112,6 +112,29 @@ fn a_second_checkpoint_writes_what_is_new() {
 }
 
 #[test]
+fn small_pages_that_were_loaded_are_not_written_again() {
+    let sim = Sim::new(1);
+    let bus = open(&sim).unwrap();
+    for page in 0..200 {
+        run(&bus, Step::Create(0, 40), page).unwrap();
+        run(&bus, Step::Write(0, page as usize, 0, 40), 1000).unwrap();
+    }
+    let first = bus.checkpoint(&mut |_| {}).unwrap();
+    assert!(first.bytes > 200 * 440 && first.reused == 0, "{first:?}");
+    // It comes with every checkpoint.
+    let record = sim.contents(&first.path).unwrap().len() as u64;
+    drop(bus);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Write(0, 7, 0, 40), 1002).unwrap();
+    let second = bus.checkpoint(&mut |_| {}).unwrap();
+    assert!(second.bytes < record + 2000 && second.reused >= 199 * 440, "{second:?}, records of {record}");
+    let digest = bus.state().unwrap().digest().unwrap();
+    drop(bus);
+    assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok);
+    assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
+}
+
+#[test]
 fn squashing_lets_all_history_go_however_little_there_is() {
     let sim = Sim::new(2);
     let bus = open(&sim).unwrap();

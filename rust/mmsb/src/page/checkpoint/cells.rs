@@ -117,8 +117,10 @@ impl<'r> CellLoader<'r> {
                     let (from, n) = (layout.offsets[i] as usize, (page.rows() * column.row_bytes()) as usize);
                     put(stage, at, schema, i, 0, &bytes[from..from + n])?;
                 }
-                if head(arena, at).kind == block::Kind::Packed {
-                    self.note(stage, at, *image);
+                let header = head(arena, at);
+                if header.kind == block::Kind::Packed {
+                    // The version was there before its cells are read in: it has a seq of its own.
+                    self.known.insert((at, header.born), *image);
                 }
             }
             Cells::Split(columns) => {
