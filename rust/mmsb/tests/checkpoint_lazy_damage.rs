@@ -6,7 +6,10 @@ mod bus_common;
 
 use std::sync::Arc;
 
-use bus_common::{CHUNKS, Step, all_cells, cells, made, open, run};
+use bus_common::{
+    CHUNKS, Epochs, ROWS, Step, all_cells, cells, check_epochs, made, note, open, row_bytes, run,
+};
+use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Code;
 use mmsb::bus::options::Note;
 use mmsb::bus::verify::verify_disk;
@@ -29,7 +32,12 @@ fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
     }
     let (wanted, digest) = (all_cells(&bus), bus.state().unwrap().digest().unwrap());
     drop(bus);
-    let needle = &wanted[2][0][8 * 2500..8 * 2510];
+    damage(&sim, &wanted[2][0][8 * 2500..8 * 2510]);
+    (sim, wanted, digest)
+}
+
+/// Damages the images that have these bytes.
+fn damage(sim: &Sim, needle: &[u8]) {
     for path in sim.paths().into_iter().filter(|path| path.ends_with(CHUNKS)) {
         let bytes = sim.contents(&path).unwrap();
         for at in (0..bytes.len() - needle.len()).filter(|&at| bytes[at..].starts_with(needle)) {
@@ -37,7 +45,69 @@ fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
         }
     }
     assert!(!verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "something was hurt");
-    (sim, wanted, digest)
+}
+
+/// A bus of which several checkpoints share a damaged image of the third page, all of whose other pages changed between
+/// them; and what it was at every epoch.
+fn hurt_for_several(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Epochs) {
+    let sim = Sim::new(1);
+    let bus = made(&sim);
+    let (id, mark) = (bus.state().unwrap().ids()[2], [1234.5678f64; 10]);
+    bus.assign(id, 0, Select::range(2500, 2510), &mark, &Note::default()).unwrap();
+    let mut epochs = Epochs::new();
+    for round in 0..3 {
+        for which in [0, 1, 3] {
+            run(&bus, Step::Write(0, which, 0, 40_000), 400 + round).unwrap();
+            note(&bus, &mut epochs);
+        }
+        if round == 0 && !whole_log {
+            bus.squash().unwrap();
+        } else {
+            let made = bus.checkpoint(&mut |_| {}).unwrap();
+            assert!(round == 0 || made.reused >= row_bytes(ROWS[2]), "shared: {made:?}");
+        }
+    }
+    let wanted = all_cells(&bus);
+    assert_eq!(bus.stats().unwrap().checkpoints, 3);
+    drop(bus);
+    damage(&sim, &wanted[2][0][8 * 2500..8 * 2510]);
+    (sim, wanted, epochs)
+}
+
+#[test]
+fn damage_that_older_checkpoints_share_is_made_good_from_the_log() {
+    let (sim, wanted, epochs) = hurt_for_several(true);
+    let bus = open(&sim).unwrap();
+    assert_eq!(bus.stats().unwrap().unread, 4);
+    let state = bus.state().unwrap();
+    for i in [2, 0, 1, 3] {
+        assert_eq!(cells(&state, state.ids()[i]), wanted[i]);
+    }
+    bus.audit().unwrap();
+    assert!(check_epochs(&bus, &epochs) > 9, "nor is the past served from what is damaged");
+    bus.checkpoint(&mut |_| {}).unwrap();
+    bus.prune(1).unwrap();
+    let digest = state.digest().unwrap();
+    drop((state, bus));
+    assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "the next one is whole");
+    assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);
+}
+
+#[test]
+fn damage_that_every_checkpoint_shares_leaves_the_past_of_other_pages() {
+    let (sim, wanted, _) = hurt_for_several(false);
+    let bus = open(&sim).unwrap();
+    let state = bus.state().unwrap();
+    let ids = state.ids();
+    for _ in 0..2 {
+        assert_eq!(state.view(ids[2], 0, None).unwrap_err().code(), Code::CorruptLog);
+        for i in [0, 1, 3] {
+            assert_eq!(cells(&state, ids[i]), wanted[i]);
+        }
+    }
+    let past = bus.at(Epoch(bus.epoch().unwrap().0 - 3)).unwrap();
+    assert_ne!(cells(&past, ids[3]), wanted[3]);
+    bus.audit().unwrap();
 }
 
 #[test]

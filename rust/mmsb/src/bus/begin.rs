@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::error::Error;
 use crate::bus::line::{Merged, Origin};
 use crate::bus::past::{Stretch, stretches};
@@ -36,6 +36,11 @@ impl Begin {
     /// The beginning of all history.
     pub fn zero() -> Self {
         Begin { position: 0, end: u64::MAX, image: None }
+    }
+
+    /// The checkpoint whose image it is, if it is one's.
+    pub fn checkpoint(&self) -> Option<Seq> {
+        Some(self.image.as_ref()?.record.head.seq)
     }
 
     /// Calls `visit` with what the image says of each page: its name, schema, rows and version.

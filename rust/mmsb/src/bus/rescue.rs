@@ -1,5 +1,5 @@
-//! Another way to the cells of a checkpoint of which a chunk file turned out to be damaged after opening: an older
-//! checkpoint, or nothing, and the log since.
+//! Another way to the cells of a checkpoint of which a chunk file turned out to be damaged after opening: the newest older
+//! checkpoint that is not damaged there too, or nothing, and the log since.
 
 use std::sync::Weak;
 
@@ -35,20 +35,29 @@ impl FromLog {
         let Some(core) = self.0.upgrade() else { return Ok(()) };
         let branch = &record.branches[branch];
         let (Some(line), Some(root)) = (core.line_of(branch.id), &branch.root) else { return Ok(()) };
-        let seq = record.head.seq;
-        let older = kept(&core.checkpoints, &core.log).iter().any(|head| head.seq < seq);
-        if core.log.start() > 0 && !older {
-            // Other pages' past still needs the checkpoint, damaged as it is.
-            return Ok(());
-        }
-        core.checkpoints.forget(seq);
         let stretches = lineage(&core, &line, root.epoch);
-        let begin = begin_of(&core, &line, root.epoch, &stretches)?;
-        let mut private = Private::empty(&core, line.id, root.epoch)?;
-        let made = private.edit(|draft| rebuild(&core.log, &begin, &stretches, page, draft))?;
-        if let Some(at) = made {
-            take(PageRef::new(&core.arena, at));
+        let mut damaged = record.head.seq;
+        // Checkpoints share the images of what did not change between them: an older one is often as damaged. Each time
+        // round one more is forgotten.
+        loop {
+            let older = kept(&core.checkpoints, &core.log).iter().any(|head| head.seq < damaged);
+            if core.log.start() > 0 && !older {
+                // Other pages' past still needs the checkpoint, damaged as it is.
+                return Ok(());
+            }
+            core.checkpoints.forget(damaged);
+            let begin = begin_of(&core, &line, root.epoch, &stretches)?;
+            let mut private = Private::empty(&core, line.id, root.epoch)?;
+            let made = private.edit(|draft| rebuild(&core.log, &begin, &stretches, page, draft));
+            damaged = match (made, begin.checkpoint()) {
+                (Err(Error::Checkpoint(error)), Some(seq)) if error.is_damage() => seq,
+                (made, _) => {
+                    if let Some(at) = made? {
+                        take(PageRef::new(&core.arena, at));
+                    }
+                    return Ok(());
+                }
+            };
         }
-        Ok(())
     }
 }
