@@ -4,6 +4,7 @@
 
 mod bus_common;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bus_common::{Epochs, Step, check_epochs, note, open, quiet, run};
@@ -14,7 +15,8 @@ use mmsb::bus::handle::Bus;
 use mmsb::bus::history::Filter;
 use mmsb::bus::options::Options;
 use mmsb::bus::verify::verify_disk;
-use mmsb::memory::disk::{Disk, Sim};
+use mmsb::memory::disk::{Disk, Fault, Sim};
+use mmsb::page::checkpoint::store;
 use proptest::prelude::*;
 
 fn step() -> impl Strategy<Value = Step> {
@@ -164,6 +166,73 @@ fn squashing_lets_all_history_go_however_little_there_is() {
     bus.squash().unwrap();
     bus.squash().unwrap();
     assert_eq!(bus.state().unwrap().digest().unwrap(), after);
+}
+
+/// The numbers of the chunk files there are, and of those that records refer to.
+fn chunk_files(sim: &Sim) -> (BTreeSet<u64>, BTreeSet<u64>) {
+    let names = sim.list("ckpt").unwrap();
+    let there = names.iter().filter_map(|name| name.strip_suffix(".chunks")?.parse().ok());
+    let seqs = store::list(sim).unwrap();
+    let records = seqs.into_iter().map(|seq| store::read(sim, seq).unwrap());
+    (there.collect(), records.flat_map(|record| record.files.into_keys()).collect())
+}
+
+#[test]
+fn pruning_that_fails_anywhere_leaves_what_is_there_in_use() {
+    let (mut in_time, mut late) = (0, 0);
+    for op in 0.. {
+        let sim = Sim::new(5);
+        let bus = open(&sim).unwrap();
+        let mut epochs = Epochs::new();
+        for (number, step) in [
+            Step::Create(0, 60_000),
+            Step::Write(0, 0, 0, 60_000),
+            Step::Checkpoint,
+            Step::Write(0, 0, 0, 50_000),
+            Step::Checkpoint,
+            Step::Write(0, 0, 20_000, 1),
+            Step::Checkpoint,
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            run(&bus, step, number as u64 & !1).unwrap();
+            note(&bus, &mut epochs);
+        }
+        let (before, used) = chunk_files(&sim);
+        assert_eq!((before.len(), &before), (3, &used));
+        sim.fail(sim.ops() + op, Fault::Full, false);
+        let done = bus.prune(2);
+        sim.heal();
+        let roots = store::list(&sim).unwrap();
+        if roots.len() == 3 {
+            // The log's own part comes first.
+            assert!(done.is_err());
+            continue;
+        }
+        let what = format!("at {op}: {done:?}");
+        assert_eq!(bus.stats().unwrap().checkpoints, 2, "{what}");
+        check_epochs(&bus, &epochs);
+        let (there, used) = chunk_files(&sim);
+        assert!(used.is_subset(&there), "{what}: {used:?} of {there:?}");
+        assert!(there.difference(&used).all(|file| before.contains(file)), "{what}: {used:?} of {there:?}");
+        let moved = !used.is_subset(&before);
+        *(if moved { &mut late } else { &mut in_time }) += u32::from(done.is_err());
+        run(&bus, Step::Write(0, 0, 7, 1), 8).unwrap();
+        bus.checkpoint(&mut |_| {}).unwrap();
+        bus.prune(1).unwrap();
+        let (there, used) = chunk_files(&sim);
+        assert_eq!(there, used, "{what}");
+        bus.checkpoint(&mut |_| {}).unwrap();
+        let digest = bus.state().unwrap().digest().unwrap();
+        drop(bus);
+        assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "{what}");
+        assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest, "{what}");
+        if done.is_ok() {
+            break;
+        }
+    }
+    assert!(in_time > 4 && late > 4, "failed before records were told anew {in_time} times, later {late}");
 }
 
 #[test]

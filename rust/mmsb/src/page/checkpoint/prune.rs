@@ -54,19 +54,23 @@ impl Store {
     pub fn prune(&self, first: Seq) -> Result<Pruned, CheckpointError> {
         let _one = self.alone();
         let disk = &**self.disk();
+        let before = self.chunk_bytes()?;
         let mut pruned = Pruned::default();
         for seq in list(disk)?.into_iter().filter(|seq| *seq < first) {
             let file = path(seq);
             pruned.bytes += disk.open(&file, Open::Read)?.len()? as i64;
             disk.remove(&file)?;
+            // At once: whatever fails from here on, nobody is sent to what is gone.
+            self.forget(seq);
             pruned.checkpoints += 1;
         }
         disk.sync_dir(DIR)?;
+        // The disk may be full: room is made before any is taken.
+        self.sweep()?;
         let mut kept = Vec::new();
         for head in self.heads().into_iter().filter(|head| head.seq >= first) {
             kept.push(self.record(head.seq)?);
         }
-        let before = self.chunk_bytes()?;
         let known = self.known();
         let moves = self.compact(&kept)?;
         let known = known
@@ -90,8 +94,23 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Moves what is needed of mostly dead files to a new one, and tells the records that refer to it anew.
+    /// Moves what is needed of mostly dead files to a new one, and tells the records that refer to it anew. Where that
+    /// fails, the new file goes, unless a record refers to it already.
     fn compact(&self, kept: &[Arc<Record>]) -> Result<Moves, CheckpointError> {
+        let number = self.next_number();
+        self.move_to(number, kept).inspect_err(|_| {
+            let refers = |record: &Arc<Record>| {
+                // One that cannot be read may.
+                self.record(record.head.seq).map_or(true, |record| record.files.contains_key(&number))
+            };
+            if !kept.iter().any(refers) {
+                // What cannot be removed now is swept later.
+                let _ = self.disk().remove(&chunks::path(number));
+            }
+        })
+    }
+
+    fn move_to(&self, number: u64, kept: &[Arc<Record>]) -> Result<Moves, CheckpointError> {
         let disk = &**self.disk();
         let mut live: BTreeMap<u64, BTreeMap<u64, (u32, u64)>> = BTreeMap::new();
         for record in kept {
@@ -102,7 +121,6 @@ impl Store {
             });
         }
         let mut moves = Moves::new();
-        let number = self.next_number();
         let mut silent = |_| {};
         let mut out = ChunkWriter::new(disk, number, &mut silent);
         let mut reader = ChunkReader::new(self.disk());
@@ -125,7 +143,7 @@ impl Store {
         disk.sync_dir(DIR)?;
         for record in kept {
             if let Some(moved) = moved(record, &moves) {
-                put(disk, &moved)?;
+                put(disk, &moved).inspect_err(|_| self.doubt(record.head.seq))?;
                 self.remember(&Arc::new(moved));
             }
         }

@@ -152,6 +152,14 @@ impl Store {
         inner.recent.retain(|record| record.head.seq != seq);
     }
 
+    /// Notes that a record on disk may or may not be the one that was to take its place: it is read anew, and the next
+    /// checkpoint relies on no image that it may have let go of.
+    pub(super) fn doubt(&self, seq: Seq) {
+        let mut inner = self.inner();
+        inner.recent.retain(|record| record.head.seq != seq);
+        inner.known = Arc::default();
+    }
+
     /// The record of a checkpoint.
     pub fn record(&self, seq: Seq) -> Result<Arc<Record>, CheckpointError> {
         if let Some(record) = self.inner().recent.iter().find(|record| record.head.seq == seq) {
