@@ -69,6 +69,7 @@ asan: $(TOOLS) ## Run the Rust tests under the address sanitizer.
 	--target $(shell $(CARGO) -vV 2>/dev/null | sed -n 's/host: //p') --target-dir target/asan
 
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 $(CARGO) test --release --locked
 	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
 

@@ -113,3 +113,27 @@ def test_a_child_opens_the_bus_once_the_parent_has_closed_it(tmp_path: Path) -> 
     assert view[0] == 0
     with mmsb.open(path) as bus:
         assert bus["p"][0] == 4
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_child_that_leaves_the_block_of_a_transaction_takes_nothing_from_the_parent(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus")
+    page = bus.create_page("p", shape=(50_000,), dtype="i8")
+    with bus.transaction() as tx:
+        page[:] = 3
+        assert page.array[7] == 3  # the transaction's own memory
+
+        def leave() -> None:
+            with pytest.raises(mmsb.ForkedError, match="fork"):
+                tx.__exit__(None, None, None)
+            tx.__exit__(ValueError, ValueError(), None)
+
+        in_child(leave)
+        other = bus.snapshot()
+        page[10:20] = 5
+    assert tx.epoch == bus.epoch == 2
+    for n in range(50):  # new blocks do not come from what the transaction or the snapshot had
+        page[n::50] = n
+    assert other["p"][10] == 0
+    assert page[:50].tolist() == list(range(50))
+    assert bus.verify()

@@ -230,7 +230,13 @@ impl Transaction {
 
     fn finish(&self, py: Python<'_>, failed: bool) -> Outcome<()> {
         let core = self.core.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(core) = core.map(Own::into_inner) else { return Ok(()) };
+        let Some(core) = core else { return Ok(()) };
+        if core.is_foreign() {
+            // What it holds is the parent's, whose block goes on: it is forgotten here, not let go.
+            drop(core);
+            return if failed { Ok(()) } else { self.handle.bus().map(|_| ()) };
+        }
+        let core = core.into_inner();
         let base = core.base_epoch().0;
         if failed || self.doomed.load(Ordering::Relaxed) {
             drop(core);

@@ -226,3 +226,38 @@ fn commits_to_the_disk_are_synced_in_groups() {
     let bus = open(&Options { mode: Mode::ReadWrite, ..Options::default() });
     assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
 }
+
+#[test]
+fn one_name_is_given_to_one_branch() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { durability: Durability::Disk, ..Options::default() };
+    let bus = Bus::open(dir.path().join("names"), &options).unwrap();
+    for n in 0..20 {
+        let name = format!("branch {n}");
+        let made = std::thread::scope(|scope| {
+            let tries: Vec<_> = (0..4).map(|_| scope.spawn(|| bus.branch(&name, None).is_ok())).collect();
+            tries.into_iter().map(|made| made.join().unwrap()).filter(|made| *made).count()
+        });
+        assert_eq!(made, 1, "{name}");
+    }
+    assert_eq!(bus.branches().unwrap().len(), 21);
+}
+
+#[test]
+fn the_end_of_history_is_no_conflict() {
+    let bus = Bus::memory(&Options { history_budget: None, ..Options::default() }).unwrap();
+    let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
+    let page = bus.create_page("p", schema, 10, &Note::default()).unwrap();
+    bus.squash().unwrap();
+    let write = |row: u64| {
+        let mut tx = bus.begin(Isolation::Serializable, Note::default()).unwrap();
+        let data = Data::Dense(Cow::Owned(vec![row as u8]));
+        let part = Part { column: 0, select: Select::range(row, row + 1), data };
+        tx.write(Delta::single(page, OperatorId::ASSIGN, part)).unwrap();
+        tx
+    };
+    let (first, second, third) = (write(1), write(2), write(1));
+    first.commit().unwrap();
+    second.commit().unwrap();
+    assert_eq!(third.commit().unwrap_err().code(), Code::Conflict);
+}

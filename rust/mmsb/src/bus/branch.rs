@@ -27,7 +27,8 @@ pub(crate) fn fork(
 ) -> Result<Arc<Line>, Error> {
     check_name(name)?;
     let mut writer = core.writer_within(manner.busy_timeout)?;
-    if core.line(name).is_some() {
+    // One that waits for the disk has its name already.
+    if core.line(name).is_some() || writer.forked().any(|line| line.name == name) {
         return Err(Error::BranchExists(name.into()));
     }
     if parent.is_dropped() {

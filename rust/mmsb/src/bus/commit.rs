@@ -14,7 +14,7 @@ use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::line::Line;
+use crate::bus::line::{Line, note_merged};
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
@@ -260,6 +260,12 @@ fn append(
     writer.scratch = stage.settle(&mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
+    // With the root, so that a checkpoint or a fork that comes between has both or neither.
+    for change in request.changes {
+        if let Change::Remark(Record::Merged { branch, epoch }) = change {
+            note_merged(&mut request.line.merged(), *branch, *epoch, committed.seq);
+        }
+    }
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
     let shown = Shown::Root(Arc::clone(request.line), root);
     writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });

@@ -182,8 +182,10 @@ impl Core {
 
     /// Lets others write the bus. What is in memory stays, and what is in the log can be read for as long as it is there.
     pub fn close(&self) {
-        self.writer_again().log.shut();
+        let mut writer = self.writer_again();
+        // The lock goes last: who takes it finds everything free.
         self.arena.leave_place();
+        writer.log.shut();
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.

@@ -210,7 +210,10 @@ pub(crate) fn described(core: &Core, page: PageId) -> Result<Option<(String, Arc
         }
     }
     for head in kept(&core.checkpoints, &core.log) {
-        let record = core.checkpoints.record(head.seq)?;
+        let record = match core.checkpoints.record(head.seq) {
+            Err(error) if error.is_damage() => continue,
+            record => record?,
+        };
         if let Some(def) = record.defs.iter().find(|def| def.page == page) {
             return Ok(Some((def.name.clone(), Arc::new(record.schemas[def.schema as usize].clone()))));
         }

@@ -10,7 +10,7 @@ use crate::bus::commit::Committed;
 use crate::bus::core::Core;
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, Runs, changed_cells, changed_since, diff};
 use crate::bus::error::{Clash, Error};
-use crate::bus::line::{Line, note_merged};
+use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
 use crate::bus::past::Past;
 use crate::bus::state::{State, read_column};
@@ -97,12 +97,7 @@ fn merge_once(
         their_known.iter().filter(|(branch, epoch)| our_known.get(branch).is_none_or(|known| known < *epoch))
     };
     news().for_each(|(&branch, &epoch)| tx.remark(Record::Merged { branch, epoch }));
-    let committed = tx.commit()?;
-    if let Some(committed) = committed {
-        let mut merged = ours.merged();
-        news().for_each(|(&branch, &epoch)| note_merged(&mut merged, branch, epoch, committed.seq));
-    }
-    Ok(committed)
+    tx.commit()
 }
 
 /// The state of a line at an epoch it has.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::ids::PageId;
+use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::Change;
 use crate::bus::core::Core;
 use crate::bus::error::{Clash, Error};
@@ -53,7 +53,9 @@ pub(crate) fn against_head(
     }
     let mut clashes = Vec::new();
     // By page version first; only where a page moved are the frames since looked at cell by cell.
-    let mut frames = core.log.frames(base.root.position(), u64::MAX);
+    // The frame of the base itself may have been pruned.
+    let next = core.log.commit_of(line.id, Epoch(base.root.epoch().0 + 1))?;
+    let mut frames = core.log.frames(next.unwrap_or_else(|| base.root.position()), u64::MAX);
     while let Some((head, body)) = frames.next_frame()? {
         // By epoch: a replayed root has the seq of the first of the frames that were replayed in one go.
         if head.branch != line.id || head.epoch <= base.root.epoch() {

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::base::ids::Seq;
 use crate::bus::begin::belongs;
 use crate::bus::error::Error;
 use crate::bus::open::describe;
@@ -55,6 +56,8 @@ pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(u64)) -> Result<R
 /// As [`verify`], of a bus on a disk of any kind that was opened for reading only.
 pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
     let mut verifier = Verifier { report: Report::default(), progress };
+    // Before the log, so that none of somebody who is writing stands behind where it ended.
+    let seqs = store::list(&*disk)?;
     let log = match Log::open(Arc::clone(&disk), LogConfig::default(), &describe) {
         Ok((log, _)) => Some(log),
         Err(error) => {
@@ -62,7 +65,7 @@ pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result
             None
         }
     };
-    let records = verifier.checkpoints(&disk, log.as_ref())?;
+    let records = verifier.checkpoints(&disk, &seqs, log.as_ref())?;
     if let Some(log) = &log {
         verifier.replay(&disk, log, &records)?;
     }
@@ -116,7 +119,12 @@ impl Verifier<'_> {
     }
 
     /// Reads every checkpoint whole; those that are good and of this log, oldest first.
-    fn checkpoints(&mut self, disk: &Arc<dyn Disk>, log: Option<&Log>) -> Result<Vec<Arc<Record>>, Error> {
+    fn checkpoints(
+        &mut self,
+        disk: &Arc<dyn Disk>,
+        seqs: &[Seq],
+        log: Option<&Log>,
+    ) -> Result<Vec<Arc<Record>>, Error> {
         let (mut good, mut seen) = (Vec::new(), HashSet::new());
         let store = Store::open(disk)?;
         if let Some(note) = log.and_then(|log| log.superblock().checkpoint)
@@ -126,7 +134,7 @@ impl Verifier<'_> {
                 .findings
                 .push(format!("{} is missing, the newest checkpoint by the superblock", note.name));
         }
-        for seq in store::list(&**disk)? {
+        for &seq in seqs {
             let record = match store::read(&**disk, seq) {
                 Ok(record) => Arc::new(record),
                 Err(error) => {
