@@ -136,4 +136,4 @@ def test_a_child_that_leaves_the_block_of_a_transaction_takes_nothing_from_the_p
         page[n::50] = n
     assert other["p"][10] == 0
     assert page[:50].tolist() == list(range(50))
-    assert bus.verify()
+    assert bus.verify().ok
