@@ -359,7 +359,7 @@ class Bus(CoreBus):
         return self.prune()
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Report:
-        """Read everything on disk that has a checksum, and compare every branch with a replay of the log.
+        """Read every frame, checkpoint and image, and compare every branch with a replay of the log.
 
         Changes nothing; damage is in the report. `progress` is told the bytes read. `mmsb.verify` does it
         without opening the bus.

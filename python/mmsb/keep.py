@@ -1,4 +1,4 @@
-"""Keeping a bus: checkpoints made, history let go, every byte verified, damage cut away."""
+"""Keeping a bus: checkpoints made, history let go, all of it verified, damage cut away."""
 
 import os
 from collections.abc import Callable
@@ -56,7 +56,7 @@ class Diagnosis:
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
-    """Read everything of a bus that has a checksum, and compare its checkpoints with a replay of its log.
+    """Read every frame, checkpoint and image, and compare checkpoints with a replay of the log.
 
     Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
 

@@ -1,4 +1,4 @@
-"""`mmsb verify` and `mmsb doctor`: whether every byte is what was written, and what to do where it is not."""
+"""`mmsb verify` and `mmsb doctor`: whether a bus is what was written, and what to do where it is not."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from mmsb.cli.progress import progress
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, path: str, as_json: bool) -> None:
-    """Check every byte, and that replay agrees.
+    """Check what is on disk, and that replay agrees.
 
-    Reads all that has a checksum, and compares checkpoints with a replay of the log. Changes nothing. Exit
-    code 1 if anything is wrong.
+    Reads every frame, footer, checkpoint and image, and compares checkpoints with a replay of the log. Changes
+    nothing. Exit code 1 if anything is wrong.
     """
     with progress("verify") as tick:
         report = mmsb.verify(path, progress=tick)

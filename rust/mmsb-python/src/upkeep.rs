@@ -16,7 +16,7 @@ fn found(report: Report) -> Found {
     (report.ok, report.findings, report.frames, report.segments, report.checkpoints, report.bytes)
 }
 
-/// Reads every byte of the bus in a directory that has a checksum; changes nothing.
+/// Reads every frame, footer, checkpoint and image of the bus in a directory; changes nothing.
 #[pyfunction]
 pub fn _verify(py: Python<'_>, path: PathBuf, progress: Option<Bound<'_, PyAny>>) -> Outcome<Found> {
     let mut told = Told::new(progress);

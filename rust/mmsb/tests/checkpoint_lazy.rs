@@ -8,7 +8,8 @@ use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use bus_common::{
-    CHUNKS, Epochs, ROWS, Step, all_cells, cells, check_epochs, made, note, open, quiet, row_bytes, run,
+    CHUNKS, Epochs, ROWS, Step, all_cells, any_step, cells, check_epochs, made, note, open, quiet, row_bytes,
+    run,
 };
 use mmsb::base::ids::Epoch;
 use mmsb::base::limits::UNREAD_FILES;
@@ -376,26 +377,14 @@ fn the_background_reads_in_the_rest() {
     (0..20).for_each(|_| Bus::open(&path, &options).unwrap().close());
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let on = || 0..4usize;
-    let rows = || prop_oneof![0..30u64, 300..1500u64, 3000..9000u64];
-    prop_oneof![
-        3 => (on(), rows()).prop_map(|(on, rows)| Step::Create(on, rows)),
-        8 => (on(), on(), any::<u64>(), 1..3000u64).prop_map(|(on, page, from, n)| Step::Write(on, page, from, n)),
-        1 => (on(), on()).prop_map(|(on, page)| Step::Drop(on, page)),
-        2 => (on(), on(), rows()).prop_map(|(on, page, rows)| Step::Resize(on, page, rows)),
-        2 => (on(), 0..4u64).prop_map(|(on, back)| Step::Fork(on, back)),
-        1 => on().prop_map(Step::DropBranch),
-        1 => on().prop_map(Step::Merge),
-        3 => Just(Step::Checkpoint),
-        1 => (1..3usize).prop_map(Step::Prune),
-    ]
-}
-
 fn heads(bus: &Bus) -> Epochs {
     let mut epochs = Epochs::new();
     note(bus, &mut epochs);
     epochs
+}
+
+fn rows() -> impl Strategy<Value = u64> + Clone {
+    prop_oneof![0..30u64, 300..1500u64, 3000..9000u64]
 }
 
 proptest! {
@@ -403,7 +392,7 @@ proptest! {
     /// One bus is never closed; the other is opened again and again, and looked at only at the end.
     #[test]
     fn a_bus_that_was_never_read_is_what_it_would_be(
-        steps in prop::collection::vec((step(), prop::bool::weighted(0.3), prop::bool::weighted(0.2)), 1..60)
+        steps in prop::collection::vec((any_step(rows()), prop::bool::weighted(0.3), prop::bool::weighted(0.2)), 1..60)
     ) {
         let (plain, sim) = (Sim::new(1), Sim::new(1));
         let steady = open(&plain).unwrap();

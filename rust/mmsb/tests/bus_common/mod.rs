@@ -19,6 +19,7 @@ use mmsb::page::dtype::DType;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::Select;
+use proptest::prelude::*;
 
 /// One step of a workload. Pages and branches are named by number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +40,22 @@ pub enum Step {
     Merge(usize),
     Checkpoint,
     Prune(usize),
+}
+
+/// Any step; a page has `rows` rows, or is resized to them.
+pub fn any_step(rows: impl Strategy<Value = u64> + Clone) -> impl Strategy<Value = Step> {
+    let on = || 0..4usize;
+    prop_oneof![
+        3 => (on(), rows.clone()).prop_map(|(on, rows)| Step::Create(on, rows)),
+        8 => (on(), on(), any::<u64>(), 1..3000u64).prop_map(|(on, page, from, n)| Step::Write(on, page, from, n)),
+        1 => (on(), on()).prop_map(|(on, page)| Step::Drop(on, page)),
+        2 => (on(), on(), rows).prop_map(|(on, page, rows)| Step::Resize(on, page, rows)),
+        2 => (on(), 0..4u64).prop_map(|(on, back)| Step::Fork(on, back)),
+        1 => on().prop_map(Step::DropBranch),
+        1 => on().prop_map(Step::Merge),
+        3 => Just(Step::Checkpoint),
+        1 => (1..3usize).prop_map(Step::Prune),
+    ]
 }
 
 /// Digests by branch and epoch.
