@@ -17,8 +17,8 @@ from mmsb.cli.progress import progress
 def verify(ctx: click.Context, path: str, as_json: bool) -> None:
     """Check what is on disk, and that replay agrees.
 
-    Reads every frame, footer, checkpoint and image, and compares checkpoints with a replay of the log. Changes
-    nothing. Exit code 1 if anything is wrong.
+    Reads every frame, footer, checkpoint and image, and compares checkpoints with a replay of the log.
+    Changes nothing. Exit code 1 if anything is wrong.
     """
     with progress("verify") as tick:
         report = mmsb.verify(path, progress=tick)
