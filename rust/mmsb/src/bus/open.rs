@@ -12,7 +12,7 @@ use crate::bus::background::Background;
 use crate::bus::begin::belongs;
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Lines, Parts};
-use crate::bus::error::Error;
+use crate::bus::error::{Error, check_directory};
 use crate::bus::handle::Bus;
 use crate::bus::options::{ArenaPlace, Mode, Options};
 use crate::bus::replay::{MAIN, Replay};
@@ -49,11 +49,10 @@ impl Bus {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Bus, Error> {
         let path = path.as_ref();
         let there = path.exists();
-        let shown = path.display().to_string();
         match options.mode {
-            Mode::Read | Mode::ReadWrite if !there => return Err(Error::NotFound(shown)),
-            Mode::Create if there => return Err(Error::Exists(shown)),
-            _ => {}
+            Mode::Create if there => return Err(Error::Exists(path.display().to_string())),
+            Mode::Create | Mode::Append if !there => {}
+            _ => check_directory(path)?,
         }
         let read_only = options.mode == Mode::Read;
         let disk: Arc<dyn Disk> = Arc::new(Real::new(path, read_only));
@@ -80,7 +79,8 @@ impl Bus {
             // A reader beside a writer has a copy of its own, which nobody else needs to find.
             _ => Place::Memory,
         };
-        let bus = assemble(disk, place, Some(path), options, Arc::new(SystemClock), Vec::new())?;
+        let bus = assemble(disk, place, Some(path.clone()), options, Arc::new(SystemClock), Vec::new())
+            .map_err(|error| error.at(&path))?;
         if let Some(key) = key.filter(|_| !read_only) {
             open.insert(key, Arc::downgrade(bus.core()));
         }
