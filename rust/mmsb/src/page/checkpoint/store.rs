@@ -205,16 +205,12 @@ impl Store {
         let _one = self.alone();
         let disk = &*self.disk;
         disk.create_dir(DIR)?;
-        if !std::mem::replace(&mut self.inner().swept, true) && self.is_interrupted()? {
-            self.sweep()?;
-        }
+        self.sweep_once();
         let number = self.next_number();
-        let told = self.images(arena, catalog, cut, number, progress);
-        let (told, image_bytes) = told.inspect_err(|_| {
-            // It is of no use to anybody; what cannot be removed now is swept later.
-            let _ = disk.remove(&chunks::path(number));
-        })?;
-        let bytes = image_bytes + put(disk, &told.record)?;
+        let replaced = disk.exists(&path(cut.seq));
+        let done = self.images(arena, catalog, cut, number, progress);
+        let done = done.and_then(|(told, bytes)| Ok((bytes + put(disk, &told.record)?, told)));
+        let (bytes, told) = done.inspect_err(|_| self.clear(cut.seq, number))?;
         let record = Arc::new(told.record);
         self.remember(&record);
         let mut inner = self.inner();
@@ -222,7 +218,38 @@ impl Store {
         inner.heads.retain(|head| head.seq != cut.seq);
         inner.heads.push(record.head);
         inner.heads.sort_unstable_by_key(|head| head.seq);
+        drop(inner);
+        if replaced && self.sweep().is_err() {
+            // Nobody refers to what the record before it did: it is looked for again.
+            self.inner().swept = false;
+        }
         Ok(Written { seq: cut.seq, name: path(cut.seq), bytes, reused: told.reused })
+    }
+
+    /// Removes what an attempt left that failed. What cannot be removed now is swept before the next one.
+    fn clear(&self, seq: Seq, number: u64) {
+        self.inner().swept = false;
+        let disk = &*self.disk;
+        let refers = match read(disk, seq) {
+            Ok(record) => record.files.contains_key(&number),
+            Err(CheckpointError::Disk(DiskError::NotFound { .. })) => false,
+            // One that cannot be read may.
+            Err(_) => true,
+        };
+        let _ = disk.remove(&format!("{}.new", path(seq)));
+        if !refers {
+            let _ = disk.remove(&chunks::path(number));
+        }
+    }
+
+    /// Looks for what an interrupted attempt left, the first time and after one that failed. Where that cannot be
+    /// removed, there is a checkpoint all the same.
+    fn sweep_once(&self) {
+        if self.inner().swept {
+            return;
+        }
+        let swept = self.is_interrupted().and_then(|left| if left { self.sweep() } else { Ok(()) });
+        self.inner().swept = swept.is_ok();
     }
 
     fn images(
