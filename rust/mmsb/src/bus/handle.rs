@@ -349,7 +349,8 @@ impl Bus {
     }
 
     /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
-    /// `progress` is told the bytes written so far.
+    /// `progress` is told the bytes written so far. It may use the bus, but for other checkpoints and pruning, which are
+    /// refused as `Busy`.
     pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
         self.writable()?;
         let _open = Door::open(&self.core)?;
@@ -367,6 +368,7 @@ impl Bus {
     /// Makes a checkpoint and lets all history before it go.
     pub fn squash(&self) -> Result<PruneInfo, Error> {
         self.writable()?;
+        self.core.checkpoints.outside()?;
         // History goes by whole segments.
         self.core.writer()?.log.go_on()?;
         self.checkpoint(&mut |_| {})?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
@@ -24,6 +25,20 @@ pub struct Store {
     inner: Mutex<Inner>,
     /// Held by whoever writes or removes checkpoints.
     one: Mutex<()>,
+    /// The thread that does.
+    by: Mutex<Option<ThreadId>>,
+}
+
+/// Nobody else writes or removes checkpoints for as long as this is there.
+pub(super) struct Alone<'s> {
+    store: &'s Store,
+    _one: MutexGuard<'s, ()>,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        *self.store.by() = None;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,16 +138,29 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one: Mutex::default() })
+        let (one, by) = (Mutex::default(), Mutex::default());
+        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one, by })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn by(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps others from writing or removing checkpoints.
-    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
-        self.one.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn alone(&self) -> Result<Alone<'_>, CheckpointError> {
+        self.outside()?;
+        let one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.by() = Some(thread::current().id());
+        Ok(Alone { store: self, _one: one })
+    }
+
+    /// Fails in the middle of writing or removing checkpoints by this thread, which would wait for itself.
+    pub fn outside(&self) -> Result<(), CheckpointError> {
+        if *self.by() == Some(thread::current().id()) { Err(CheckpointError::Nested) } else { Ok(()) }
     }
 
     /// The checkpoints there are, oldest first.
@@ -202,7 +230,7 @@ impl Store {
         cut: &Cut,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Written, CheckpointError> {
-        let _one = self.alone();
+        let _alone = self.alone()?;
         let disk = &*self.disk;
         disk.create_dir(DIR)?;
         self.sweep_once();
