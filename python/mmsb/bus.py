@@ -340,7 +340,8 @@ class Bus(CoreBus):
     ) -> Checkpoint:
         """Write the present state of all branches to a new directory: a bus of its own.
 
-        It has the same names, ids and epochs, and none of the history.
+        It has the same names, ids and epochs, and none of the history. `progress` is told the bytes written
+        so far. After an exception, also one that `progress` raised, there is nothing.
 
         Raises:
             BusExists: something is at `path`.

@@ -112,3 +112,21 @@ fn checkpoints_go_from_the_middle_of_an_export_and_a_verification() {
         assert!(verify(dir.path().join("copy"), &mut |_| {}).unwrap().ok);
     });
 }
+
+/// What makes it a bus comes last; here it cannot be written, since a folder has its name.
+#[test]
+fn an_export_that_fails_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let bus = made(&dir.path().join("bus"));
+    let copy = dir.path().join("copy");
+    let mut told = 0;
+    let done = bus.export(&copy, &mut |_| {
+        told += 1;
+        std::fs::create_dir_all(copy.join("bus.new")).unwrap();
+    });
+    assert!(done.is_err() && told > 0, "{done:?}");
+    assert!(!copy.exists());
+    bus.export(&copy, &mut |_| {}).unwrap();
+    assert_eq!(bus.export(&copy, &mut |_| {}).unwrap_err().code(), Code::Exists);
+    assert!(copy.exists(), "what was there stays");
+}

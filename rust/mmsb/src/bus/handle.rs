@@ -376,7 +376,8 @@ impl Bus {
     }
 
     /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
-    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far. After an error there is
+    /// nothing.
     pub fn export(
         &self,
         path: impl AsRef<Path>,
