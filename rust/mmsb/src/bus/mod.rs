@@ -21,6 +21,7 @@ pub mod history;
 mod line;
 pub mod merge;
 mod open;
+mod opened;
 pub mod options;
 mod past;
 mod private;
