@@ -417,6 +417,7 @@ impl Bus {
             ("pages", stats.pages),
             ("seq", stats.seq.0),
             ("commits", stats.commits),
+            ("compacted_chunks", stats.compacted),
             ("appended_bytes", stats.appended),
             ("log_bytes", stats.log),
             ("synced_bytes", stats.synced),

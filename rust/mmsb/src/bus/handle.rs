@@ -9,6 +9,7 @@ use crate::bus::audit;
 use crate::bus::branch;
 use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::commit::{Change, Committed, Request, commit};
+use crate::bus::compact;
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
 use crate::bus::door::Door;
@@ -414,6 +415,13 @@ impl Bus {
     #[doc(hidden)]
     pub fn audit(&self) -> Result<(), Error> {
         audit::audit(&self.core)
+    }
+
+    /// Copies what lies scattered of a page, as the background does unasked, for the next commits to it; whether there was
+    /// something to do. For tests.
+    #[doc(hidden)]
+    pub fn compact(&self, page: PageId) -> Result<bool, Error> {
+        Ok(compact::prepare(&self.core, &self.line, page, &mut |_| true)?.is_some())
     }
 
     /// Who holds which versions.

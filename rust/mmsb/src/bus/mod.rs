@@ -10,6 +10,7 @@ mod branch;
 mod cells;
 pub mod checkpoint;
 pub mod commit;
+mod compact;
 mod core;
 pub mod diff;
 pub mod doctor;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
+use crate::bus::background::Background;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -204,7 +205,13 @@ impl State {
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.kind {
-            Kind::Live { pin, .. } => View::live(&self.core, part, pin.again(id.0)?, reuse),
+            Kind::Live { pin, .. } => {
+                let view = View::live(&self.core, part, pin.again(id.0)?, reuse)?;
+                if let Some(pieces) = view.scattered() {
+                    Background::compact(&self.core, (self.line.id, id), page.version(), pieces);
+                }
+                Ok(view)
+            }
             Kind::Past(past) => View::past(part, Arc::clone(past)),
         }
     }
