@@ -1,4 +1,4 @@
-"""Callbacks and threads while the core works: a callback may use its bus, and no one waits for what only drops it."""
+"""While the core works, callbacks may use their bus, and no thread waits for what is only let go of."""
 
 import threading
 import time
