@@ -34,6 +34,22 @@ impl Map {
         at.checked_add(count).is_some_and(|end| end <= self.len as u64)
     }
 
+    /// Makes the bytes `from..to` present and writable, as far as they lie in the map, so that the first store to each page
+    /// does not fault: that costs as much as ten commits.
+    pub fn populate(&self, from: u64, to: u64) {
+        let page = rustix::param::page_size();
+        let from = from as usize / page * page;
+        let to = usize::try_from(to).unwrap_or(usize::MAX).min(self.len);
+        #[cfg(target_os = "linux")]
+        if from < to {
+            // SAFETY: the range lies in the map, and its bytes stay what they are. Where the kernel cannot, stores fault.
+            let _ = unsafe {
+                let start = self.start.as_ptr().add(from).cast();
+                rustix::mm::madvise(start, to - from, rustix::mm::Advice::LinuxPopulateWrite)
+            };
+        }
+    }
+
     /// Copies `bytes` to `at`. Panics outside the map.
     pub fn store(&self, bytes: &[u8], at: u64) {
         assert!(self.covers(at, bytes.len() as u64), "store outside the map");

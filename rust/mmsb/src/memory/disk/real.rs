@@ -10,6 +10,11 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+/// Bytes of one append from which it goes by `pwrite`, which need not clear the pages that it fills.
+const APPEND_BY_WRITE: u64 = 256 << 10;
+/// Bytes that are made ready at once.
+const READY_STEP: u64 = 256 << 10;
+
 /// Only this user reads and writes a bus.
 const MODE: u32 = 0o600;
 
@@ -248,7 +253,7 @@ impl DiskFile for RealFile {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let mut at = at;
         match &*map {
-            Some(map) if map.covers(at, length) => {
+            Some(map) if map.covers(at, length) && length < APPEND_BY_WRITE => {
                 for part in parts {
                     map.store(part, at);
                     at += part.len() as u64;
@@ -262,6 +267,18 @@ impl DiskFile for RealFile {
             }
         }
         Ok(())
+    }
+
+    fn make_ready(&self, from: u64, to: u64) {
+        let mut at = from;
+        while at < to {
+            // A little at a time: who takes the map away waits for it.
+            let end = to.min(at + READY_STEP);
+            let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(map) = &*map else { return };
+            map.populate(at, end);
+            at = end;
+        }
     }
 
     fn trim(&self, len: u64) -> Result<(), DiskError> {

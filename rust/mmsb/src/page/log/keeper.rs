@@ -1,11 +1,13 @@
-//! The work behind the writer's back: the next segment made ahead, sealed segments made durable.
+//! The work behind the writer's back: the next segment made ahead, the bytes to come of this one made ready, sealed
+//! segments made durable.
 
 use crate::base::limits::LOG_SEGMENT_LEAST;
-use crate::memory::disk::DiskError;
+use crate::memory::disk::{DiskError, DiskFile};
 use crate::page::log::error::LogError;
 use crate::page::log::roll::{LogConfig, Spare, make_segment};
 use crate::page::log::segment::{DIR, path};
 use crate::page::log::shared::{Shared, lock};
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -24,21 +26,22 @@ struct Room {
     changed: Condvar,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Work {
     /// Number of the segment to make next.
     next: u64,
     spare: Option<Spare>,
     making: bool,
     want_spare: bool,
+    /// A file and the bytes of it that will be appended to soon.
+    want_ready: Option<(Arc<dyn DiskFile>, Range<u64>)>,
     want_tidy: bool,
     stop: bool,
 }
 
 impl Keeper {
     pub fn new(shared: Arc<Shared>, config: LogConfig, next: u64) -> Self {
-        let work =
-            Work { next, spare: None, making: false, want_spare: false, want_tidy: false, stop: false };
+        let work = Work { next, ..Work::default() };
         let room = Arc::new(Room { shared, config, work: Mutex::new(work), changed: Condvar::new() });
         let thread = config.background.then(|| {
             let room = Arc::clone(&room);
@@ -74,6 +77,14 @@ impl Keeper {
     pub fn want_spare(&self) {
         if self.thread.is_some() {
             lock(&self.room.work).want_spare = true;
+            self.room.changed.notify_all();
+        }
+    }
+
+    /// These bytes of the file will be appended to soon.
+    pub fn want_ready(&self, file: &Arc<dyn DiskFile>, bytes: Range<u64>) {
+        if self.thread.is_some() {
+            lock(&self.room.work).want_ready = Some((Arc::clone(file), bytes));
             self.room.changed.notify_all();
         }
     }
@@ -141,7 +152,11 @@ impl Room {
     fn run(&self) {
         let mut work = lock(&self.work);
         while !work.stop {
-            if std::mem::take(&mut work.want_spare) && work.spare.is_none() {
+            if let Some((file, bytes)) = work.want_ready.take() {
+                drop(work);
+                file.make_ready(bytes.start, bytes.end);
+                work = lock(&self.work);
+            } else if std::mem::take(&mut work.want_spare) && work.spare.is_none() {
                 work.making = true;
                 let number = work.next;
                 drop(work);
