@@ -4,6 +4,7 @@
 //! opaque here. Opening finds the last frame such that everything before it is whole, and refuses a log from which
 //! something durable is missing.
 
+mod ahead;
 pub mod error;
 mod footer;
 pub mod frame;

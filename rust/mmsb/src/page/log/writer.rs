@@ -1,8 +1,9 @@
 //! The writer: appends frames, goes on in new segments.
 
 use crate::base::crc::crc32c_append;
-use crate::base::limits::{LOG_READY_LEAST, LOG_READY_MOST, MAX_FRAME};
+use crate::base::limits::MAX_FRAME;
 use crate::memory::disk::{Disk, DiskFile, Lock};
+use crate::page::log::ahead::Ahead;
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, frame_bytes};
 use crate::page::log::keeper::Keeper;
@@ -31,8 +32,7 @@ pub struct Log {
     /// Header CRC of the last frame.
     crc: u32,
     config: LogConfig,
-    /// Bytes appended since somebody waited for the disk.
-    unawaited: u64,
+    ahead: Ahead,
     keeper: Option<Keeper>,
     lock: Option<Box<dyn Lock>>,
 }
@@ -48,16 +48,13 @@ pub(crate) struct Active {
     pub full: bool,
     /// Position at which the next segment is asked for.
     ask_at: u64,
-    /// Position up to which bytes were made ready, or are about to be.
-    ready: u64,
 }
 
 impl Active {
     /// A segment allocated for this many bytes.
     pub fn new(segment: Arc<Segment>, file: Arc<dyn DiskFile>, capacity: u64) -> Self {
         let ask_at = segment.header.start + capacity / 2;
-        let ready = segment.header.start;
-        Self { segment, file, capacity, full: false, ask_at, ready }
+        Self { segment, file, capacity, full: false, ask_at }
     }
 }
 
@@ -119,7 +116,7 @@ impl Log {
     pub(crate) fn start(start: Start, config: LogConfig) -> Self {
         let Start { shared, active, last, crc, lock, next } = start;
         let keeper = active.as_ref().map(|_| Keeper::new(Arc::clone(&shared), config, next));
-        Self { shared, active, last, crc, config, unawaited: 0, keeper, lock }
+        Self { shared, active, last, crc, config, ahead: Ahead::default(), keeper, lock }
     }
 
     /// Appends a frame whose body is these parts one after the other. It is visible to readers, and it survives the
@@ -185,15 +182,10 @@ impl Log {
             active.ask_at = u64::MAX;
             keeper.want_spare();
         }
-        // What is made ready is written with the next sync, so there is never more of it than of what that has to write.
-        let bytes = head.end() - head.position;
-        self.unawaited = if head.durability == Durability::Disk { 0 } else { self.unawaited + bytes };
-        let window = self.unawaited.min(LOG_READY_MOST);
-        if window >= LOG_READY_LEAST && head.end() + window / 2 > active.ready {
-            let from = active.ready.max(head.end());
-            active.ready = head.end() + window;
-            let to = active.segment.offset(active.ready).min(active.capacity);
-            keeper.want_ready(&active.file, active.segment.offset(from)..to);
+        let waits = head.durability == Durability::Disk;
+        if let Some(made) = self.ahead.appended(head.end(), head.end() - head.position, waits) {
+            let to = active.segment.offset(made.end).min(active.capacity);
+            keeper.want_ready(&active.file, active.segment.offset(made.start)..to);
         }
     }
 
@@ -256,6 +248,7 @@ impl Log {
         self.shared.change_segments(|segments| segments.push(next));
         *self.shared.tail() = Tail::new(&header);
         *active = Active::new(segment, spare.file, spare.capacity);
+        self.ahead.moved(start);
         keeper.rolled()
     }
 
