@@ -56,7 +56,7 @@ class Diagnosis:
 
 
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
-    """Read every frame, checkpoint and image, and compare checkpoints with a replay of the log.
+    """Read every header, frame, checkpoint and image, and compare checkpoints with a replay of the log.
 
     Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
 
@@ -69,7 +69,8 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
 def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
     """Verify a bus; with `salvage`, cut its log at the first damage so that it opens again.
 
-    What is behind the damage is lost then; without `salvage` nothing is changed.
+    What is behind the damage is lost then. A damaged copy of a header is restored from the other one, as
+    opening the bus to write does. Without `salvage` nothing is changed.
 
     Raises:
         BusNotFound, DiskError, PermissionDenied, LockedError: as they say.
