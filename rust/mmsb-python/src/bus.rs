@@ -418,6 +418,7 @@ impl Bus {
             ("seq", stats.seq.0),
             ("commits", stats.commits),
             ("compacted_chunks", stats.compacted),
+            ("hashed_blocks", stats.hashed),
             ("appended_bytes", stats.appended),
             ("log_bytes", stats.log),
             ("synced_bytes", stats.synced),
