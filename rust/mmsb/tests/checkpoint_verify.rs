@@ -104,9 +104,9 @@ fn a_damaged_copy_is_found_while_the_other_is_whole_and_made_good() {
     let copies: Vec<(String, u64, u64)> = sim.paths().iter().flat_map(copies).collect();
     assert!(copies.len() >= 8, "{copies:?}");
     // Those of the superblock, and of every third segment.
-    let some = |number: &usize| number / 2 % 3 == 0;
+    let some = |number: &usize| (number / 2).is_multiple_of(3);
     for (number, (path, at, length)) in copies.into_iter().enumerate().filter(|(number, _)| some(number)) {
-        let byte = if number % 3 == 0 { length - 1 } else { 9 };
+        let byte = if number.is_multiple_of(3) { length - 1 } else { 9 };
         let hurt = sim.kill();
         assert!(hurt.flip(&path, (at + byte) * 8 + 1));
         let report = look(&hurt);
@@ -115,7 +115,7 @@ fn a_damaged_copy_is_found_while_the_other_is_whole_and_made_good() {
         for words in [&path, &format!("byte {at} "), "other", "write"] {
             assert!(finding.contains(words), "{finding}");
         }
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let disk: Arc<dyn Disk> = Arc::new(hurt.clone());
             let done = doctor_disk(Arc::new(hurt.for_reading()), Some(disk)).unwrap().done;
             assert!(done.len() == 1 && done[0].contains(&path), "{done:?}");
