@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import time_ns
 from typing import Any, Literal, Self, SupportsIndex
 
 from numpy.typing import DTypeLike
@@ -48,11 +49,22 @@ class Branch:
 
 @dataclass(frozen=True)
 class Pin:
-    """A version that somebody holds: the frame `seq`, of one page or (page 0) of all, in process `pid`."""
+    """A version that somebody holds: who holds what, since when, and what it costs.
+
+    Process `pid` holds the page with the id `page` and the `name`, or (0 and `None`) all pages, as they were
+    at `epoch` of `branch`, which frame `seq` made `age` seconds ago. `bytes` are out of use and wait for it
+    to go; what several hold counts for one of them. `branch` and `epoch` are `None` of a version that is
+    being taken, `age` also where no commit made it or its history was let go.
+    """
 
     seq: int
     page: int
     pid: int
+    name: str | None = None
+    branch: str | None = None
+    epoch: int | None = None
+    age: float | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -376,5 +388,12 @@ class Bus(CoreBus):
         return replace(report, ok=not findings, findings=findings)
 
     def pins(self) -> list[Pin]:
-        """Who holds which versions."""
-        return [Pin(*pin) for pin in self._pins()]
+        """Who holds which versions: snapshots, arrays and transactions of all processes."""
+        pins, now = self._pins(), time_ns()
+        names = {page: self._name(page) for _, page, *_ in pins if page}
+        found = []
+        for seq, page, pid, of, time, size in pins:
+            branch, epoch = of or (None, None)
+            age = None if time is None else max(0, now - time) / 1e9
+            found.append(Pin(seq, page, pid, names.get(page), branch, epoch, age, size))
+        return found
