@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from time import time_ns
 from typing import Any, Literal, Self, SupportsIndex
 
 from numpy.typing import DTypeLike
@@ -24,7 +23,7 @@ from mmsb.given import (
     seconds,
     text,
 )
-from mmsb.keep import Checkpoint, Pruned, Report, verify
+from mmsb.keep import Checkpoint, Pin, Pruned, Report, pins, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.watch import Watch
@@ -45,26 +44,6 @@ class Branch:
     epoch: int
     parent: str | None
     forked_at: int | None
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A version that somebody holds: who holds what, since when, and what it costs.
-
-    Process `pid` holds the page with the id `page` and the `name`, or (0 and `None`) all pages, as they were
-    at `epoch` of `branch`, which frame `seq` made `age` seconds ago. `bytes` are out of use and wait for it
-    to go; what several hold counts for one of them. `branch` and `epoch` are `None` of a version that is
-    being taken, `age` also where no commit made it or its history was let go.
-    """
-
-    seq: int
-    page: int
-    pid: int
-    name: str | None = None
-    branch: str | None = None
-    epoch: int | None = None
-    age: float | None = None
-    bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -342,7 +321,8 @@ class Bus(CoreBus):
     def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
         """Write the state of all branches out, so that opening need not replay what came before.
 
-        Commits go on meanwhile. `progress` is told the bytes written so far.
+        Commits go on meanwhile. `progress` is told the bytes written so far. It may use the bus, but for
+        `checkpoint`, `prune` and `squash`, which raise BusyError there.
         """
         return Checkpoint(*self._checkpoint(progress))
 
@@ -351,7 +331,8 @@ class Bus(CoreBus):
     ) -> Checkpoint:
         """Write the present state of all branches to a new directory: a bus of its own.
 
-        It has the same names, ids and epochs, and none of the history.
+        It has the same names, ids and epochs, and none of the history. `progress` is told the bytes written
+        so far. After an exception, also one that `progress` raised, there is nothing.
 
         Raises:
             BusExists: something is at `path`.
@@ -389,11 +370,4 @@ class Bus(CoreBus):
 
     def pins(self) -> list[Pin]:
         """Who holds which versions: snapshots, arrays and transactions of all processes."""
-        pins, now = self._pins(), time_ns()
-        names = {page: self._name(page) for _, page, *_ in pins if page}
-        found = []
-        for seq, page, pid, of, time, size in pins:
-            branch, epoch = of or (None, None)
-            age = None if time is None else max(0, now - time) / 1e9
-            found.append(Pin(seq, page, pid, names.get(page), branch, epoch, age, size))
-        return found
+        return pins(self)

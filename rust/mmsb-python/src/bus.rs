@@ -12,6 +12,7 @@ use mmsb::bus::holders::PinInfo;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::PageInfo;
+use mmsb::memory::disk::Real;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -388,7 +389,10 @@ impl Bus {
     ) -> Outcome<(u64, String, u64, u64)> {
         let mut told = Told::new(progress);
         let info = self.handle.long(py, |bus| bus.export(&path, &mut |bytes| told.tell(bytes)))?;
-        told.end()?;
+        told.end().inspect_err(|_| {
+            // An exception means no copy. What cannot be removed is whole all the same.
+            let _ = py.detach(|| Real::new(&path, false).discard());
+        })?;
         Ok((info.seq.0, info.path, info.bytes, info.reused))
     }
 
@@ -401,6 +405,7 @@ impl Bus {
             ("seq", stats.seq.0),
             ("commits", stats.commits),
             ("compacted_chunks", stats.compacted),
+            ("hashed_blocks", stats.hashed),
             ("appended_bytes", stats.appended),
             ("log_bytes", stats.log),
             ("synced_bytes", stats.synced),

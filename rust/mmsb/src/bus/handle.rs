@@ -340,7 +340,8 @@ impl Bus {
     }
 
     /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
-    /// `progress` is told the bytes written so far.
+    /// `progress` is told the bytes written so far. It may use the bus, but for other checkpoints and pruning, which are
+    /// refused as `Busy`.
     pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
         self.writable()?;
         let _open = Door::open(&self.core)?;
@@ -358,6 +359,7 @@ impl Bus {
     /// Makes a checkpoint and lets all history before it go.
     pub fn squash(&self) -> Result<PruneInfo, Error> {
         self.writable()?;
+        self.core.checkpoints.outside()?;
         // History goes by whole segments.
         self.core.writer()?.log.go_on()?;
         self.checkpoint(&mut |_| {})?;
@@ -365,7 +367,8 @@ impl Bus {
     }
 
     /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
-    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far. After an error there is
+    /// nothing.
     pub fn export(
         &self,
         path: impl AsRef<Path>,

@@ -23,6 +23,7 @@ pub mod holders;
 mod line;
 pub mod merge;
 mod open;
+mod opened;
 pub mod options;
 mod past;
 mod private;

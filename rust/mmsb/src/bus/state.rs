@@ -228,9 +228,12 @@ impl State {
 
     /// The digest of the state.
     pub fn digest(&self) -> Result<Digest, Error> {
-        let ids = self.ids();
-        let pages = ids.iter().map(|&id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.core.digests.state(pages.into_iter(), &self.core.catalog, true))
+        let Core { digests, catalog, .. } = &*self.core;
+        if let Some(root) = self.root() {
+            return digests.state(root, catalog, &mut |page| self.core.ready(page));
+        }
+        let pages = self.ids().into_iter().map(|id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
+        Ok(digests.pages(pages.into_iter(), catalog))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

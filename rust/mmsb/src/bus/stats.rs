@@ -23,6 +23,8 @@ pub struct Stats {
     pub commits: u64,
     /// Chunks that compaction put side by side since then.
     pub compacted: u64,
+    /// Chunks, pages and nodes hashed for digests since then: what changed between them, and the paths to it.
+    pub hashed: u64,
     /// Bytes of frames appended since then.
     pub appended: u64,
     /// Bytes of frames kept.
@@ -68,6 +70,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         seq: Seq(seq),
         commits,
         compacted,
+        hashed: core.digests.missed(),
         appended,
         log: head - start,
         synced: core.log.synced().saturating_sub(start),

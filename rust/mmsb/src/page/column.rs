@@ -157,9 +157,10 @@ impl<'a> ColumnRef<'a> {
             let from = first + i as u64 * FAN.pow(h);
             if h > 0 {
                 self.tree_chunks(child(self.arena, at, h, i), h - 1, from, visit);
-            } else if child(self.arena, at, 0, i) != Addr::default() {
-                let entry = words(self.arena, at, HEADER + 16 * i, 2);
-                visit(from * CHUNK as u64, Addr(entry[0]), entry[1]);
+            } else if let (chunk, born) = entry(self.arena, at, i)
+                && !is_null(chunk)
+            {
+                visit(from * CHUNK as u64, chunk, born);
             }
         }
     }
@@ -282,6 +283,17 @@ fn chunk_at(arena: &Arena, root: Addr, height: u32, index: u64) -> Addr {
     entry_at(arena, root, height, index).0
 }
 
+/// How many children a node has a place for.
+pub(super) fn slots(arena: &Arena, at: Addr) -> usize {
+    usize::from(head(arena, at).slots)
+}
+
+/// The `i`-th chunk of a node above chunks, and its birth.
+pub(super) fn entry(arena: &Arena, at: Addr, i: usize) -> (Addr, u64) {
+    let entry = words(arena, at, HEADER + 16 * i, 2);
+    (Addr(entry[0]), entry[1])
+}
+
 /// A chunk and its birth.
 pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (Addr, u64) {
     let mut at = root;
@@ -294,8 +306,7 @@ pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (A
             break;
         }
         if h == 0 {
-            let entry = words(arena, at, HEADER + 16 * i as usize, 2);
-            return (Addr(entry[0]), entry[1]);
+            return entry(arena, at, i as usize);
         }
         at = child(arena, at, h, i as usize);
     }
