@@ -14,7 +14,8 @@ use mmsb::bus::error::Code;
 use mmsb::bus::history::Filter;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::transaction::Isolation;
-use model::world::{Branch, Known, Touched, World, open};
+use model::merge::{Base, Since, Touched};
+use model::world::{Branch, Known, World, open};
 use model::{Chance, Page, Pages, setting};
 use proptest::prelude::*;
 
@@ -31,6 +32,7 @@ enum Op {
     DropBranch,
     Switch,
     Merge,
+    Cross,
     Revert,
     HoldState,
     HoldView,
@@ -55,6 +57,7 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         1 => Just(Op::DropBranch),
         5 => Just(Op::Switch),
         4 => Just(Op::Merge),
+        2 => Just(Op::Cross),
         2 => Just(Op::Revert),
         2 => Just(Op::HoldState),
         3 => Just(Op::HoldView),
@@ -64,6 +67,24 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         1 => Just(Op::Refused),
         1 => Just(Op::Checkpoint),
         2 => Just(Op::Reopen),
+    ];
+    prop::collection::vec((op, any::<u64>()), 1..most)
+}
+
+/// The newest epochs of branches, by their place in the list, that lead to a state.
+type Leads = BTreeMap<usize, u64>;
+
+/// Mostly branches that merge each other as they were before.
+fn crossing(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
+    let op = prop_oneof![
+        3 => Just(Op::Create),
+        1 => Just(Op::Several),
+        2 => Just(Op::Branch),
+        1 => Just(Op::DropBranch),
+        2 => Just(Op::Switch),
+        4 => Just(Op::Cross),
+        1 => Just(Op::Merge),
+        1 => Just(Op::Checkpoint),
     ];
     prop::collection::vec((op, any::<u64>()), 1..most)
 }
@@ -91,7 +112,7 @@ impl World {
         }
         self.bus().write(first.clone(), &self.note()).unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&first);
-        self.touching.extend(Touched::by(&first, &page));
+        self.touching.push(Touched::by(&first, &page));
         self.committed(pages.clone(), self.knows());
         let written = |delta: &mmsb::page::delta::Delta<'_>| -> std::collections::BTreeSet<(u16, u64)> {
             let cells = |part: &mmsb::page::delta::Part<'_>| {
@@ -111,7 +132,7 @@ impl World {
         }
         tx.commit().unwrap().unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&second);
-        self.touching.extend(Touched::by(&second, &page));
+        self.touching.push(Touched::by(&second, &page));
         self.committed(pages, self.knows());
     }
 
@@ -149,65 +170,129 @@ impl World {
     }
 
     /// What leads to the head of a branch.
-    fn leads(&self, branch: usize) -> BTreeMap<usize, u64> {
+    fn leads(&self, branch: usize) -> Leads {
         let (epoch, known) = self.branches[branch].head();
         let mut knows = known.knows.clone();
         knows.insert(branch, epoch);
         knows
     }
 
-    /// Whether what leads to one side only changed cells otherwise than by the page's operator.
-    fn assigned(&self, other: usize) -> impl Fn(PageId, u16, u64) -> bool {
-        let (ours, theirs) = (self.leads(self.at), self.leads(other));
-        let has =
-            |known: &BTreeMap<usize, u64>, branch, epoch| known.get(branch).is_some_and(|to| epoch <= to);
-        let since: Vec<Touched> = (self.touched.iter())
-            .filter(|(branch, epoch, _)| has(&ours, branch, epoch) != has(&theirs, branch, epoch))
-            .map(|(_, _, touched)| touched.clone())
-            .collect();
-        move |page, column, cell| {
-            since
-                .iter()
-                .filter(|touched| touched.page == page)
-                .any(|touched| touched.cells.as_ref().is_none_or(|cells| cells.contains(&(column, cell))))
-        }
+    /// What frames that lead to only one side did.
+    fn since(&self, ours: &Leads, theirs: &Leads) -> Since {
+        let has = |leads: &Leads, branch, epoch| leads.get(branch).is_some_and(|to| epoch <= to);
+        let sides = |branch, epoch| [has(ours, branch, epoch), has(theirs, branch, epoch)];
+        let done = self.touched.iter().filter(|(branch, epoch, _)| {
+            let [ours, theirs] = sides(branch, epoch);
+            ours != theirs
+        });
+        Since(done.map(|(branch, epoch, done)| (sides(branch, epoch)[1], done.clone())).collect())
     }
 
-    /// The newest state that leads to the heads of both.
-    fn base(&self, other: usize) -> Pages {
-        let theirs = self.leads(other);
-        let both =
-            self.leads(self.at).into_iter().filter_map(|(i, epoch)| Some((i, epoch.min(*theirs.get(&i)?))));
-        let known = both.map(|(i, epoch)| &self.branches[i].history[&epoch]).max_by_key(|known| known.seq);
-        known.unwrap().pages.clone()
+    /// The newest states that lead to both, newest first, none of which leads to another.
+    fn common(&self, ours: &Leads, theirs: &Leads) -> Vec<(Leads, &Known)> {
+        let both = ours.iter().filter_map(|(&i, &epoch)| Some((i, epoch.min(*theirs.get(&i)?))));
+        let mut found: Vec<(usize, u64, &Known)> =
+            both.map(|(i, epoch)| (i, epoch, &self.branches[i].history[&epoch])).collect();
+        found.sort_by_key(|(.., known)| std::cmp::Reverse(known.seq));
+        found.dedup_by_key(|(.., known)| known.seq);
+        let mut newest: Vec<(Leads, &Known)> = Vec::new();
+        for (i, epoch, known) in found {
+            if newest.iter().all(|(leads, _)| leads.get(&i).is_none_or(|to| *to < epoch)) {
+                let mut leads = known.knows.clone();
+                leads.insert(i, epoch);
+                newest.push((leads, known));
+            }
+        }
+        newest
+    }
+
+    /// What both sides have: where that are several states, what merging them makes.
+    fn base(&self, ours: &Leads, theirs: &Leads) -> Base {
+        let common = self.common(ours, theirs);
+        let mut rest = common.into_iter();
+        let (mut leads, newest) = rest.next().unwrap();
+        let mut base = Base { pages: newest.pages.clone(), ..Base::default() };
+        for (more, known) in rest {
+            let (below, since) = (self.base(&leads, &more), self.since(&leads, &more));
+            let made = model::merge::merge(&below, &base.pages, &known.pages, OnConflict::Raise, &since);
+            base.pages = made.pages;
+            base.unsure.extend(made.unsure);
+            for (i, epoch) in more {
+                let to = leads.entry(i).or_default();
+                *to = epoch.max(*to);
+            }
+        }
+        base
     }
 
     fn merge(&mut self) {
         let living = self.living();
         let other = living[self.chance.below(living.len() as u64) as usize];
+        self.merge_with(other);
+    }
+
+    /// Mostly a write.
+    fn change(&mut self) {
+        match self.chance.below(12) {
+            0 => self.create(),
+            1 => self.drop_page(),
+            2 => self.resize(),
+            _ => self.write(),
+        }
+    }
+
+    /// Two branches write and merge each other as they were before.
+    fn cross(&mut self) {
+        let living = self.living();
+        let (mine, other) = (self.at, living[self.chance.below(living.len() as u64) as usize]);
+        for at in [other, mine] {
+            self.at = at;
+            self.change();
+        }
+        let before = self.branches.len();
+        self.branch(None);
+        let old = self.at;
+        self.at = mine;
+        if other == mine || self.branches.len() == before {
+            return;
+        }
+        for (at, from) in [(mine, other), (other, old)] {
+            self.at = at;
+            self.merge_with(from);
+        }
+        for at in [mine, other] {
+            self.at = at;
+            self.change();
+        }
+        self.at = old;
+        self.drop_branch();
+        self.at = mine;
+        self.merge_with(other);
+    }
+
+    fn merge_with(&mut self, other: usize) {
         let policy = [OnConflict::Raise, OnConflict::Ours, OnConflict::Theirs][self.chance.below(3) as usize];
         let (epoch, theirs) = self.branches[other].head();
-        let wanted = model::merge::merge(
-            &self.base(other),
-            &self.pages(),
-            &theirs.pages,
-            policy,
-            &self.assigned(other),
-        );
+        let (ours, leads) = (self.leads(self.at), self.leads(other));
+        let (base, since) = (self.base(&ours, &leads), self.since(&ours, &leads));
+        let wanted = model::merge::merge(&base, &self.pages(), &theirs.pages, policy, &since);
         let mut knows = self.knows();
         for (&i, &epoch) in theirs.knows.iter().chain([(&other, &epoch)]).filter(|(i, _)| **i != self.at) {
             let known = knows.entry(i).or_default();
             *known = epoch.max(*known);
         }
         let merged = self.bus().merge(&self.branches[other].bus, policy, &self.note());
-        match (wanted, merged) {
-            (Ok(pages), Ok(Some(_))) => return self.committed(pages, knows),
-            (Ok(pages), Ok(None)) => assert!(pages == self.pages(), "there was something to take"),
-            (Err(why), Ok(_)) => panic!("no conflict, though {why}"),
-            (Err(_), Err(error)) => {
+        match (wanted.why, merged) {
+            (None, Ok(Some(_))) => {
+                self.touching = wanted.settled;
+                return self.committed(wanted.pages, knows);
+            }
+            (None, Ok(None)) => assert!(wanted.pages == self.pages(), "there was something to take"),
+            (Some(why), Ok(_)) => panic!("no conflict, though {why}"),
+            (Some(_), Err(error)) => {
                 assert!(matches!(error.code(), Code::Conflict | Code::NameTaken), "{error}")
             }
-            (Ok(_), Err(error)) => panic!("{error}"),
+            (None, Err(error)) => panic!("{error}"),
         }
         self.unchanged();
     }
@@ -327,6 +412,7 @@ impl World {
                 self.at = living[self.chance.below(living.len() as u64) as usize];
             }
             Op::Merge => self.merge(),
+            Op::Cross => self.cross(),
             Op::Revert => self.revert(),
             Op::HoldState => {
                 let known = self.branches[self.at].head().1.clone();
@@ -409,7 +495,7 @@ fn reverted(now: &Pages, then: &Pages) -> Vec<Touched> {
             let pairs = a.columns[i].chunks(size).zip(b.columns[i].chunks(size)).enumerate();
             cells.extend(pairs.filter(|(_, (a, b))| a != b).map(|(cell, _)| (i as u16, cell as u64)));
         }
-        touched.push(Touched { page: id, cells: Some(cells) });
+        touched.push(Touched::cells(id, cells));
     }
     touched
 }
@@ -438,6 +524,15 @@ proptest! {
     })]
     #[test]
     fn the_bus_is_its_model(ops in ops(setting("MMSB_OPS", 70) as usize)) {
+        let mut world = World::new();
+        for (op, seed) in ops {
+            world.apply(op, seed);
+        }
+        world.finish();
+    }
+
+    #[test]
+    fn crossed_merges_are_its_models(ops in crossing(setting("MMSB_OPS", 30) as usize)) {
         let mut world = World::new();
         for (op, seed) in ops {
             world.apply(op, seed);

@@ -1,7 +1,6 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
 mod ancestry;
-mod assigned;
 mod audit;
 mod background;
 mod begin;
@@ -10,6 +9,7 @@ mod branch;
 mod cells;
 pub mod checkpoint;
 pub mod commit;
+mod common;
 mod core;
 pub mod diff;
 pub mod doctor;
@@ -18,6 +18,7 @@ pub mod error;
 mod export;
 pub mod handle;
 pub mod history;
+mod join;
 mod line;
 pub mod merge;
 mod open;
@@ -28,6 +29,8 @@ pub mod rebuilt;
 mod replay;
 mod rescue;
 pub mod retain;
+mod runs;
+mod since;
 pub mod state;
 pub mod stats;
 pub mod transaction;
