@@ -330,7 +330,8 @@ class Bus(CoreBus):
     def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
         """Write the state of all branches out, so that opening need not replay what came before.
 
-        Commits go on meanwhile. `progress` is told the bytes written so far.
+        Commits go on meanwhile. `progress` is told the bytes written so far. It may use the bus, but for
+        `checkpoint`, `prune` and `squash`, which raise BusyError there.
         """
         return Checkpoint(*self._checkpoint(progress))
 
@@ -339,7 +340,8 @@ class Bus(CoreBus):
     ) -> Checkpoint:
         """Write the present state of all branches to a new directory: a bus of its own.
 
-        It has the same names, ids and epochs, and none of the history.
+        It has the same names, ids and epochs, and none of the history. `progress` is told the bytes written
+        so far. After an exception, also one that `progress` raised, there is nothing.
 
         Raises:
             BusExists: something is at `path`.

@@ -3,6 +3,9 @@
 import gc
 import multiprocessing
 import os
+import signal
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +140,43 @@ def test_a_child_that_leaves_the_block_of_a_transaction_takes_nothing_from_the_p
     assert other["p"][10] == 0
     assert page[:50].tolist() == list(range(50))
     assert bus.verify().ok
+
+
+@pytest.mark.filterwarnings("ignore:This process")
+def test_a_child_opens_buses_whatever_the_parent_was_opening(tmp_path: Path) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    # Opening it waits until somebody writes to it.
+    os.mkfifo(slow / "bus")
+
+    def open_slowly() -> None:
+        with pytest.raises(mmsb.MmsbError):
+            mmsb.open(slow, mode="r")
+
+    thread = threading.Thread(target=open_slowly)
+    thread.start()
+    time.sleep(0.3)
+
+    def child() -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(20)
+        path = tmp_path / f"new {os.getpid()}"
+        with mmsb.open(path) as bus:
+            bus.create_page("p", shape=(10,), dtype="i8")
+        with mmsb.open(path, mode="r") as bus:
+            assert list(bus) == ["p"]
+
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    beside = threading.Thread(target=child, daemon=True)
+    try:
+        assert process.exitcode == 0
+        beside.start()
+        beside.join(20)
+        assert not beside.is_alive(), "nor does another thread wait"
+        assert thread.is_alive()
+    finally:
+        os.close(os.open(slow / "bus", os.O_WRONLY))
+        thread.join()

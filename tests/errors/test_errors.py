@@ -165,11 +165,11 @@ def test_opening_what_is_not_there_or_no_bus(tmp_path: Path) -> None:
     with pytest.raises(mmsb.BusExists):
         mmsb.open(tmp_path / "bus", mode="x")
     (tmp_path / "file").write_text("no bus")
-    with pytest.raises(mmsb.MmsbError):
+    with pytest.raises(mmsb.NotABus, match="file is not a bus"):
         mmsb.open(tmp_path / "file")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "letter.txt").write_text("no bus")
-    with pytest.raises(mmsb.NotABus):
+    with pytest.raises(mmsb.NotABus, match="folder is not a bus"):
         mmsb.open(tmp_path / "folder")
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["letter.txt"]
     for options in ({"mode": "w"}, {"durability": "none"}, {"arena": "moon"}, {"busy_timeout": -1}):

@@ -11,6 +11,7 @@ use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::PageInfo;
+use mmsb::memory::disk::Real;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use pyo3::prelude::*;
@@ -401,7 +402,10 @@ impl Bus {
     ) -> Outcome<(u64, String, u64, u64)> {
         let mut told = Told::new(progress);
         let info = self.handle.long(py, |bus| bus.export(&path, &mut |bytes| told.tell(bytes)))?;
-        told.end()?;
+        told.end().inspect_err(|_| {
+            // An exception means no copy. What cannot be removed is whole all the same.
+            let _ = py.detach(|| Real::new(&path, false).discard());
+        })?;
         Ok((info.seq.0, info.path, info.bytes, info.reused))
     }
 
@@ -413,6 +417,8 @@ impl Bus {
             ("pages", stats.pages),
             ("seq", stats.seq.0),
             ("commits", stats.commits),
+            ("compacted_chunks", stats.compacted),
+            ("hashed_blocks", stats.hashed),
             ("appended_bytes", stats.appended),
             ("log_bytes", stats.log),
             ("synced_bytes", stats.synced),

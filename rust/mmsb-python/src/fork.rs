@@ -36,12 +36,17 @@ impl<T> Own<T> {
 
     /// The value, whoever made it.
     pub fn get(&self) -> &T {
-        self.value.as_ref().expect("only `into_inner` and `drop` take the value")
+        self.value.as_ref().expect("only who drops it takes the value")
     }
 
     /// The value to change.
     pub fn get_mut(&mut self) -> &mut T {
-        self.value.as_mut().expect("only `into_inner` and `drop` take the value")
+        self.value.as_mut().expect("only who drops it takes the value")
+    }
+
+    /// Takes the value, of which there is no other use then than to drop this; `None` where a fork brought it here.
+    pub fn take(&mut self) -> Option<T> {
+        if self.is_foreign() { None } else { self.value.take() }
     }
 
     /// The value out of its wrapper.

@@ -43,6 +43,17 @@ impl Origin {
     }
 }
 
+impl Drop for Handle {
+    /// The last handle of a bus closes it, which waits for work in its background and for the disk: detached, so that
+    /// other Python threads go on.
+    fn drop(&mut self) {
+        if let Some(bus) = self.bus.take() {
+            // Where there is no interpreter to detach from any more, the closure is dropped as it is, and the bus with it.
+            let _ = Python::try_attach(move |py| py.detach(move || drop(bus)));
+        }
+    }
+}
+
 impl Handle {
     /// The handle of a bus that was just opened.
     pub fn new(bus: Bus) -> Arc<Self> {

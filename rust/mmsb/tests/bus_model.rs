@@ -41,6 +41,7 @@ enum Op {
     Diff,
     Refused,
     Checkpoint,
+    Compact,
     Reopen,
 }
 
@@ -66,6 +67,7 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         2 => Just(Op::Diff),
         1 => Just(Op::Refused),
         1 => Just(Op::Checkpoint),
+        2 => Just(Op::Compact),
         2 => Just(Op::Reopen),
     ];
     prop::collection::vec((op, any::<u64>()), 1..most)
@@ -434,6 +436,13 @@ impl World {
                 self.unchanged();
                 if self.chance.one_in(2) {
                     self.reopen();
+                }
+            }
+            Op::Compact => {
+                let pages = self.pages();
+                if let Some(id) = self.pick(&pages) {
+                    self.bus().compact(id).unwrap();
+                    self.unchanged();
                 }
             }
             Op::Reopen => self.reopen(),

@@ -13,7 +13,7 @@ use mmsb::base::ids::Epoch;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::history::Filter;
-use mmsb::bus::options::Options;
+use mmsb::bus::options::{Note, Options};
 use mmsb::bus::verify::verify_disk;
 use mmsb::memory::disk::{Disk, Fault, Sim};
 use mmsb::page::checkpoint::store;
@@ -250,4 +250,34 @@ fn memory_that_was_let_go_of_is_there_for_the_next_commit() {
     assert_eq!(refused.unwrap().code(), Code::MemoryBudget);
     held.clear();
     run(&bus, Step::Write(0, 0, 0, 1_000_000), 21).unwrap();
+}
+
+#[test]
+fn memory_that_was_let_go_of_is_there_for_an_update_that_has_to_read_its_page() {
+    const ROWS: u64 = 1_000_000;
+    let disk = Arc::new(Sim::new(4));
+    let options = Options { budget: Some(48 << 20), ..quiet() };
+    let open = || Bus::on_disk(disk.clone(), &options, Arc::new(ManualClock::new(1))).unwrap();
+    let bus = open();
+    for which in 0..2 {
+        run(&bus, Step::Create(0, ROWS), which).unwrap();
+        run(&bus, Step::Write(0, which as usize, 0, ROWS), 0).unwrap();
+    }
+    bus.checkpoint(&mut |_| {}).unwrap();
+    drop(bus);
+    let bus = open();
+    let (mut held, page) = (Vec::new(), bus.state().unwrap().ids()[1]);
+    let refused = (0..20).find_map(|n| {
+        held.push(bus.state().unwrap());
+        run(&bus, Step::Write(0, 0, 0, ROWS), n).err()
+    });
+    assert_eq!(refused.unwrap().code(), Code::MemoryBudget);
+    let (bytes, epoch) = (vec![7; 8 * ROWS as usize], bus.epoch().unwrap());
+    let update = || bus.update(page, 0, &bytes, &Note::default());
+    assert_eq!(update().unwrap_err().code(), Code::MemoryBudget, "nothing was let go of");
+    assert_eq!(bus.epoch().unwrap(), epoch);
+    held.clear();
+    update().unwrap();
+    assert_eq!(bus.state().unwrap().view(page, 0, None).unwrap().bytes(), bytes);
+    bus.audit().unwrap();
 }

@@ -109,6 +109,13 @@ pub const HISTORY_BUDGET: u64 = 1 << 30;
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 
+/// Fewest pieces that a node over 64 chunks must be worse off by for compaction to copy it: half a MiB then spares as many
+/// mappings, each worth 32 KiB of copying to every view that is made anew.
+pub const COMPACT_GAIN: usize = 8;
+
+/// Most chunks whose copies one commit takes over from compaction: 0.2 us each that it does not expect.
+pub const COMPACT_AT_ONCE: usize = 1024;
+
 /// Memory mappings that the views of a process may take together. The kernel allows 65,530 in all; the rest is for the
 /// spans, libraries and allocators of the process.
 pub const VIEW_MAPPINGS_MAX: usize = 49_152;

@@ -7,9 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::base::ids::Epoch;
 use crate::base::limits::{CHECKPOINT_LEAST, CHECKPOINT_SHARE};
+use crate::bus::compact::{Asked, Place};
 use crate::bus::core::Core;
-use crate::bus::{checkpoint, retain};
+use crate::bus::{checkpoint, compact, retain};
 
 /// How many times as long as it worked the background rests, unless replaying the log would take too long.
 const REST: u32 = 9;
@@ -37,11 +39,28 @@ struct Work {
     /// Position at which a checkpoint cannot wait any longer.
     hard: u64,
     urgent: bool,
+    compact: Asked,
     /// Whether the last handle was closed, and whether the bus was after it.
     stop: bool,
     closed: bool,
     handles: usize,
     thread: Option<JoinHandle<()>>,
+}
+
+impl Work {
+    /// Starts the thread. Without one there are only the checkpoints that are asked for.
+    fn start(&mut self, core: &Arc<Core>) {
+        let weak = Arc::downgrade(core);
+        self.thread =
+            std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
+    }
+}
+
+/// What the background does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    Checkpoint,
+    Compact(Place),
 }
 
 impl Background {
@@ -104,12 +123,21 @@ impl Background {
         }
         work.handles += 1;
         if work.handles == 1 && (this.most.is_some() || this.reads) {
-            let weak = Arc::downgrade(core);
-            // Without a thread there are only the checkpoints that are asked for.
-            work.thread =
-                std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
+            work.start(core);
         }
         true
+    }
+
+    /// A view of a page was scattered into so many pieces: where this goes on, the page is compacted.
+    pub fn compact(core: &Arc<Core>, place: Place, version: Epoch, pieces: usize) {
+        let this = &core.background;
+        let mut work = this.work();
+        if work.handles > 0 && work.compact.note(place, version, pieces) {
+            if work.thread.is_none() {
+                work.start(core);
+            }
+            this.changed.notify_all();
+        }
     }
 
     /// A handle was closed: the last one stops the thread, waits for it, and closes the bus.
@@ -156,16 +184,18 @@ impl Background {
         false
     }
 
-    /// Waits for work, which may begin at `rested` unless it is urgent; false where there will be none any more.
-    fn wait(&self, rested: Instant) -> bool {
+    /// Waits for work; a checkpoint may begin at `rested` unless it is urgent. `None` where there will be none any more.
+    fn wait(&self, rested: Instant) -> Option<Job> {
         let mut work = self.work();
         loop {
             let now = Instant::now();
             if work.stop {
-                return false;
+                return None;
             } else if work.due && (work.urgent || now >= rested) {
                 (work.due, work.urgent) = (false, false);
-                return true;
+                return Some(Job::Checkpoint);
+            } else if let Some(place) = work.compact.next() {
+                return Some(Job::Compact(place));
             }
             work = if work.due {
                 let waited = self.changed.wait_timeout(work, rested - now);
@@ -196,7 +226,11 @@ fn run(core: &Weak<Core>) {
         read_in(&core);
     }
     let mut rested = Instant::now();
-    while core.background.wait(rested) {
+    while let Some(job) = core.background.wait(rested) {
+        if let Job::Compact(place) = job {
+            compact_page(&core, place);
+            continue;
+        }
         let began = Instant::now();
         let done = checkpoint::make(&core, &mut |_| {})
             .and_then(|_| if core.background.prunes { retain::prune(&core, 1).map(|_| ()) } else { Ok(()) });
@@ -207,6 +241,16 @@ fn run(core: &Weak<Core>) {
         rested = Instant::now() + began.elapsed() * REST;
         compress(&core);
     }
+}
+
+/// Compacts a page, working half of the time.
+fn compact_page(core: &Arc<Core>, place: Place) {
+    let (branch, page) = place;
+    let copies = core.line_of(branch).and_then(|line| {
+        // Where there is no memory for copies, or no page any more, views stay as dear as they were.
+        compact::prepare(core, &line, page, &mut |took| core.background.rest(took)).ok().flatten()
+    });
+    core.background.work().compact.done(place, copies);
 }
 
 /// Compresses what of the log is sealed and durable, unless it goes soon anyway.

@@ -126,5 +126,6 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
     line.set_dropped();
+    writer.forget(line.id);
     commit::show(core, writer, Seq(seq))
 }

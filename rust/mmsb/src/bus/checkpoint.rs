@@ -58,6 +58,7 @@ pub(crate) fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error
 
 /// Makes a checkpoint of the present state.
 pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
+    core.checkpoints.outside()?;
     core.ready_all()?;
     let (cut, pin) = cut(core, &*core.writer()?)?;
     core.syncer.sync_through(cut.position)?;

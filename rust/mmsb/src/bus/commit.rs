@@ -20,6 +20,7 @@ use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
+use crate::page::compact::Compacted;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::page::log::Durability;
@@ -106,6 +107,10 @@ pub(crate) struct Writer {
     /// Commits so far, and bytes of all frames.
     pub commits: u64,
     pub appended: u64,
+    /// Chunks that compaction put where no commit has so far taken them.
+    offered: Vec<(BranchId, Compacted)>,
+    /// Chunks that commits took.
+    pub compacted: u64,
     body: Body,
     scratch: Scratch,
     pending: VecDeque<Pending>,
@@ -121,6 +126,8 @@ impl Writer {
             limbo,
             commits: 0,
             appended: 0,
+            offered: Vec::new(),
+            compacted: 0,
             body: Body::default(),
             scratch: Scratch::default(),
             pending: VecDeque::new(),
@@ -128,8 +135,22 @@ impl Writer {
         }
     }
 
-    /// Gives back what nobody holds any more, without waiting for the next commit.
+    /// Takes copies of a page's chunks for the next commit that changes it there.
+    pub fn offer(&mut self, line: &Line, compacted: Compacted) {
+        self.offered.retain(|(on, other)| (*on, other.page()) != (line.id, compacted.page()));
+        if !line.is_dropped() {
+            self.offered.push((line.id, compacted));
+        }
+    }
+
+    /// Gives back what was copied for a branch that goes.
+    pub fn forget(&mut self, branch: BranchId) {
+        self.offered.retain(|(on, _)| *on != branch);
+    }
+
+    /// Gives back what nobody holds any more, without waiting for the next commit, and what nobody needs.
     pub fn reclaim(&mut self, core: &Core) {
+        self.offered.clear();
         recycle(&mut self.limbo, &core.arena, &mut Vec::new());
     }
 
@@ -218,6 +239,12 @@ fn stage<'a>(
             return Err(error.into());
         }
     }
+    writer.offered.retain_mut(|(branch, offer)| {
+        if *branch == request.line.id && writer.body.pages().contains(&offer.page()) {
+            writer.compacted += draft.adopt(offer);
+        }
+        !offer.is_empty()
+    });
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
 }
 

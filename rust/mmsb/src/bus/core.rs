@@ -118,12 +118,25 @@ impl Core {
 
     /// Sees to it that the cells of a page's version are in memory.
     pub fn ready(&self, page: PageRef<'_>) -> Result<(), Error> {
+        self.ready_or(page, || {
+            // A commit that is under way gives back itself what was let go of.
+            if let Ok(mut writer) = self.writer.try_lock() {
+                writer.reclaim(self);
+            }
+        })
+    }
+
+    /// As [`Core::ready`], for somebody who holds the writer.
+    pub fn ready_for(&self, writer: &mut Writer, page: PageRef<'_>) -> Result<(), Error> {
+        self.ready_or(page, || writer.reclaim(self))
+    }
+
+    /// Where there is no memory for the cells, tries it once more after `reclaim`: what was let go of since the last commit
+    /// may be enough.
+    fn ready_or(&self, page: PageRef<'_>, reclaim: impl FnOnce()) -> Result<(), Error> {
         match self.lazy.ready(&self.arena, page.at).map_err(Error::from) {
             Err(error) if error.code() == Code::MemoryBudget => {
-                // What was let go of since the last commit may be enough; a commit that is under way gives it back itself.
-                if let Ok(mut writer) = self.writer.try_lock() {
-                    writer.reclaim(self);
-                }
+                reclaim();
                 Ok(self.lazy.ready(&self.arena, page.at)?)
             }
             done => done,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bus::error::Error;
+use crate::bus::error::{Error, check_directory};
 use crate::bus::open::describe;
 use crate::bus::verify::{Report, verify_disk};
 use crate::memory::disk::{Disk, Real};
@@ -28,9 +28,7 @@ pub struct Diagnosis {
 /// As [`crate::bus::verify::verify`]; with `salvage` also `Locked` and what writing raises.
 pub fn doctor(path: impl AsRef<Path>, salvage: bool) -> Result<Diagnosis, Error> {
     let path = path.as_ref();
-    if !path.exists() {
-        return Err(Error::NotFound(path.display().to_string()));
-    }
+    check_directory(path)?;
     let read = Arc::new(Real::new(path, true));
     let write: Option<Arc<dyn Disk>> = if salvage { Some(Arc::new(Real::new(path, false))) } else { None };
     doctor_disk(read, write)

@@ -1,6 +1,7 @@
 //! The errors of a bus, joined from every layer, each with its stable code.
 
 use std::fmt;
+use std::path::Path;
 
 use thiserror::Error as ThisError;
 
@@ -214,11 +215,31 @@ pub enum Error {
     /// Something is at the path.
     #[error("there is something at {0} already")]
     Exists(String),
+    /// What is at the path is something else.
+    #[error("{place} is not a bus: {reason}")]
+    NotABus {
+        /// The path.
+        place: String,
+        /// What is missing or strange.
+        reason: &'static str,
+    },
 }
 
 impl From<PageError> for Error {
     fn from(error: PageError) -> Self {
         Error::State(StateError::Plain(error))
+    }
+}
+
+/// Fails where there is nothing at a path, and where that is not even a directory.
+pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
+    let place = || path.display().to_string();
+    if !path.exists() {
+        Err(Error::NotFound(place()))
+    } else if !path.is_dir() {
+        Err(Error::NotABus { place: place(), reason: "it is a file, not a directory" })
+    } else {
+        Ok(())
     }
 }
 
@@ -232,6 +253,16 @@ fn describe(clashes: &[Clash]) -> String {
 }
 
 impl Error {
+    /// The error with the path that it is about, where it is that this is no bus.
+    pub(crate) fn at(self, path: &Path) -> Self {
+        match self {
+            Error::Log(LogError::NotABus { reason }) => {
+                Error::NotABus { place: path.display().to_string(), reason }
+            }
+            error => error,
+        }
+    }
+
     /// Its stable code.
     pub fn code(&self) -> Code {
         match self {
@@ -253,6 +284,7 @@ impl Error {
             Error::Invalid(_) => Code::InvalidArgument,
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
+            Error::NotABus { .. } => Code::NotABus,
         }
     }
 }
@@ -261,6 +293,7 @@ fn checkpoint_code(error: &CheckpointError) -> Code {
     match error {
         CheckpointError::Disk(error) => disk_code(error),
         CheckpointError::Damaged { .. } => Code::CorruptLog,
+        CheckpointError::Nested => Code::Busy,
         CheckpointError::Unsupported { .. } => Code::UnsupportedFormat,
         CheckpointError::State(error) => state_code(error),
     }

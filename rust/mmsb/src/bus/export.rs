@@ -10,7 +10,7 @@ use crate::memory::disk::{Disk, Real};
 use crate::page::checkpoint::store::Store;
 use crate::page::log::{Log, LogConfig};
 
-/// Writes the present state of all branches to a directory that is not there yet.
+/// Writes the present state of all branches to a directory that is not there yet, nor after a failure.
 pub(crate) fn to_path(
     core: &Core,
     path: &Path,
@@ -19,9 +19,13 @@ pub(crate) fn to_path(
     if path.exists() {
         return Err(Error::Exists(path.display().to_string()));
     }
-    let disk: Arc<dyn Disk> = Arc::new(Real::new(path, false));
+    let real = Arc::new(Real::new(path, false));
+    let disk: Arc<dyn Disk> = Arc::clone(&real) as Arc<dyn Disk>;
     disk.create_dir("")?;
-    to_disk(core, &disk, progress)
+    to_disk(core, &disk, progress).inspect_err(|_| {
+        // Where not even that can be done, what is there is no bus.
+        let _ = real.discard();
+    })
 }
 
 /// Writes the present state to an empty disk. What makes it a bus, the superblock, comes last, so that what is there

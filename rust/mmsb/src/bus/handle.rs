@@ -9,6 +9,7 @@ use crate::bus::audit;
 use crate::bus::branch;
 use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::commit::{Change, Committed, Request, commit};
+use crate::bus::compact;
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
 use crate::bus::door::Door;
@@ -349,7 +350,8 @@ impl Bus {
     }
 
     /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.
-    /// `progress` is told the bytes written so far.
+    /// `progress` is told the bytes written so far. It may use the bus, but for other checkpoints and pruning, which are
+    /// refused as `Busy`.
     pub fn checkpoint(&self, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
         self.writable()?;
         let _open = Door::open(&self.core)?;
@@ -367,6 +369,7 @@ impl Bus {
     /// Makes a checkpoint and lets all history before it go.
     pub fn squash(&self) -> Result<PruneInfo, Error> {
         self.writable()?;
+        self.core.checkpoints.outside()?;
         // History goes by whole segments.
         self.core.writer()?.log.go_on()?;
         self.checkpoint(&mut |_| {})?;
@@ -374,7 +377,8 @@ impl Bus {
     }
 
     /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same
-    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far.
+    /// names, ids and epochs, and without the history. `progress` is told the bytes written so far. After an error there is
+    /// nothing.
     pub fn export(
         &self,
         path: impl AsRef<Path>,
@@ -411,6 +415,13 @@ impl Bus {
     #[doc(hidden)]
     pub fn audit(&self) -> Result<(), Error> {
         audit::audit(&self.core)
+    }
+
+    /// Copies what lies scattered of a page, as the background does unasked, for the next commits to it; whether there was
+    /// something to do. For tests.
+    #[doc(hidden)]
+    pub fn compact(&self, page: PageId) -> Result<bool, Error> {
+        Ok(compact::prepare(&self.core, &self.line, page, &mut |_| true)?.is_some())
     }
 
     /// Who holds which versions.

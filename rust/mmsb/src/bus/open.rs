@@ -1,9 +1,7 @@
 //! Opening a bus: making it or taking it up where its log ends.
 
-use std::collections::HashMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError};
 
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
@@ -12,8 +10,9 @@ use crate::bus::background::Background;
 use crate::bus::begin::belongs;
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Lines, Parts};
-use crate::bus::error::Error;
+use crate::bus::error::{Error, check_directory};
 use crate::bus::handle::Bus;
+use crate::bus::opened;
 use crate::bus::options::{ArenaPlace, Mode, Options};
 use crate::bus::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
@@ -31,12 +30,6 @@ use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
 use crate::page::state_error::StateError;
 
-/// The buses this process has open, by device and inode of their directory: a second open shares the first one. What a
-/// forked child finds here is its parent's, and tells so by the process.
-static OPEN: Mutex<Option<OpenBuses>> = Mutex::new(None);
-
-type OpenBuses = HashMap<(u64, u64, u32), Weak<Core>>;
-
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
 const ARENA_FOLDER: &str = "arena";
 
@@ -49,11 +42,10 @@ impl Bus {
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Bus, Error> {
         let path = path.as_ref();
         let there = path.exists();
-        let shown = path.display().to_string();
         match options.mode {
-            Mode::Read | Mode::ReadWrite if !there => return Err(Error::NotFound(shown)),
-            Mode::Create if there => return Err(Error::Exists(shown)),
-            _ => {}
+            Mode::Create if there => return Err(Error::Exists(path.display().to_string())),
+            Mode::Create | Mode::Append if !there => {}
+            _ => check_directory(path)?,
         }
         let read_only = options.mode == Mode::Read;
         let disk: Arc<dyn Disk> = Arc::new(Real::new(path, read_only));
@@ -61,11 +53,9 @@ impl Bus {
             disk.create_dir("")?;
         }
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = open.get_or_insert_default();
-        open.retain(|_, core| core.strong_count() > 0);
-        let key = identity(&path);
-        if let Some(core) = key.and_then(|key| open.get(&key)).and_then(Weak::upgrade)
+        let slot = opened::slot(&path);
+        let mut open = slot.as_ref().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(core) = open.as_ref().and_then(|open| open.upgrade())
             && (read_only || !core.read_only)
         {
             match shared(&core, options) {
@@ -80,9 +70,10 @@ impl Bus {
             // A reader beside a writer has a copy of its own, which nobody else needs to find.
             _ => Place::Memory,
         };
-        let bus = assemble(disk, place, Some(path), options, Arc::new(SystemClock), Vec::new())?;
-        if let Some(key) = key.filter(|_| !read_only) {
-            open.insert(key, Arc::downgrade(bus.core()));
+        let bus = assemble(disk, place, Some(path.clone()), options, Arc::new(SystemClock), Vec::new())
+            .map_err(|error| error.at(&path))?;
+        if let Some(open) = open.as_mut().filter(|_| !read_only) {
+            **open = Arc::downgrade(bus.core());
         }
         Ok(bus)
     }
@@ -101,10 +92,6 @@ impl Bus {
     pub fn on_disk(disk: Arc<dyn Disk>, options: &Options, clock: Arc<dyn Clock>) -> Result<Bus, Error> {
         assemble(disk, Place::Memory, None, options, clock, Vec::new())
     }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64, u32)> {
-    path.metadata().ok().map(|meta| (meta.dev(), meta.ino(), std::process::id()))
 }
 
 fn main(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {

@@ -24,7 +24,6 @@ use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
-use crate::page::version::PageRef;
 
 /// The seq of the empty bus: no frame has it, and a pin can hold it (0 is a pin's sign for "nobody").
 pub(crate) const GENESIS: u64 = 1;
@@ -256,8 +255,7 @@ impl<'a> Replay<'a> {
         let mut found = Vec::new();
         for line in self.lines.values().filter(|line| !line.dropped) {
             let root = RootRef::new(self.arena, line.root);
-            let pages = root.pages().map(|at| PageRef::new(self.arena, at));
-            let digest = self.digests.state(pages, self.tables.catalog, true);
+            let digest = self.digests.state::<Error>(root, self.tables.catalog, &mut |_| Ok(()))?;
             found.push(BranchDigest { branch: line.name.clone(), epoch: root.epoch(), digest });
         }
         found.sort_unstable();

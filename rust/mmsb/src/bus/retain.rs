@@ -29,6 +29,7 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     if keep == 0 {
         return Err(Error::Invalid("at least one checkpoint must be kept".into()));
     }
+    core.checkpoints.outside()?;
     // Chunk files go, or what is in them moves.
     core.ready_all()?;
     let store = &core.checkpoints;

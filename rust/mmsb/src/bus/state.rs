@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
+use crate::bus::background::Background;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -204,7 +205,13 @@ impl State {
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.kind {
-            Kind::Live { pin, .. } => View::live(&self.core, part, pin.again(id.0)?, reuse),
+            Kind::Live { pin, .. } => {
+                let view = View::live(&self.core, part, pin.again(id.0)?, reuse)?;
+                if let Some(pieces) = view.scattered() {
+                    Background::compact(&self.core, (self.line.id, id), page.version(), pieces);
+                }
+                Ok(view)
+            }
             Kind::Past(past) => View::past(part, Arc::clone(past)),
         }
     }
@@ -221,9 +228,12 @@ impl State {
 
     /// The digest of the state.
     pub fn digest(&self) -> Result<Digest, Error> {
-        let ids = self.ids();
-        let pages = ids.iter().map(|&id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(self.core.digests.state(pages.into_iter(), &self.core.catalog, true))
+        let Core { digests, catalog, .. } = &*self.core;
+        if let Some(root) = self.root() {
+            return digests.state(root, catalog, &mut |page| self.core.ready(page));
+        }
+        let pages = self.ids().into_iter().map(|id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
+        Ok(digests.pages(pages.into_iter(), catalog))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -21,6 +21,10 @@ pub struct Stats {
     pub seq: Seq,
     /// Commits since the bus was opened.
     pub commits: u64,
+    /// Chunks that compaction put side by side since then.
+    pub compacted: u64,
+    /// Chunks, pages and nodes hashed for digests since then: what changed between them, and the paths to it.
+    pub hashed: u64,
     /// Bytes of frames appended since then.
     pub appended: u64,
     /// Bytes of frames kept.
@@ -45,9 +49,9 @@ pub struct Stats {
 
 /// Counts.
 pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
-    let (held, seq, commits, appended) = {
+    let (held, seq, commits, compacted, appended) = {
         let writer = core.writer()?;
-        (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.appended)
+        (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended)
     };
     let (start, head) = (core.log.start(), core.log.head());
     let segments = core.log.segments()?;
@@ -65,6 +69,8 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         pages,
         seq: Seq(seq),
         commits,
+        compacted,
+        hashed: core.digests.missed(),
         appended,
         log: head - start,
         synced: core.log.synced().saturating_sub(start),

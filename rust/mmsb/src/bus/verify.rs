@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::ids::Seq;
 use crate::bus::begin::belongs;
-use crate::bus::error::Error;
+use crate::bus::error::{Error, check_directory};
 use crate::bus::open::describe;
 use crate::bus::rebuilt::Room;
 use crate::bus::replay::Replay;
@@ -43,13 +43,11 @@ pub struct Report {
 /// Verifies the bus in a directory. `progress` is told the bytes read so far.
 ///
 /// # Errors
-/// `NotFound` where there is nothing, and `Io` or `Permission` where it cannot be read; damage is no error but is in the
+/// `NotFound` where there is nothing, `NotABus` where that is a file, and `Io` or `Permission` where it cannot be read; damage is no error but is in the
 /// report.
 pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
     let path = path.as_ref();
-    if !path.exists() {
-        return Err(Error::NotFound(path.display().to_string()));
-    }
+    check_directory(path)?;
     verify_disk(Arc::new(Real::new(path, true)), progress)
 }
 

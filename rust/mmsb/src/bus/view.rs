@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use crate::base::limits::CHUNK;
+use crate::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::past::Past;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::guard::PinGuard;
-use crate::memory::view::{OwnedBuffer, ViewRange};
+use crate::memory::view::{OwnedBuffer, ViewRange, mappings};
 use crate::page::block::is_null;
 use crate::page::column::{ColumnRef, Extent, Place, ZEROS};
 
@@ -23,12 +23,17 @@ const RANGE_COST: u64 = 96 << 10;
 /// little less, because a copy takes memory too.
 const PIECE_COST: u64 = 32 << 10;
 
+/// Fewest pieces of a view that compaction is asked about.
+const SCATTERED: usize = 16;
+
 /// One column as contiguous read-only memory.
 #[derive(Debug)]
 pub struct View {
     at: *const u8,
     bytes: usize,
     backing: Backing,
+    /// How many pieces were mapped or copied to make it; 0 where an earlier view's were.
+    pieces: usize,
     /// What keeps the bytes from being given back; dropped last.
     _keep: Keep,
 }
@@ -71,6 +76,17 @@ impl View {
         }
     }
 
+    /// How many pieces its version lies in, where they made it at least half as dear as a copy, or where it has a good
+    /// share of mappings that get scarce.
+    pub(crate) fn scattered(&self) -> Option<usize> {
+        let mapped = match &self.backing {
+            Backing::Rewired(range, _) if mappings() > VIEW_MAPPINGS_MAX / 2 => range.pieces(),
+            _ => 0,
+        };
+        let costly = self.pieces >= SCATTERED && 2 * PIECE_COST * self.pieces as u64 > self.bytes as u64;
+        (costly || mapped > VIEW_MAPPINGS_MAX / 16).then_some(self.pieces.max(mapped))
+    }
+
     /// A view of a published column that the pin keeps.
     pub(crate) fn live(
         core: &Core,
@@ -82,9 +98,10 @@ impl View {
             && bytes as u64 == column.bytes
         {
             let before = ColumnRef { place: Place::Tree(old), ..column };
-            if let Some(range) = remap(&core.arena, range, before, column)? {
+            // Where the process has too many mappings, a new view finds what can be done.
+            if let Ok(Some(range)) = remap(&core.arena, range, before, column) {
                 drop(kept);
-                return Ok(Self::rewired(range, column, Keep::Pin(pin)));
+                return Ok(Self::rewired(range, column, 0, Keep::Pin(pin)));
             }
         }
         Self::new(&core.arena, column, Keep::Pin(pin))
@@ -97,19 +114,25 @@ impl View {
 
     /// A copy of a column.
     pub(crate) fn copied(column: ColumnRef<'_>) -> Result<Self, Error> {
+        Self::gathered(column, 1)
+    }
+
+    fn gathered(column: ColumnRef<'_>, pieces: usize) -> Result<Self, Error> {
         let buffer = OwnedBuffer::build(column.bytes as usize, |to| column.copy_to(to))?;
         let at = buffer.as_ptr();
         Ok(View {
             at,
             bytes: column.bytes as usize,
             backing: Backing::Gathered(buffer),
+            pieces,
             _keep: Keep::Nothing,
         })
     }
 
     fn new(arena: &Arena, column: ColumnRef<'_>, keep: Keep) -> Result<Self, Error> {
         let bytes = column.bytes as usize;
-        let in_place = |at: *const u8, keep| Ok(View { at, bytes, backing: Backing::InPlace, _keep: keep });
+        let in_place =
+            |at: *const u8, keep| Ok(View { at, bytes, backing: Backing::InPlace, pieces: 1, _keep: keep });
         match column.place {
             Place::Block(at, _) if is_null(at) => return in_place(ZEROS.as_ptr(), Keep::Nothing),
             Place::Block(at, offset) => return in_place(arena.read_ptr(Addr(at.0 + offset as u64)), keep),
@@ -128,22 +151,23 @@ impl View {
         }
         let gather = column.bytes < RANGE_COST + pieces * PIECE_COST;
         if gather && column.bytes < 4 * (written + RANGE_COST) {
-            return Self::copied(column);
+            return Self::gathered(column, pieces as usize);
         }
         match map_all(arena, column) {
-            Ok(range) => Ok(Self::rewired(range, column, keep)),
+            Ok(range) => Ok(Self::rewired(range, column, pieces as usize, keep)),
             // Too many mappings, or none to be had: a copy does as well.
-            Err(_) => Self::copied(column),
+            Err(_) => Self::gathered(column, pieces as usize),
         }
     }
 
-    fn rewired(range: ViewRange, column: ColumnRef<'_>, keep: Keep) -> Self {
+    fn rewired(range: ViewRange, column: ColumnRef<'_>, pieces: usize, keep: Keep) -> Self {
         let root = match column.place {
             Place::Tree(root) => root,
             Place::Block(..) => Addr::default(),
         };
         let at = range.as_ptr();
-        View { at, bytes: column.bytes as usize, backing: Backing::Rewired(range, root), _keep: keep }
+        let bytes = column.bytes as usize;
+        View { at, bytes, backing: Backing::Rewired(range, root), pieces, _keep: keep }
     }
 }
 

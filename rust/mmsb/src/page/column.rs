@@ -6,9 +6,7 @@
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::error::MemoryError;
-use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
-use crate::page::stage::Stage;
+use crate::page::block::{self, HEADER, head, is_null, words};
 
 /// Children of a node.
 pub const FAN: u64 = 64;
@@ -159,9 +157,10 @@ impl<'a> ColumnRef<'a> {
             let from = first + i as u64 * FAN.pow(h);
             if h > 0 {
                 self.tree_chunks(child(self.arena, at, h, i), h - 1, from, visit);
-            } else if child(self.arena, at, 0, i) != Addr::default() {
-                let entry = words(self.arena, at, HEADER + 16 * i, 2);
-                visit(from * CHUNK as u64, Addr(entry[0]), entry[1]);
+            } else if let (chunk, born) = entry(self.arena, at, i)
+                && !is_null(chunk)
+            {
+                visit(from * CHUNK as u64, chunk, born);
             }
         }
     }
@@ -176,6 +175,11 @@ impl<'a> ColumnRef<'a> {
                 visit(index, at, born);
             }
         });
+    }
+
+    /// Whether it is a tree of chunks.
+    pub fn is_tree(&self) -> bool {
+        matches!(self.place, Place::Tree(_))
     }
 
     /// `n` bytes at an address that `extents` or `chunks` gave.
@@ -270,7 +274,7 @@ fn differing(arena: &Arena, pair: [Lifted; 2], h: u32, first: u64, visit: &mut d
 }
 
 /// The `i`-th child of a node at height `h`.
-fn child(arena: &Arena, at: Addr, h: u32, i: usize) -> Addr {
+pub(super) fn child(arena: &Arena, at: Addr, h: u32, i: usize) -> Addr {
     let stride = if h == 0 { 16 } else { 8 };
     Addr(words(arena, at, HEADER + stride * i, 1)[0])
 }
@@ -279,8 +283,19 @@ fn chunk_at(arena: &Arena, root: Addr, height: u32, index: u64) -> Addr {
     entry_at(arena, root, height, index).0
 }
 
+/// How many children a node has a place for.
+pub(super) fn slots(arena: &Arena, at: Addr) -> usize {
+    usize::from(head(arena, at).slots)
+}
+
+/// The `i`-th chunk of a node above chunks, and its birth.
+pub(super) fn entry(arena: &Arena, at: Addr, i: usize) -> (Addr, u64) {
+    let entry = words(arena, at, HEADER + 16 * i, 2);
+    (Addr(entry[0]), entry[1])
+}
+
 /// A chunk and its birth.
-fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (Addr, u64) {
+pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (Addr, u64) {
     let mut at = root;
     for h in (0..=height).rev() {
         if is_null(at) {
@@ -291,197 +306,9 @@ fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (Addr, u64) {
             break;
         }
         if h == 0 {
-            let entry = words(arena, at, HEADER + 16 * i as usize, 2);
-            return (Addr(entry[0]), entry[1]);
+            return entry(arena, at, i as usize);
         }
         at = child(arena, at, h, i as usize);
     }
     Default::default()
-}
-
-/// Writes a column's tree within a stage.
-#[derive(Debug)]
-pub struct TreeWriter<'s, 'a> {
-    stage: &'s mut Stage<'a>,
-    page: u64,
-    root: Addr,
-    chunks: u64,
-    /// The fresh leaf last used, and which one it is.
-    leaf: Addr,
-    leaf_index: u64,
-}
-
-impl<'s, 'a> TreeWriter<'s, 'a> {
-    /// A writer of `page`'s tree at `root` over `chunks` chunks.
-    pub fn new(stage: &'s mut Stage<'a>, page: u64, root: Addr, chunks: u64) -> Self {
-        TreeWriter { stage, page, root, chunks, leaf: Addr::default(), leaf_index: u64::MAX }
-    }
-
-    /// The root now; to be hung where the old one was.
-    pub fn root(&self) -> Addr {
-        self.root
-    }
-
-    /// The writable bytes of chunk `index`: copied from before where it is not fresh yet.
-    pub fn chunk(&mut self, index: u64) -> Result<&'s mut [u8], MemoryError> {
-        self.enter(index)?;
-        let arena = self.stage.arena();
-        let entry = words_mut(arena, self.leaf, HEADER + 16 * (index % FAN) as usize, 2);
-        let old = Addr(entry[0]);
-        if is_null(old) || entry[1] != self.stage.seq() {
-            let new = self.stage.chunks(1)?;
-            let to = block::bytes_mut(arena, new, 0, CHUNK);
-            if is_null(old) {
-                to.fill(0);
-            } else {
-                to.copy_from_slice(block::bytes(arena, old, 0, CHUNK));
-                self.stage.release_chunk(old, entry[1], self.page);
-            }
-            entry.copy_from_slice(&[new.0, self.stage.seq()]);
-        }
-        Ok(block::bytes_mut(arena, Addr(entry[0]), 0, CHUNK))
-    }
-
-    /// Makes the chunks `first..end`, all of whose bytes are about to be written, fresh without copying them; those that
-    /// were not fresh lie side by side.
-    pub fn cover(&mut self, first: u64, end: u64) -> Result<(), MemoryError> {
-        let mut from = first;
-        while from < end {
-            let mut until = from;
-            while until < end && !self.is_fresh(until)? {
-                until += 1;
-            }
-            if until > from {
-                let run = self.stage.chunks((until - from) as usize)?;
-                for index in from..until {
-                    self.exchange(index, Addr(run.0 + (index - from) * CHUNK as u64))?;
-                }
-            }
-            from = until + 1;
-        }
-        Ok(())
-    }
-
-    fn is_fresh(&mut self, index: u64) -> Result<bool, MemoryError> {
-        self.enter(index)?;
-        let entry = words(self.stage.arena(), self.leaf, HEADER + 16 * (index % FAN) as usize, 2);
-        Ok(entry[0] != 0 && entry[1] == self.stage.seq())
-    }
-
-    /// Puts a chunk of this stage in the place of the one at `index`.
-    fn exchange(&mut self, index: u64, new: Addr) -> Result<(), MemoryError> {
-        self.enter(index)?;
-        let entry = words_mut(self.stage.arena(), self.leaf, HEADER + 16 * (index % FAN) as usize, 2);
-        if entry[0] != 0 {
-            self.stage.release_chunk(Addr(entry[0]), entry[1], self.page);
-        }
-        entry.copy_from_slice(&[new.0, self.stage.seq()]);
-        Ok(())
-    }
-
-    /// Makes the path to the leaf over chunk `index` fresh.
-    fn enter(&mut self, index: u64) -> Result<(), MemoryError> {
-        if self.leaf_index == index / FAN {
-            return Ok(());
-        }
-        let arena = self.stage.arena();
-        let top = height(self.chunks);
-        self.root = self.own(self.root, top, 0)?;
-        let mut at = self.root;
-        for h in (1..=top).rev() {
-            let i = (index / FAN.pow(h) % FAN) as usize;
-            let first = index / FAN.pow(h) * FAN.pow(h);
-            let below = self.own(child(arena, at, h, i), h - 1, first)?;
-            words_mut(arena, at, HEADER + 8 * i, 1)[0] = below.0;
-            at = below;
-        }
-        (self.leaf, self.leaf_index) = (at, index / FAN);
-        Ok(())
-    }
-
-    /// The node at height `h` over the chunks from `first` on, fresh and with a slot for each of them.
-    fn own(&mut self, at: Addr, h: u32, first: u64) -> Result<Addr, MemoryError> {
-        let arena = self.stage.arena();
-        let slots = (self.chunks - first).div_ceil(FAN.pow(h)).min(FAN) as usize;
-        let stride = if h == 0 { 16 } else { 8 };
-        let need = HEADER + stride * slots;
-        let had = if is_null(at) { 0 } else { usize::from(head(arena, at).slots) };
-        let fresh = if is_null(at) {
-            let kind = if h == 0 { Kind::Leaf } else { Kind::Inner };
-            let fresh = self.stage.node(kind, need, self.page)?;
-            head_mut(arena, fresh).shift = h as u8;
-            fresh
-        } else if had >= slots {
-            return self.stage.own(at);
-        } else if self.stage.is_fresh(at) && need <= head(arena, at).bytes as usize {
-            at
-        } else {
-            self.stage.copy(at, HEADER + stride * had, need)?
-        };
-        block::bytes_mut(arena, fresh, HEADER + stride * had, stride * (slots - had)).fill(0);
-        head_mut(arena, fresh).slots = slots as u16;
-        Ok(fresh)
-    }
-}
-
-/// The tree over `old` chunks as one over `new`: what lies beyond is let go, what was not there is zeros.
-pub fn resize(stage: &mut Stage<'_>, root: Addr, old: u64, new: u64) -> Result<Addr, MemoryError> {
-    if is_null(root) || old == new {
-        return Ok(root);
-    }
-    let (mut at, arena) = (root, stage.arena());
-    if new > old {
-        let page = head(arena, root).key;
-        for h in height(old) + 1..=height(new) {
-            let above = stage.node(Kind::Inner, HEADER + 8, page)?;
-            (head_mut(arena, above).shift, head_mut(arena, above).slots) = (h as u8, 1);
-            words_mut(arena, above, HEADER, 1)[0] = at.0;
-            at = above;
-        }
-        return Ok(at);
-    }
-    at = trim(stage, at, height(old), new)?;
-    for _ in height(new)..height(old) {
-        if is_null(at) {
-            break;
-        }
-        let below = child(arena, at, 1, 0);
-        stage.replaced(at);
-        at = below;
-    }
-    Ok(at)
-}
-
-/// The node at height `h` without what lies beyond its first `keep` chunks; null where nothing is kept.
-fn trim(stage: &mut Stage<'_>, at: Addr, h: u32, keep: u64) -> Result<Addr, MemoryError> {
-    if is_null(at) || keep >= FAN.pow(h + 1) {
-        return Ok(at);
-    }
-    if keep == 0 {
-        stage.release(at);
-        return Ok(Addr::default());
-    }
-    let arena = stage.arena();
-    let at = stage.own(at)?;
-    let step = FAN.pow(h);
-    let had = u64::from(head(arena, at).slots);
-    let slots = keep.div_ceil(step).min(had);
-    for i in slots..had {
-        let gone = child(arena, at, h, i as usize);
-        match (is_null(gone), h) {
-            (true, _) => {}
-            (false, 0) => {
-                let born = words(arena, at, HEADER + 16 * i as usize, 2)[1];
-                stage.release_chunk(gone, born, head(arena, at).key);
-            }
-            (false, _) => stage.release(gone),
-        }
-    }
-    if h > 0 && !keep.is_multiple_of(step) && keep / step < had {
-        let i = (keep / step) as usize;
-        let kept = trim(stage, child(arena, at, h, i), h - 1, keep % step)?;
-        words_mut(arena, at, HEADER + 8 * i, 1)[0] = kept.0;
-    }
-    head_mut(arena, at).slots = slots as u16;
-    Ok(at)
 }

@@ -6,21 +6,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::base::codec::Writer;
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
-use crate::page::block::is_null;
-use crate::page::catalog::Catalog;
-use crate::page::column::ColumnRef;
-use crate::page::schema::Schema;
+use crate::memory::arena::Arena;
+use crate::page::block::{head, is_leaf, is_null, untag};
+use crate::page::catalog::{Catalog, RootRef};
+use crate::page::column::{ColumnRef, FAN as FAN_CHUNKS, Place, child, chunks_of, entry, height, slots};
+use crate::page::trie;
 use crate::page::version::PageRef;
 
 /// Bytes of a leaf of a column's hash tree. Part of the format: it never follows the chunk size.
 const LEAF: usize = 4096;
 const FAN: usize = 64;
-const _: () = assert!(CHUNK.is_multiple_of(LEAF));
+const _: () = assert!(
+    CHUNK == 2 * LEAF && FAN as u64 == FAN_CHUNKS,
+    "a node of a column's tree is two of the hash tree"
+);
 
 type Hash = [u8; 32];
 
@@ -40,12 +45,22 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Hashes of what was hashed before, by where it lies and when it was made: a block is never both at once anew.
+/// Two digests of neighbouring subtrees of a column, which one chunk, or one node of its tree, stands for.
+type Pair = [Hash; 2];
+
+/// Hashes of what was hashed before, by where it lies and when it was made: a block is never both at once anew. So only
+/// what changed since, and the path to it, is hashed again.
 #[derive(Debug, Default)]
 pub struct DigestCache {
+    /// Versions of pages, and nodes of the directory.
     pages: Mutex<HashMap<(Addr, u64), Hash>>,
-    chunks: Mutex<HashMap<(u64, u64), [Hash; CHUNK / LEAF]>>,
+    /// Chunks, and nodes of columns.
+    pairs: Mutex<Pairs>,
+    /// How often something was hashed because it was not remembered.
+    missed: AtomicU64,
 }
+
+type Pairs = HashMap<(Addr, u64), Pair>;
 
 /// Entries after which the cache starts anew, so that it stays a share of what it speaks of.
 const CACHE_MAX: usize = 1 << 20;
@@ -72,19 +87,6 @@ fn leaf_hash(bytes: &[u8]) -> Hash {
     if bytes.iter().all(|&byte| byte == 0) { ZERO[0] } else { tagged("mmsb leaf", &[bytes]) }
 }
 
-/// The root over a column's leaves.
-fn fold(mut hashes: Vec<Hash>) -> Hash {
-    let mut height = 0;
-    while hashes.len() > 1 || height == 0 {
-        height += 1;
-        hashes = hashes.chunks(FAN).map(|children| node_hash(children, height)).collect();
-        if hashes.is_empty() {
-            return ZERO[1];
-        }
-    }
-    hashes[0]
-}
-
 fn node_hash(children: &[Hash], height: usize) -> Hash {
     let zero = &ZERO[height - 1];
     let used = children.len() - children.iter().rev().take_while(|hash| *hash == zero).count();
@@ -94,89 +96,202 @@ fn node_hash(children: &[Hash], height: usize) -> Hash {
     tagged("mmsb node", &[&[height as u8, used as u8], children[..used].as_flattened()])
 }
 
-impl DigestCache {
-    /// The hash of a column's cells.
-    fn column(&self, column: &ColumnRef<'_>) -> Hash {
-        let leaves = column.bytes.div_ceil(LEAF as u64) as usize;
-        let mut hashes = vec![ZERO[0]; leaves];
-        let mut chunks = self.chunks.lock().unwrap_or_else(PoisonError::into_inner);
-        if chunks.len() > CACHE_MAX {
-            chunks.clear();
+/// One column being hashed.
+struct Hashing<'a, 'c> {
+    column: ColumnRef<'a>,
+    cache: &'c mut Pairs,
+    missed: &'c AtomicU64,
+}
+
+impl Hashing<'_, '_> {
+    /// The digests at height `h + 1` of the two subtrees that the node of the column's tree over the chunks from `first`
+    /// on stands for, `h` being its height.
+    fn node(&mut self, at: Addr, h: u32, first: u64) -> Pair {
+        let height = h as usize + 1;
+        if is_null(at) {
+            return [ZERO[height]; 2];
         }
-        column.chunks(|first, at, born| {
-            if is_null(at) {
-                return;
+        let arena = self.column.arena;
+        self.remember(at, head(arena, at).born, (first + FAN_CHUNKS.pow(h + 1)) * CHUNK as u64, |hashing| {
+            let mut below = [ZERO[height - 1]; 2 * FAN];
+            for (i, pair) in below.as_chunks_mut::<2>().0.iter_mut().enumerate().take(slots(arena, at)) {
+                let from = first + i as u64 * FAN_CHUNKS.pow(h);
+                *pair = match h {
+                    0 => hashing.chunk(entry(arena, at, i), from),
+                    _ => hashing.node(child(arena, at, h, i), h - 1, from),
+                };
             }
-            let n = (column.bytes - first).min(CHUNK as u64) as usize;
-            let to = &mut hashes[first as usize / LEAF..][..n.div_ceil(LEAF)];
-            // A chunk's bytes beyond the last row are zeros, but the leaf ends with the row: only whole chunks are cached.
-            let whole = n == CHUNK && born != 0;
-            if let Some(known) = chunks.get(&(at.0, born)).filter(|_| whole) {
-                to.copy_from_slice(&known[..]);
-                return;
-            }
-            let bytes = column.slice(at, n);
-            to.iter_mut().zip(bytes.chunks(LEAF)).for_each(|(hash, leaf)| *hash = leaf_hash(leaf));
-            if whole {
-                let mut known = [[0; 32]; CHUNK / LEAF];
-                known.copy_from_slice(to);
-                chunks.insert((at.0, born), known);
-            }
-        });
-        fold(hashes)
+            let (left, right) = below.split_at(FAN);
+            [node_hash(left, height), node_hash(right, height)]
+        })
     }
 
-    /// The hash of a page: its id, name, schema, rows and columns. `stable` says that the version is published, so
-    /// that its hash may be remembered by where it lies.
-    pub fn page(&self, page: PageRef<'_>, schema: &Schema, stable: bool) -> [u8; 32] {
-        let key = (page.at, page.born());
-        if stable && let Some(&known) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+    /// The digests of a chunk's leaves.
+    fn chunk(&mut self, (at, born): (Addr, u64), index: u64) -> Pair {
+        let first = index * CHUNK as u64;
+        if is_null(at) || first >= self.column.bytes {
+            return [ZERO[0]; 2];
+        }
+        self.remember(at, born, first + CHUNK as u64, |hashing| {
+            let n = (hashing.column.bytes - first).min(CHUNK as u64) as usize;
+            let mut pair = [ZERO[0]; 2];
+            let leaves = hashing.column.slice(at, n).chunks(LEAF);
+            pair.iter_mut().zip(leaves).for_each(|(hash, leaf)| *hash = leaf_hash(leaf));
+            pair
+        })
+    }
+
+    /// What is known of the block, or is made and known from now on. A leaf ends with the last row: nothing is known of
+    /// what ends, at byte `end`, behind that.
+    fn remember(&mut self, at: Addr, born: u64, end: u64, make: impl FnOnce(&mut Self) -> Pair) -> Pair {
+        if end > self.column.bytes {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return make(self);
+        }
+        if let Some(&known) = self.cache.get(&(at, born)) {
             return known;
         }
+        self.missed.fetch_add(1, Ordering::Relaxed);
+        let pair = make(self);
+        self.cache.insert((at, born), pair);
+        pair
+    }
+
+    /// The digest of the whole column.
+    fn root(&mut self) -> Hash {
+        let leaves = self.column.bytes.div_ceil(LEAF as u64);
+        let (pair, mut height) = match self.column.place {
+            _ if leaves == 0 => return ZERO[1],
+            Place::Block(at, _) if is_null(at) => ([ZERO[1]; 2], 1),
+            Place::Block(at, offset) => {
+                let bytes = self.column.slice(Addr(at.0 + offset as u64), self.column.bytes as usize);
+                let hashes: Vec<Hash> = bytes.chunks(LEAF).map(leaf_hash).collect();
+                ([node_hash(&hashes, 1), ZERO[1]], 1)
+            }
+            Place::Tree(root) => {
+                let h = height(chunks_of(self.column.bytes));
+                (self.node(root, h, 0), h as usize + 1)
+            }
+        };
+        if leaves <= (FAN as u64).pow(height as u32) {
+            return pair[0];
+        }
+        height += 1;
+        node_hash(&pair, height)
+    }
+}
+
+impl DigestCache {
+    /// How many chunks, nodes and pages were hashed, because they were not remembered.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
+    /// The hash of a column's cells.
+    fn column(&self, column: ColumnRef<'_>) -> Hash {
+        let mut cache = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.len() > CACHE_MAX {
+            cache.clear();
+        }
+        Hashing { column, cache: &mut cache, missed: &self.missed }.root()
+    }
+
+    fn known(&self, key: (Addr, u64)) -> Option<Hash> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied()
+    }
+
+    fn learn(&self, key: (Addr, u64), hash: Hash) -> Hash {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() > CACHE_MAX {
+            pages.clear();
+        }
+        pages.insert(key, hash);
+        hash
+    }
+
+    /// The hash of a page version whose cells can be read: its id, name, schema, rows and columns.
+    fn page(&self, page: PageRef<'_>, catalog: &Catalog) -> Hash {
+        let key = (page.at, page.born());
+        if let Some(known) = self.known(key) {
+            return known;
+        }
+        let schema = catalog.schema(page.def());
         let mut about = Writer::new();
         about.u64(page.id().0);
         about.str(page.def().name());
         schema.encode(&mut about);
         about.u64(page.rows());
         let columns: Vec<Hash> =
-            (0..schema.columns().len()).map(|i| self.column(&page.column(schema, i))).collect();
-        let hash = tagged("mmsb page", &[about.as_slice(), columns.as_flattened()]);
-        if stable {
-            let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-            if pages.len() > CACHE_MAX {
-                pages.clear();
-            }
-            pages.insert(key, hash);
-        }
-        hash
+            (0..schema.columns().len()).map(|i| self.column(page.column(&schema, i))).collect();
+        self.learn(key, tagged("mmsb page", &[about.as_slice(), columns.as_flattened()]))
     }
 
-    /// The digest of the pages, given in the order of their ids.
-    pub fn state<'a>(
+    /// The digest of a published state. `ready` is asked to see to it that the cells of a page can be read.
+    pub fn state<E>(
         &self,
-        pages: impl Iterator<Item = PageRef<'a>>,
+        root: RootRef<'_>,
         catalog: &Catalog,
-        stable: bool,
-    ) -> Digest {
-        let hashed: Vec<(u64, Hash)> = pages
-            .map(|page| {
-                let schema = catalog.schema(page.def());
-                (page.id().0, self.page(page, &schema, stable))
-            })
-            .collect();
-        Digest(tagged("mmsb state", &[&trie(&hashed)]))
+        ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
+    ) -> Result<Digest, E> {
+        let directory = root.directory();
+        let hash = if is_null(directory) {
+            no_pages()
+        } else {
+            self.directory(root.arena, directory, catalog, ready)?
+        };
+        Ok(Digest(tagged("mmsb state", &[&hash])))
+    }
+
+    /// The hash of a node of the directory, or of a page in it.
+    fn directory<E>(
+        &self,
+        arena: &Arena,
+        at: Addr,
+        catalog: &Catalog,
+        ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
+    ) -> Result<Hash, E> {
+        if is_leaf(at) {
+            let page = PageRef::new(arena, untag(at));
+            ready(page)?;
+            return Ok(self.page(page, catalog));
+        }
+        let key = (at, head(arena, at).born);
+        if let Some(known) = self.known(key) {
+            return Ok(known);
+        }
+        let children = trie::children(arena, at).iter();
+        let parts: Vec<Hash> = children
+            .map(|&child| self.directory(arena, Addr(child), catalog, ready))
+            .collect::<Result<_, _>>()?;
+        Ok(self.learn(key, pages_hash(head(arena, at).shift, &parts)))
+    }
+
+    /// The digest of a state that is these pages, whose cells can be read, by id.
+    pub fn pages<'a>(&self, pages: impl Iterator<Item = PageRef<'a>>, catalog: &Catalog) -> Digest {
+        let hashed: Vec<(u64, Hash)> = pages.map(|page| (page.id().0, self.page(page, catalog))).collect();
+        Digest(tagged("mmsb state", &[&directory_of(&hashed)]))
     }
 }
 
-/// The hash of the canonical trie of pages sorted by id.
-fn trie(pages: &[(u64, Hash)]) -> Hash {
+fn no_pages() -> Hash {
+    tagged("mmsb no pages", &[])
+}
+
+fn pages_hash(shift: u8, parts: &[Hash]) -> Hash {
+    tagged("mmsb pages", &[&[shift], parts.as_flattened()])
+}
+
+/// The hash that the directory of pages sorted by id would have.
+fn directory_of(pages: &[(u64, Hash)]) -> Hash {
     match pages {
-        [] => tagged("mmsb no pages", &[]),
+        [] => no_pages(),
         [(_, hash)] => *hash,
         [(first, _), .., (last, _)] => {
             let shift = (63 - (first ^ last).leading_zeros()) / 6 * 6;
-            let parts: Vec<Hash> = pages.chunk_by(|a, b| a.0 >> shift == b.0 >> shift).map(trie).collect();
-            tagged("mmsb pages", &[&[shift as u8], parts.as_flattened()])
+            let parts: Vec<Hash> =
+                pages.chunk_by(|a, b| a.0 >> shift == b.0 >> shift).map(directory_of).collect();
+            pages_hash(shift as u8, &parts)
         }
     }
 }

@@ -10,13 +10,15 @@ use crate::page::block::head;
 use crate::page::body::Record;
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
-use crate::page::column::{ColumnRef, TreeWriter};
+use crate::page::column::ColumnRef;
+use crate::page::compact::Compacted;
 use crate::page::delta::{Data, Delta, Part, Source, Target};
 use crate::page::operator::{OperatorId, Operators};
 use crate::page::schema::{self, Column, Schema};
 use crate::page::select::{Rows, Select};
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
+use crate::page::tree::TreeWriter;
 use crate::page::trie;
 use crate::page::version::{self, ColumnMut, PageRef};
 
@@ -190,6 +192,30 @@ impl<'a> Draft<'a> {
         let width = schema.column(column)?.row_bytes();
         page.column(&schema, usize::from(column)).pieces(start * width, stop * width, visit);
         Ok(())
+    }
+
+    /// Puts copies in the place of the chunks of a page that the draft has changed, where it left them as they were; how
+    /// many. Those that it has no use for are given back: the page is the same either way.
+    pub fn adopt(&mut self, compacted: &mut Compacted) -> u64 {
+        let (page, arena) = (self.page(compacted.page()), self.stage.arena());
+        let page = page
+            .filter(|page| self.is_own(*page))
+            .map(|page| (page.at, self.tables.catalog.schema(page.def())));
+        let mut taken = 0;
+        compacted.hand_over(|moved| {
+            let Some((at, schema)) = &page else { return false };
+            let Ok(ColumnMut::Tree(mut writer)) =
+                version::column_mut(&mut self.stage, *at, schema, moved.column)
+            else {
+                return false;
+            };
+            let replaced = writer.replace(moved.index, moved.from, moved.to).unwrap_or(false);
+            let root = writer.root();
+            version::set_tree(arena, *at, moved.column, root);
+            taken += u64::from(replaced);
+            replaced
+        });
+        taken
     }
 
     /// Applies a delta.

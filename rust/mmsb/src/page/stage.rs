@@ -99,12 +99,14 @@ impl<'a> Stage<'a> {
     /// `n` new chunks side by side, each with one parent; their bytes are arbitrary.
     pub fn chunks(&mut self, n: usize) -> Result<Addr, MemoryError> {
         let first = self.arena.alloc_chunks(n)?;
-        for i in 0..n {
-            let at = Addr(first.0 + (i * CHUNK) as u64);
-            self.arena.chunk_rc(at).store(1, std::sync::atomic::Ordering::Relaxed);
-            self.fresh.push((at, 0));
-        }
+        (0..n).for_each(|i| self.adopt_chunk(Addr(first.0 + (i * CHUNK) as u64)));
         Ok(first)
+    }
+
+    /// Takes over a chunk that nobody has yet, for one parent.
+    pub fn adopt_chunk(&mut self, at: Addr) {
+        self.arena.chunk_rc(at).store(1, std::sync::atomic::Ordering::Relaxed);
+        self.fresh.push((at, 0));
     }
 
     /// The node itself where it is fresh, else a fresh copy that takes its place under its parent.
@@ -265,11 +267,16 @@ pub fn recycle(limbo: &mut Limbo, arena: &Arena, retired: &mut Vec<Retired>) {
     unsafe { limbo.reclaim(arena) };
 }
 
+/// Gives a chunk that no stage has published back to the allocator at once.
+pub(crate) fn free_chunk(arena: &Arena, at: Addr) {
+    free(arena, at, 0);
+}
+
 /// Gives a block that nobody refers to back to the allocator at once.
 #[allow(unsafe_code)]
 fn free(arena: &Arena, at: Addr, bytes: u32) {
     let bytes = bytes as usize;
-    // SAFETY: the stage allocated these blocks with these sizes and never published them.
+    // SAFETY: whoever calls this allocated these blocks with these sizes and never published them.
     unsafe {
         if bytes == 0 {
             arena.free_chunk(at);

@@ -42,7 +42,8 @@ fn rank(bitmap: u64, bit: u32) -> usize {
     (bitmap & ((1u64 << bit) - 1)).count_ones() as usize
 }
 
-fn children(arena: &Arena, at: Addr) -> &[u64] {
+/// The children of a node, in the order of keys.
+pub fn children(arena: &Arena, at: Addr) -> &[u64] {
     words(arena, at, HEADER + 8, usize::from(head(arena, at).slots))
 }
 

@@ -6,10 +6,11 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
 use crate::page::block::{self, HEADER, Kind, PAYLOAD, head, head_mut, is_null, words, words_mut};
 use crate::page::catalog::DefRef;
-use crate::page::column::{self, ColumnRef, Place, TreeWriter, chunks_of};
+use crate::page::column::{ColumnRef, Place, chunks_of};
 use crate::page::schema::Schema;
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
+use crate::page::tree::{self, TreeWriter};
 
 /// Words before the children of a version: epoch and rows.
 const FIXED: usize = block::first_child(Kind::Packed);
@@ -227,7 +228,7 @@ pub fn resize(
         let Some(root) = *root else { continue };
         let width = schema.columns()[i].row_bytes();
         let (had, has) = (before.rows() * width, rows * width);
-        let root = column::resize(stage, root, chunks_of(had), chunks_of(has))?;
+        let root = tree::resize(stage, root, chunks_of(had), chunks_of(has))?;
         set_tree(arena, new, i, root);
         if has < had && has % CHUNK as u64 != 0 && !is_null(root) {
             let mut writer = TreeWriter::new(stage, before.id().0, root, chunks_of(has));

@@ -33,6 +33,13 @@ impl Real {
         &self.root
     }
 
+    /// Removes the directory with everything in it.
+    pub fn discard(&self) -> Result<(), DiskError> {
+        self.may_change("", "remove")?;
+        let removed = fs::remove_dir_all(&self.root);
+        removed.map_err(|source| DiskError::of(source, "", "remove", 0))
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         if path.is_empty() { self.root.clone() } else { self.root.join(path) }
     }

@@ -32,6 +32,11 @@ pub enum CheckpointError {
         /// The newest one known here.
         known: u32,
     },
+    /// The progress callback of a checkpoint asks for what has to wait until that checkpoint is made.
+    #[error(
+        "a checkpoint is being made by this thread: its progress callback cannot make another one, nor prune or squash"
+    )]
+    Nested,
     /// There is no memory to load it into, or a state cannot be made of it.
     #[error(transparent)]
     State(#[from] StateError),
@@ -62,7 +67,7 @@ impl CheckpointError {
             CheckpointError::State(StateError::Memory(_)) => false,
             CheckpointError::State(StateError::Unread(error)) => error.is_damage(),
             CheckpointError::State(_) => true,
-            CheckpointError::Unsupported { .. } => false,
+            CheckpointError::Unsupported { .. } | CheckpointError::Nested => false,
         }
     }
 }

@@ -52,7 +52,7 @@ impl Store {
     /// Removes the checkpoints before `first`, and the chunk files that none of the others refers to; what they need of
     /// mostly dead files is moved to a new one. A crash anywhere leaves the kept checkpoints whole.
     pub fn prune(&self, first: Seq) -> Result<Pruned, CheckpointError> {
-        let _one = self.alone();
+        let _alone = self.alone()?;
         let disk = &**self.disk();
         let before = self.chunk_bytes()?;
         let mut pruned = Pruned::default();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
@@ -24,6 +25,20 @@ pub struct Store {
     inner: Mutex<Inner>,
     /// Held by whoever writes or removes checkpoints.
     one: Mutex<()>,
+    /// The thread that does.
+    by: Mutex<Option<ThreadId>>,
+}
+
+/// Nobody else writes or removes checkpoints for as long as this is there.
+pub(super) struct Alone<'s> {
+    store: &'s Store,
+    _one: MutexGuard<'s, ()>,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        *self.store.by() = None;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -123,16 +138,29 @@ impl Store {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one: Mutex::default() })
+        let (one, by) = (Mutex::default(), Mutex::default());
+        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one, by })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn by(&self) -> MutexGuard<'_, Option<ThreadId>> {
+        self.by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps others from writing or removing checkpoints.
-    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
-        self.one.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn alone(&self) -> Result<Alone<'_>, CheckpointError> {
+        self.outside()?;
+        let one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        *self.by() = Some(thread::current().id());
+        Ok(Alone { store: self, _one: one })
+    }
+
+    /// Fails in the middle of writing or removing checkpoints by this thread, which would wait for itself.
+    pub fn outside(&self) -> Result<(), CheckpointError> {
+        if *self.by() == Some(thread::current().id()) { Err(CheckpointError::Nested) } else { Ok(()) }
     }
 
     /// The checkpoints there are, oldest first.
@@ -202,19 +230,15 @@ impl Store {
         cut: &Cut,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Written, CheckpointError> {
-        let _one = self.alone();
+        let _alone = self.alone()?;
         let disk = &*self.disk;
         disk.create_dir(DIR)?;
-        if !std::mem::replace(&mut self.inner().swept, true) && self.is_interrupted()? {
-            self.sweep()?;
-        }
+        self.sweep_once();
         let number = self.next_number();
-        let told = self.images(arena, catalog, cut, number, progress);
-        let (told, image_bytes) = told.inspect_err(|_| {
-            // It is of no use to anybody; what cannot be removed now is swept later.
-            let _ = disk.remove(&chunks::path(number));
-        })?;
-        let bytes = image_bytes + put(disk, &told.record)?;
+        let replaced = disk.exists(&path(cut.seq));
+        let done = self.images(arena, catalog, cut, number, progress);
+        let done = done.and_then(|(told, bytes)| Ok((bytes + put(disk, &told.record)?, told)));
+        let (bytes, told) = done.inspect_err(|_| self.clear(cut.seq, number))?;
         let record = Arc::new(told.record);
         self.remember(&record);
         let mut inner = self.inner();
@@ -222,7 +246,38 @@ impl Store {
         inner.heads.retain(|head| head.seq != cut.seq);
         inner.heads.push(record.head);
         inner.heads.sort_unstable_by_key(|head| head.seq);
+        drop(inner);
+        if replaced && self.sweep().is_err() {
+            // Nobody refers to what the record before it did: it is looked for again.
+            self.inner().swept = false;
+        }
         Ok(Written { seq: cut.seq, name: path(cut.seq), bytes, reused: told.reused })
+    }
+
+    /// Removes what an attempt left that failed. What cannot be removed now is swept before the next one.
+    fn clear(&self, seq: Seq, number: u64) {
+        self.inner().swept = false;
+        let disk = &*self.disk;
+        let refers = match read(disk, seq) {
+            Ok(record) => record.files.contains_key(&number),
+            Err(CheckpointError::Disk(DiskError::NotFound { .. })) => false,
+            // One that cannot be read may.
+            Err(_) => true,
+        };
+        let _ = disk.remove(&format!("{}.new", path(seq)));
+        if !refers {
+            let _ = disk.remove(&chunks::path(number));
+        }
+    }
+
+    /// Looks for what an interrupted attempt left, the first time and after one that failed. Where that cannot be
+    /// removed, there is a checkpoint all the same.
+    fn sweep_once(&self) {
+        if self.inner().swept {
+            return;
+        }
+        let swept = self.is_interrupted().and_then(|left| if left { self.sweep() } else { Ok(()) });
+        self.inner().swept = swept.is_ok();
     }
 
     fn images(

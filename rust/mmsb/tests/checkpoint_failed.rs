@@ -1,0 +1,76 @@
+//! A checkpoint that cannot be written leaves nothing behind, on a disk that fails once or until it is repaired.
+#![allow(clippy::unwrap_used)]
+
+mod bus_common;
+
+use std::collections::BTreeSet;
+
+use bus_common::{CHUNKS, Step, open, run};
+use mmsb::base::ids::Seq;
+use mmsb::bus::handle::Bus;
+use mmsb::memory::disk::{Disk, Fault, Sim};
+use mmsb::page::checkpoint::store;
+
+/// A bus with a checkpoint, and something to tell in a second one.
+fn changed() -> (Sim, Bus) {
+    let sim = Sim::new(9);
+    let bus = open(&sim).unwrap();
+    run(&bus, Step::Create(0, 3000), 0).unwrap();
+    run(&bus, Step::Write(0, 0, 0, 3000), 0).unwrap();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    run(&bus, Step::Write(0, 0, 0, 3000), 2).unwrap();
+    (sim, bus)
+}
+
+/// Files among the checkpoints that belong to none of them.
+fn of_no_use(sim: &Sim) -> Vec<String> {
+    let used = |seq: Seq| store::read(sim, seq).unwrap().files.into_keys();
+    let used: BTreeSet<u64> = store::list(sim).unwrap().into_iter().flat_map(used).collect();
+    let mut names = sim.list("ckpt").unwrap();
+    names.retain(|name| match name.strip_suffix(CHUNKS) {
+        Some(number) => !used.contains(&number.parse().unwrap()),
+        None => name.ends_with(".new"),
+    });
+    names
+}
+
+/// Operations of the disk that the second checkpoint takes.
+fn operations() -> std::ops::Range<u64> {
+    let (sim, bus) = changed();
+    let before = sim.ops();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    before..sim.ops()
+}
+
+#[test]
+fn a_checkpoint_that_fails_leaves_nothing() {
+    let mut failed = 0;
+    for op in operations() {
+        for fault in [Fault::Io, Fault::Full] {
+            let (sim, bus) = changed();
+            sim.fail(op, fault, false);
+            failed += usize::from(bus.checkpoint(&mut |_| {}).is_err());
+            assert_eq!(of_no_use(&sim), [""; 0], "{fault:?} at operation {op}");
+        }
+    }
+    assert!(failed > 8, "{failed}");
+}
+
+#[test]
+fn what_could_not_be_removed_goes_with_the_next_checkpoint() {
+    let mut left = 0;
+    for op in operations() {
+        let (sim, bus) = changed();
+        sim.fail(op, Fault::Full, true);
+        if bus.checkpoint(&mut |_| {}).is_ok() {
+            continue;
+        }
+        left += of_no_use(&sim).len();
+        sim.heal();
+        // What is appended after the log itself failed is another matter.
+        if bus.checkpoint(&mut |_| {}).is_ok() {
+            assert_eq!(of_no_use(&sim), [""; 0], "operation {op}");
+        }
+    }
+    assert!(left > 3, "{left}");
+}

@@ -1,0 +1,116 @@
+"""While the core works, callbacks may use their bus, and no thread waits for what is only let go of."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmsb
+
+
+def made(path: Path, rows: int = 50_000) -> mmsb.Bus:
+    bus = mmsb.open(path)
+    bus.create_page("p", shape=(rows,), dtype="u1")[...] = 5
+    return bus
+
+
+def ends(work: Callable[[], None]) -> None:
+    """Does the work, which must come to an end."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive(), "it waits for ever"
+    if failed:
+        raise failed[0]
+
+
+def test_a_callback_may_use_the_bus(tmp_path: Path) -> None:
+    def work() -> None:
+        bus = made(tmp_path / "bus")
+        told: list[int] = []
+
+        def use(done: int) -> None:
+            told.append(done)
+            bus["p"][0] = len(told)
+            with bus.transaction():
+                bus["p"][1] = 7
+            assert bus.snapshot().digest() == bus.digest()
+            bus.branch(f"branch {len(told)}")
+            assert len(list(bus.log())) > 2
+            bus.sync()
+
+        def refused(done: int) -> None:
+            use(done)
+            for call in (bus.checkpoint, bus.prune, bus.squash):
+                with pytest.raises(mmsb.BusyError, match="progress"):
+                    call()
+
+        def checkpoint(done: int) -> None:
+            use(done)
+            bus.checkpoint()
+
+        bus.checkpoint(progress=refused)
+        bus.export(tmp_path / "copy", progress=checkpoint)
+        assert told
+        mmsb.verify(tmp_path / "bus", progress=use)
+        bus.verify(progress=lambda done: use(done) if len(told) < 20 else None)
+        bus.checkpoint(progress=lambda _done: bus.close())
+        assert bus.closed
+
+    ends(work)
+
+
+def test_a_callback_that_fails_leaves_no_copy(tmp_path: Path) -> None:
+    bus = made(tmp_path / "bus")
+
+    def fail(_done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bus.export(tmp_path / "copy", progress=fail)
+    assert not (tmp_path / "copy").exists()
+    bus.export(tmp_path / "copy", progress=lambda _done: None)
+    with mmsb.open(tmp_path / "copy", mode="r") as copy:
+        assert (copy["p"].array == 5).all()
+    with pytest.raises(mmsb.BusExists):
+        bus.export(tmp_path / "copy", progress=fail)
+    assert (tmp_path / "copy").exists(), "what was there stays"
+
+
+def test_other_threads_go_on_while_a_handle_that_was_let_go_of_is_closed(tmp_path: Path) -> None:
+    ticks, over = [0], threading.Event()
+
+    def tick() -> None:
+        while not over.is_set():
+            ticks[0] += 1
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        for attempt in range(3):
+            bus = mmsb.open(tmp_path / str(attempt))
+            data = np.random.default_rng(attempt).integers(0, 255, (50 << 20) << attempt, dtype="u1")
+            # A checkpoint begins behind it.
+            bus.create_page("p", data=data)
+            begun, before = time.perf_counter(), ticks[0]
+            del bus
+            took, ticked = time.perf_counter() - begun, ticks[0] - before
+            if took > 0.1:
+                assert ticked > 10, f"{ticked} in {took} s"
+                return
+    finally:
+        over.set()
+        thread.join()
+    pytest.skip("closing never takes long here")
