@@ -15,6 +15,7 @@ use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::{Axis, Inner, Rows, Select};
 
 pub mod merge;
+mod merging;
 pub mod script;
 pub mod world;
 
