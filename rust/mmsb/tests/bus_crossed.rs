@@ -13,6 +13,7 @@ use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::{Note, Options};
+use mmsb::memory::disk::Sim;
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
 use mmsb::page::operator::{Merge, OperatorId};
@@ -254,6 +255,35 @@ fn what_a_merge_settled_is_written_by_it() {
     write(&bus, p, add, 0, &[1]);
     write(&third, p, add, 0, &[2]);
     refused(&third, &bus, &[0]);
+}
+
+#[test]
+fn a_merge_whose_common_states_were_pruned_is_refused() {
+    let sim = Sim::new(1);
+    let bus = model::world::open(&sim);
+    let add = Builtin::Add.id();
+    let p = page(&bus, DType::U8, 2, Some(Builtin::Add));
+    let plan = bus.branch("plan", None).unwrap();
+    for (bus, value) in [(&bus, 1), (&plan, 10)] {
+        (0..2).for_each(|row| write(bus, p, add, row, &[value]));
+    }
+    cross(&bus, &plan, [OnConflict::Raise; 2], "old");
+    bus.checkpoint(&mut |_| {}).unwrap();
+    // Segments go as a whole.
+    for n in 0..3000u32 {
+        write(&bus, p, add, 1, &(n as u8).to_le_bytes());
+    }
+    bus.checkpoint(&mut |_| {}).unwrap();
+    bus.prune(1).unwrap();
+    let before = bytes(&bus, p);
+    match bus.merge(&plan, OnConflict::Raise, &note()) {
+        Ok(taken) => assert!(taken.is_none(), "it has everything"),
+        Err(error) => assert_eq!(error.code(), Code::HistoryPruned, "{error}"),
+    }
+    write(&plan, p, add, 0, &[3]);
+    let error = bus.merge(&plan, OnConflict::Raise, &note()).unwrap_err();
+    assert_eq!(error.code(), Code::HistoryPruned, "{error}");
+    assert_eq!(bytes(&bus, p), before);
 }
 
 #[test]
