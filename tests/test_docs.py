@@ -1,9 +1,11 @@
 """The documentation: its links lead somewhere, and the files it names are there."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -42,6 +44,23 @@ def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     )
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "README.md", "exec"), {})
+
+
+def test_the_commands_of_the_readme_show_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    # Those behind a remark, too: "`mmsb show world.mmsb pos 10:12` has the cells".
+    commands = re.findall(r"(?:^|`)mmsb ([a-z][^#`\n]*)", readme, re.MULTILINE)
+    commands = [command for command in commands if "world.mmsb" in command]
+    assert {command.split()[0] for command in commands} == {"show", "log", "diff", "at", "verify"}
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "README.md", "exec"), {})
+    for command in commands:
+        shown = run(*command.split()).stdout
+        assert shown, command
+        assert "no difference" not in shown, command
 
 
 def test_a_name_that_is_not_there_is_found_out() -> None:

@@ -23,7 +23,7 @@ from mmsb.given import (
     seconds,
     text,
 )
-from mmsb.keep import Checkpoint, Pruned, Report, verify
+from mmsb.keep import Checkpoint, Pin, Pruned, Report, pins, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.watch import Watch
@@ -44,15 +44,6 @@ class Branch:
     epoch: int
     parent: str | None
     forked_at: int | None
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A version that somebody holds: the frame `seq`, of one page or (page 0) of all, in process `pid`."""
-
-    seq: int
-    page: int
-    pid: int
 
 
 @dataclass(frozen=True)
@@ -378,5 +369,5 @@ class Bus(CoreBus):
         return replace(report, ok=not findings, findings=findings)
 
     def pins(self) -> list[Pin]:
-        """Who holds which versions."""
-        return [Pin(*pin) for pin in self._pins()]
+        """Who holds which versions: snapshots, arrays and transactions of all processes."""
+        return pins(self)

@@ -50,6 +50,7 @@ def mmsb_stop(state: Bus, checkpoint_path: str | os.PathLike[str] | None = None)
     Raises:
         BusExists: something is at `checkpoint_path`; the bus stays open.
     """
+    _state(state)
     if checkpoint_path is not None:
         state.export(checkpoint_path)
     state.close()
@@ -62,6 +63,13 @@ def _active() -> Bus:
     return stack[-1]
 
 
+def _state(state: Any) -> Bus:
+    """What was handed in as the state, which must be a bus."""
+    if not isinstance(state, Bus):
+        raise InvalidArgument(f"state {state!r}: a bus is wanted, as mmsb_start() gives it")
+    return state
+
+
 class mmsb:  # noqa: N801 - the name the original design gave it
     """Make a state the active one: as a context manager, or as a decorator for the time of each call.
 
@@ -70,7 +78,7 @@ class mmsb:  # noqa: N801 - the name the original design gave it
     """
 
     def __init__(self, state: Bus) -> None:
-        self.state = state
+        self.state = _state(state)
         self._entered: list[AbstractContextManager[Bus]] = []
 
     def __repr__(self) -> str:
@@ -130,7 +138,7 @@ def create_page(
         raise InvalidArgument(f"location {location!r}: 'cpu' and 'gpu' are possible")
     if location == "gpu":
         _degrade()
-    bus = _active() if state is None else state
+    bus = _active() if state is None else _state(state)
     return bus.create_page(name or f"page-{uuid.uuid4().hex}", size=size)
 
 
@@ -154,7 +162,7 @@ def update_page(*args: Any, **named: Any) -> None:
     )
     new = np.ascontiguousarray(new).view(np.uint8).reshape(-1)
     if new.nbytes != page.nbytes:
-        raise ShapeError(f"page {page_id} has {page.nbytes} bytes, the data {new.nbytes}")
+        raise ShapeError(f"page {page.name!r} has {page.nbytes} bytes, the data {new.nbytes}")
     page[...] = new
 
 
@@ -180,4 +188,7 @@ def _split(args: tuple[Any, ...], named: dict[str, Any], *wanted: str) -> tuple[
     if len(rest) + len(given) != len(wanted) or {*wanted[len(rest) :]} != {*given}:
         said = ", ".join([*map(repr, rest), *(f"{name}=" for name in given)]) or "nothing"
         raise InvalidArgument(f"{' and '.join(wanted)} are wanted behind the state, not {said}")
-    return _active() if state is None else state, [*rest, *(given[name] for name in wanted[len(rest) :])]
+    return _active() if state is None else _state(state), [
+        *rest,
+        *(given[name] for name in wanted[len(rest) :]),
+    ]

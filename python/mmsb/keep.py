@@ -1,10 +1,11 @@
-"""Keeping a bus: checkpoints made, history let go, all of it verified, damage cut away."""
+"""Keeping a bus: checkpoints made, history let go, all of it verified, damage cut away; who holds what."""
 
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import time_ns
 
-from mmsb._core import _doctor, _verify
+from mmsb._core import Bus, _doctor, _verify
 from mmsb.given import place
 
 
@@ -55,8 +56,40 @@ class Diagnosis:
     salvaged: list[str]
 
 
+@dataclass(frozen=True)
+class Pin:
+    """A version that somebody holds: who holds what, since when, and what it costs.
+
+    Process `pid` holds the page with the id `page` and the `name`, or (0 and `None`) all pages, as they were
+    at `epoch` of `branch`, which frame `seq` made `age` seconds ago. `bytes` are out of use and wait for it
+    to go; what several hold counts for one of them. `branch` and `epoch` are `None` of a version that is
+    being taken, `age` also where no commit made it or its history was let go.
+    """
+
+    seq: int
+    page: int
+    pid: int
+    name: str | None = None
+    branch: str | None = None
+    epoch: int | None = None
+    age: float | None = None
+    bytes: int = 0
+
+
+def pins(bus: Bus) -> list[Pin]:
+    """Who holds which versions of a bus."""
+    held, now = bus._pins(), time_ns()
+    names = {page: bus._name(page) for _, page, *_ in held if page}
+    found = []
+    for seq, page, pid, of, time, size in held:
+        branch, epoch = of or (None, None)
+        age = None if time is None else max(0, now - time) / 1e9
+        found.append(Pin(seq, page, pid, names.get(page), branch, epoch, age, size))
+    return found
+
+
 def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
-    """Read every frame, checkpoint and image, and compare checkpoints with a replay of the log.
+    """Read every header, frame, checkpoint and image, and compare checkpoints with a replay of the log.
 
     Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
 
@@ -69,7 +102,8 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
 def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
     """Verify a bus; with `salvage`, cut its log at the first damage so that it opens again.
 
-    What is behind the damage is lost then; without `salvage` nothing is changed.
+    What is behind the damage is lost then. A damaged copy of a header is restored from the other one, as
+    opening the bus to write does. Without `salvage` nothing is changed.
 
     Raises:
         BusNotFound, DiskError, PermissionDenied, LockedError: as they say.

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from mmsb.legible import legible
+
 # What fits on a screen; the rest is counted.
 PAGES = 50
 ROWS = 5
@@ -14,15 +16,17 @@ RUNS = 4
 
 
 def _html(thing: Any, *parts: str) -> str:
-    return f"<div><code>{escape(repr(thing))}</code>{''.join(parts)}</div>"
+    return f"<div><code>{escape(legible(repr(thing)))}</code>{''.join(parts)}</div>"
+
+
+def _text(cell: object) -> str:
+    return escape(legible(str(cell)))
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], left: int = 0) -> str:
     """A table; `left` rows are not in it."""
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
-    )
+    head = "".join(f"<th>{_text(heading)}</th>" for heading in headings)
+    body = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     more = f"<p>{left:,} more</p>" if left > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from mmsb._core import Change, Snapshot
+from mmsb.legible import legible
 
 _TICK = 0.05
 """Seconds a wait inside the core lasts at most, so that signals are seen in between."""
@@ -158,7 +159,8 @@ class Watch:
     def __repr__(self) -> str:
         of = "all pages" if self._page is None else f"page {self._page}"
         closed = ", closed" if self._closed.is_set() else ""
-        return f"<Watch of {of} on branch {self._branch}, seen up to epoch {self._last.epoch}{closed}>"
+        branch = legible(self._branch)
+        return f"<Watch of {of} on branch {branch}, seen up to epoch {self._last.epoch}{closed}>"
 
     def close(self) -> None:
         """Ends the iteration, in whichever thread or task it is."""

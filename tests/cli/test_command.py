@@ -106,6 +106,50 @@ def test_a_reader_that_goes_away(path: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+ODD = "a\nb\x1b[31m\t\u202ec\x9b"
+SHOWN = r"a\nb\x1b[31m\t\u202ec\x9b"
+
+
+def test_names_that_would_break_a_line(run: Run, run_json: RunJson, tmp_path: Path) -> None:
+    path = str(tmp_path / "odd.mmsb")
+    with mmsb.open(path) as bus:
+        bus.create_page(ODD, rows=2, columns={ODD: "S8", "b": "i4"})
+        with bus.transaction(source=ODD, intent={ODD: ODD}):
+            bus[ODD][ODD] = b"x\ny"
+        bus.branch(ODD)
+    for line, found in (
+        (("show", path), 3),
+        (("show", path, ODD), 3),
+        (("log", path), 4),
+        (("diff", path, "1", "2"), 2),
+        (("diff", path, "1", ODD, "--cells"), 6),
+        (("at", path, ODD), 3),
+        (("branch", path), 1),
+        (("branch", path, "--create", ODD + "x"), 3),
+    ):
+        out = run(*line).stdout
+        assert out.count(SHOWN) == found, line
+        assert not set(out) & set("\x1b\t\u202e\x9b")
+    assert r"x\ny" in run("show", path, ODD).stdout
+    assert run("show", path, ODD + "nope", code=1).stderr.count("\n") == 1
+    assert run_json("show", path)["pages"][0]["name"] == ODD
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("mmsb show {path} a", ["ab"]), ("mmsb at {path} b", ["branch"]), ("mmsb diff {path} 1 b", ["branch"])],
+)
+def test_completion_has_a_name_a_line(tmp_path: Path, words: str, expected: list[str]) -> None:
+    path = str(tmp_path / "odd.mmsb")
+    with mmsb.open(path) as bus:
+        for name in ("a\nb", "ab"):
+            bus.create_page(name, size=1)
+        bus.branch("branch")
+    given = {"COMP_WORDS": words.format(path=path), "COMP_CWORD": str(len(words.split()) - 1)}
+    done = process(environment={"_MMSB_COMPLETE": "bash_complete", **given})
+    assert [line.removeprefix("plain,") for line in done.stdout.split()] == expected
+
+
 def test_names_that_look_like_markup(run: Run, tmp_path: Path) -> None:
     path = str(tmp_path / "odd.mmsb")
     with mmsb.open(path) as bus:

@@ -128,3 +128,38 @@ def test_what_makes_no_sense(run: Run, path: str) -> None:
     assert "exclude" in run("log", path, "--all", "--limit", "3", code=2).stderr
     assert run("log", path, "--page", "nope", code=1).stderr == "mmsb: page-not-found: no page named 'nope'\n"
     assert run("diff", path, "1", "99", code=1).stderr.startswith("mmsb: epoch-not-found: ")
+
+
+def test_a_page_that_is_not_there(run: Run, path: str) -> None:
+    for line in (
+        ("diff", path, "4", "7", "--page", "nope"),
+        ("diff", path, "4", "7", "--page", "nope", "--json"),
+        ("log", path, "--page", "nope", "--json"),
+        ("show", path, "nope"),
+        ("at", path, "4", "nope"),
+    ):
+        result = run(*line, code=1)
+        assert result.stdout == ""
+        assert result.stderr.startswith("mmsb: page-not-found: no page named 'nope'")
+    with mmsb.open(path) as bus:
+        bus.drop_page("one")
+    assert "dropped" in run("diff", path, "9", "10", "--page", "one").stdout
+    assert "no difference" in run("diff", path, "9", "10", "--page", "pos").stdout
+
+
+def test_branches_called_like_moments(run: Run, run_json: RunJson, path: str) -> None:
+    with mmsb.open(path) as bus:
+        for name in ("7", "2026-01-01", "epoch:5", "branch:x"):
+            bus.branch(name, at=2)
+    for name in ("7", "2026-01-01", "branch:7", "branch:epoch:5", "branch:branch:x"):
+        said = run_json("diff", path, name, "9")["before"]
+        assert said == {"branch": name.removeprefix("branch:"), "epoch": 2}
+        assert run_json("at", path, name)["branch"] == name.removeprefix("branch:")
+    for given, epoch in (("epoch:7", 7), ("epoch:5", 5), ("time:2999-01-01", 9), ("5", 5)):
+        assert run_json("diff", path, given, "9")["before"] == {"branch": "main", "epoch": epoch}
+        assert run_json("at", path, given)["epoch"] == epoch
+    assert "2 pages" in run("at", path, "7").stdout
+    assert run("at", path, "branch:nope", code=1).stderr.startswith("mmsb: branch-not-found: ")
+    for given in ("epoch:noon", "epoch:2026-01-01", "time:7", "nope"):
+        assert "is neither an epoch" in run("at", path, given, code=2).stderr
+    assert run_json("at", path, "3", "--branch", "what-if")["branch"] == "what-if"

@@ -19,6 +19,7 @@ from mmsb.cli.demo import demo
 from mmsb.cli.diff import diff
 from mmsb.cli.keep import checkpoint, export, prune
 from mmsb.cli.log import log
+from mmsb.cli.output import aside
 from mmsb.cli.show import show
 
 COMMANDS = (demo, show, log, diff, at, branch, verify, doctor, checkpoint, prune, export, completion)
@@ -36,8 +37,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except mmsb.MmsbError as error:
-            sentence = " ".join(str(error.args[0] if error.args else error).split())
-            click.echo(f"mmsb: {error.code}: {sentence}", err=True)
+            aside(f"mmsb: {error.code}: {error}")
             ctx.exit(1)
 
 

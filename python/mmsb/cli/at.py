@@ -5,10 +5,9 @@ from __future__ import annotations
 import click
 
 from mmsb.cli.options import (
-    MOMENT,
-    Moment,
     Rows,
     branch_option,
+    complete_branch,
     json_option,
     opened,
     page_argument,
@@ -17,12 +16,13 @@ from mmsb.cli.options import (
     state,
 )
 from mmsb.cli.output import emit, plural, say
+from mmsb.cli.progress import progress
 from mmsb.cli.show import describe, show_page, show_pages
 
 
 @click.command()
 @path_argument
-@click.argument("moment", type=MOMENT, metavar="EPOCH|TIME")
+@click.argument("moment", metavar="EPOCH|TIME|BRANCH", shell_complete=complete_branch)
 @page_argument()
 @rows_argument
 @branch_option
@@ -30,7 +30,7 @@ from mmsb.cli.show import describe, show_page, show_pages
 @json_option
 def at(
     path: str,
-    moment: Moment,
+    moment: str,
     page: str | None,
     rows: Rows | None,
     branch: str | None,
@@ -39,19 +39,21 @@ def at(
 ) -> None:
     """Show a bus, or a page, as it was.
 
-    A TIME is written as in 2013-07-04T12:00; without a zone it is local.
+    A TIME is written as in 2013-07-04T12:00; without a zone it is local. A branch of the same name goes
+    first: epoch:7 and time:2013-07-04 are never one.
     """
     with opened(path, branch=branch) as bus, state(bus, moment) as past:
         if page is not None:
             show_page(past[page], rows, as_json)
             return
-        about = {"path": path, "branch": bus.branch_name, "epoch": past.epoch}
+        about = {"path": path, "branch": past.branch, "epoch": past.epoch}
         if digest:
-            about["digest"] = past.digest()
+            with progress("digest", counted=False):
+                about["digest"] = past.digest()
         if as_json:
             emit({**about, "pages": [describe(past[name]) for name in past]})
             return
-        say(f"{path}: branch {bus.branch_name} as at epoch {past.epoch}, {plural(len(past), 'page')}")
+        say(f"{path}: branch {past.branch} as at epoch {past.epoch}, {plural(len(past), 'page')}")
         if digest:
             say(f"digest {about['digest']}")
         show_pages(past)

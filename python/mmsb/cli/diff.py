@@ -11,9 +11,7 @@ import click
 import numpy as np
 
 from mmsb._core import Snapshot
-from mmsb.bus import Bus
 from mmsb.cli.options import (
-    MOMENT,
     branch_option,
     complete_branch,
     complete_page,
@@ -24,7 +22,7 @@ from mmsb.cli.options import (
 )
 from mmsb.cli.output import aside, emit, plural, say, shown, table
 from mmsb.cli.show import columns_of
-from mmsb.errors import BranchNotFound
+from mmsb.errors import PageNotFound
 
 # Cells in a table where nobody says how many.
 CELLS = 100
@@ -54,10 +52,12 @@ def diff(
     """Show what differs between two moments.
 
     A and B are epochs, times or branches. Epochs and times are those of the main branch, or of the one
-    that --branch names.
+    that --branch names. A branch of the same name goes first: epoch:7 and time:2013-07-04 are never one.
     """
     with opened(path, branch=branch) as bus:
-        states = side(bus, before), side(bus, after)
+        states = state(bus, before), state(bus, after)
+        if page is not None and not any(page in one for one in states):
+            raise PageNotFound(f"no page named '{page}', neither at {before} nor at {after}")
         changes = [change for change in bus.diff(*states) if page is None or change.page == page]
         if as_json:
             pages = [document(change, states, limit if cells else 0) for change in changes]
@@ -72,19 +72,6 @@ def diff(
         )
         if cells:
             show_cells(changes, states, limit or CELLS)
-
-
-def side(bus: Bus, given: str) -> Snapshot:
-    """The state at an epoch or a time, or the present one of a branch."""
-    try:
-        moment = MOMENT.convert(given, None, None)
-    except click.BadParameter:
-        try:
-            return bus.checkout(given).snapshot()
-        except BranchNotFound:
-            raise click.BadParameter(f"{given!r} is no epoch, no time and no branch of this bus") from None
-    found: Snapshot = state(bus, moment)
-    return found
 
 
 def about(side: Snapshot) -> dict[str, Any]:

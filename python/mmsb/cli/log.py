@@ -14,6 +14,7 @@ from mmsb.bus import Bus
 from mmsb.cli.options import MOMENT, Moment, branch_option, complete_page, json_option, opened, path_argument
 from mmsb.cli.output import aside, emit_line, plain, say, size
 from mmsb.errors import PageNotFound
+from mmsb.legible import legible
 
 # Commits in a table where nobody says how many.
 NEWEST = 50
@@ -131,7 +132,7 @@ def line(entry: Any, kinds: Kinds) -> str:
     """A commit on one line."""
     when = entry.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
     intent = "" if entry.intent is None else "  " + json.dumps(plain(entry.intent), ensure_ascii=False)
-    who, done = entry.source or "-", _done(entry.deltas, kinds)
+    who, done = legible(entry.source or "-"), _done(entry.deltas, kinds)
     return f"{entry.epoch:>8}  {when}  {who:<12}  {size(entry.bytes):>10}  {done}{intent}"
 
 

@@ -12,7 +12,9 @@ import click
 from click.shell_completion import CompletionItem
 
 import mmsb
+from mmsb._core import Snapshot
 from mmsb.bus import Bus
+from mmsb.legible import legible
 
 Moment = int | datetime
 Rows = int | slice | list[int]
@@ -26,6 +28,28 @@ else:
     _ParamType = click.ParamType
 
 
+# What may stand in front of a moment, so that nothing else is meant.
+KINDS: dict[str, type[int | datetime]] = {"epoch": int, "time": datetime}
+
+
+def moment_of(text: str) -> Moment | None:
+    """The epoch or the time that a text says, `None` where it says neither; without a zone it is local."""
+    kind, colon, rest = text.partition(":")
+    if colon and kind in KINDS:
+        moment = moment_of(rest)
+        return moment if isinstance(moment, KINDS[kind]) else None
+    if re.fullmatch("[0-9]+", text):
+        return int(text)
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone()
+    except OverflowError:
+        # At either end of all dates another zone's date is none; which zone says nothing of a bus there.
+        return time.replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
 class MomentType(_ParamType):
     """An epoch, or a time."""
 
@@ -34,20 +58,14 @@ class MomentType(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Moment:
         """Digits are an epoch; a time without a zone is local."""
         if not isinstance(value, str):
-            moment: Moment = value
-            return moment
-        if value.isdecimal():
-            return int(value)
-        try:
-            time = datetime.fromisoformat(value)
-            return time.astimezone()
-        except OverflowError:
-            # At either end of all dates another zone's date is none; which zone says nothing of a bus there.
-            return time.replace(tzinfo=UTC)
-        except ValueError:
+            given: Moment = value
+            return given
+        moment = moment_of(value)
+        if moment is None:
             self.fail(
                 f"{value!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00)", param, ctx
             )
+        return moment
 
 
 class RowsType(_ParamType):
@@ -80,8 +98,22 @@ def opened(path: str, mode: Literal["r", "r+"] = "r", branch: str | None = None)
         yield bus if branch is None else bus.checkout(branch)
 
 
-def state(bus: Bus, moment: Moment) -> Any:
-    """The state of a bus at a moment."""
+def state(bus: Bus, given: str) -> Snapshot:
+    """The present state of a branch, or that at an epoch or a time.
+
+    A branch goes first; `branch:`, `epoch:` and `time:` in front leave no doubt.
+    """
+    kind, _, rest = given.partition(":")
+    if kind == "branch":
+        return bus.checkout(rest).snapshot()
+    moment = moment_of(given)
+    if given in bus.branches() and (moment is None or kind not in KINDS):
+        return bus.checkout(given).snapshot()
+    if moment is None:
+        raise click.BadParameter(
+            f"{given!r} is neither an epoch (a number) nor a time (as in 2013-07-04T12:00), "
+            "and no branch of this bus"
+        )
     return bus.at(time=moment) if isinstance(moment, datetime) else bus.at(moment)
 
 
@@ -95,7 +127,9 @@ def _names(of: Callable[[Bus], list[str]]) -> Callable[..., list[CompletionItem]
             return []
         try:
             with opened(path) as bus:
-                return [CompletionItem(name) for name in of(bus) if name.startswith(incomplete)]
+                # A shell takes one name a line.
+                names = (name for name in of(bus) if name == legible(name))
+                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
         except mmsb.MmsbError:
             return []
 

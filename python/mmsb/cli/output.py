@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mmsb.legible import legible
+
 # As wide as tables get where nobody says how wide the paper is.
 WIDE = 160
 
@@ -29,12 +31,12 @@ def console() -> Console:
 
 def say(line: str, style: str = "") -> None:
     """Print a line."""
-    console().print(Text(line, style=style))
+    console().print(Text(legible(line), style=style))
 
 
 def aside(line: str) -> None:
     """Print a line about the output that is no part of it."""
-    click.echo(line, err=True)
+    click.echo(legible(line), err=True)
 
 
 def emit(document: Any) -> None:
@@ -95,7 +97,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table. A heading that starts with `>` is one of numbers, set to the right."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
     for heading in headings:
-        made.add_column(heading.removeprefix(">"), justify="right" if heading[0] == ">" else "left")
+        made.add_column(
+            Text(legible(heading.removeprefix(">"))), justify="right" if heading[0] == ">" else "left"
+        )
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(Text("" if cell is None else legible(str(cell))) for cell in row))
     console().print(made, soft_wrap=False)

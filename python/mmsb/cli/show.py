@@ -20,6 +20,7 @@ from mmsb.cli.options import (
     rows_argument,
 )
 from mmsb.cli.output import dtype_name, emit, plural, say, size, table
+from mmsb.cli.progress import progress
 
 
 @click.command()
@@ -44,7 +45,8 @@ def show(
             return
         about: dict[str, Any] = {"path": path, "branch": bus.branch_name, "epoch": bus.epoch}
         if digest:
-            about["digest"] = bus.digest()
+            with progress("digest", counted=False):
+                about["digest"] = bus.digest()
         branches = branches_of(bus)
         if as_json:
             emit({**about, "pages": [describe(bus[name]) for name in bus], "branches": branches})

@@ -8,31 +8,33 @@ use std::time::Duration;
 use mmsb::base::ids::{Epoch, PageId, Seq};
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus as CoreBus;
+use mmsb::bus::holders::PinInfo;
 use mmsb::bus::merge::OnConflict;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::PageInfo;
 use mmsb::memory::disk::Real;
-use mmsb::page::operator::OperatorId;
-use mmsb::page::schema::{Column, Kind, Schema};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::diff::Change;
-use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::given::epoch_of;
 use crate::handle::Handle;
+use crate::layout::{self, Given};
 use crate::log::Log;
 use crate::open::Opened;
 use crate::page::Page;
 use crate::progress::Told;
 use crate::sheet::{Sheet, Source};
-use crate::show::plural;
+use crate::show::{legible, plural};
 use crate::state::{Snapshot, names};
 use crate::transaction::{Transaction, current, outside};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
 type Described = (String, u64, Option<(String, u64)>);
+
+/// Frame, page, process, branch and epoch, time and bytes: what `_pins` says of a pin.
+type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64);
 
 /// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
 /// go at once and made again as they are asked for.
@@ -88,8 +90,12 @@ fn note(source: Option<String>, intent: Option<String>) -> Note {
 #[pymethods]
 impl Bus {
     #[new]
-    fn new(handle: &Opened) -> Self {
-        Bus { handle: Arc::clone(&handle.handle), pages: Mutex::default() }
+    fn new(handle: &Bound<'_, PyAny>) -> Outcome<Self> {
+        let opened = handle.cast::<Opened>().map_err(|_| {
+            let kind = handle.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string());
+            Fault::invalid(format!("a bus is opened by mmsb.open(path), it is not made of {kind}"))
+        })?;
+        Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Mutex::default() })
     }
 
     /// Closes it and its branches. Views and snapshots stay as they are.
@@ -191,33 +197,14 @@ impl Bus {
         py: Python<'py>,
         name: &str,
         kind: &str,
-        columns: Vec<(String, Bound<'py, PyAny>, Vec<u64>)>,
+        columns: Vec<Given<'py>>,
         rows: u64,
         op: Option<&str>,
     ) -> Outcome<Bound<'py, Page>> {
         let bus = self.handle.bus()?;
-        let op: Option<OperatorId> =
-            op.map(|op| bus.operators().named(op).map(|found| found.id())).transpose()?;
-        let kind = match kind {
-            "table" => Kind::Table,
-            "raw" => Kind::Raw,
-            "scalar" => Kind::Array { scalar: true },
-            _ => Kind::Array { scalar: false },
-        };
-        let mut made = Vec::with_capacity(columns.len());
-        for (column, given, mut inner) in columns {
-            let (dtype, sub) = dtype::parse(&given)?;
-            inner.extend(sub);
-            made.push(Column::new(column, dtype, inner)?);
-        }
-        // A page's operator must mean something on one of its columns; merging into another is refused when it is tried.
-        if let (Some(op), Some(first)) = (op, made.first()) {
-            let works = |column: &Column| bus.operators().on(op, column.dtype()).is_ok();
-            if !made.iter().any(works) {
-                bus.operators().on(op, first.dtype())?;
-            }
-        }
-        let schema = Schema::new(kind, made, op)?;
+        let about = |fault: Fault| fault.about(&format!("page '{name}'"));
+        let schema = layout::schema(bus, kind, columns, op).map_err(about)?;
+        schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
         let id = match current(py, &self.handle)? {
             Some(tx) => tx.get().with(|tx| tx.create_page(name, schema, rows))?,
             None => {
@@ -454,10 +441,20 @@ impl Bus {
             .collect())
     }
 
-    /// Frame, page id (0 for all pages) and process of everything that is held.
-    fn _pins(&self) -> Outcome<Vec<(u64, u64, u64)>> {
-        let pins = self.handle.bus()?.pins()?;
-        Ok(pins.into_iter().map(|pin| (pin.seq.0, pin.page.0, pin.process)).collect())
+    /// Frame, page id (0 for all pages), process, branch and epoch, time and waiting bytes of everything that is held.
+    fn _pins(&self, py: Python<'_>) -> Outcome<Vec<Pinned>> {
+        let pins = self.handle.long(py, CoreBus::pins)?;
+        let plain = |pin: PinInfo| {
+            let of = pin.of.map(|(branch, epoch)| (branch, epoch.0));
+            (pin.seq.0, pin.page.0, pin.process, of, pin.time, pin.bytes)
+        };
+        Ok(pins.into_iter().map(plain).collect())
+    }
+
+    /// The name that a page has, or had.
+    fn _name(&self, py: Python<'_>, page: u64) -> Outcome<Option<String>> {
+        let described = self.handle.long(py, |bus| bus.described(PageId(page)))?;
+        Ok(described.map(|(name, _)| name))
     }
 
     fn __repr__(&self) -> String {
@@ -469,7 +466,7 @@ impl Bus {
                 None => place.to_owned(),
             },
         };
-        match self.handle.bus().and_then(|bus| Ok(bus.state()?)) {
+        legible(&match self.handle.bus().and_then(|bus| Ok(bus.state()?)) {
             Ok(state) => {
                 let (epoch, pages) = (state.epoch().0, plural(state.len(), "page"));
                 let access = if bus.is_read_only() { ", read only" } else { "" };
@@ -479,6 +476,6 @@ impl Bus {
                 )
             }
             Err(_) => format!("<Bus {place} closed>"),
-        }
+        })
     }
 }

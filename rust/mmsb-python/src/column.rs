@@ -13,10 +13,14 @@ use crate::array;
 use crate::error::{Fault, Outcome};
 use crate::exchange;
 use crate::given::operator_name;
+use crate::index::everything;
 use crate::python;
 use crate::sheet::Sheet;
+use crate::show;
 
 /// One column of a page. It reads and writes like a numpy array, and every write is a delta in the log.
+///
+/// It is no array: `column == other` asks whether both are the same object; compare `column.array`.
 #[pyclass(frozen, module = "mmsb._core")]
 pub struct Column {
     pub sheet: Arc<Sheet>,
@@ -98,7 +102,7 @@ impl Column {
         rows: Option<&Bound<'_, PyAny>>,
         op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        let op = op.map(operator_name).transpose()?;
+        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&self.sheet.named_page()))?;
         merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op.as_deref())
     }
 
@@ -167,12 +171,12 @@ impl Column {
         let column = &self.sheet.schema.columns()[self.at];
         let rows = self.sheet.rows(py).map_or_else(|_| "?".into(), |rows| rows.to_string());
         let inner: String = column.inner().iter().map(|size| format!(", {size}")).collect();
-        format!(
+        show::legible(&format!(
             "<Column '{}' of page '{}' {}[{rows}{inner}]>",
             column.name(),
             self.sheet.name,
             column.dtype()
-        )
+        ))
     }
 }
 
@@ -190,9 +194,11 @@ pub fn merge<'py>(
     rows: Option<&Bound<'py, PyAny>>,
     op: Option<&str>,
 ) -> Outcome<()> {
-    let handle = sheet.live()?;
+    let bus = sheet.live()?.bus()?;
     let op = match op {
-        Some(name) => handle.bus()?.operators().named(name)?.id(),
+        Some(name) => {
+            bus.operators().named(name).map_err(|wrong| Fault::from(wrong).about(&sheet.named_page()))?.id()
+        }
         None => sheet.schema.operator().ok_or_else(|| {
             Fault::invalid(format!(
                 "page '{}' has no operator of its own: say which, as in op='add'",
@@ -200,6 +206,10 @@ pub fn merge<'py>(
             ))
         })?,
     };
+    for &(column, _) in columns {
+        let works = bus.operators().on(op, sheet.schema.columns()[column].dtype());
+        works.map_err(|wrong| Fault::from(wrong).about(&sheet.named(column)))?;
+    }
     write(py, sheet, columns, rows, op)
 }
 
@@ -213,7 +223,7 @@ pub fn write<'py>(
 ) -> Outcome<()> {
     sheet.live()?;
     let count = sheet.rows(py)?;
-    let everything = pyo3::types::PyEllipsis::get(py).to_owned().into_any();
+    let everything = everything(py);
     let rows = rows.filter(|rows| !rows.is_none()).unwrap_or(&everything);
     let mut encoded = Vec::with_capacity(columns.len());
     for (column, value) in columns {

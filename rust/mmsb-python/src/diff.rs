@@ -16,7 +16,7 @@ use crate::dtype;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::python;
-use crate::show::plural;
+use crate::show::{legible, plural};
 
 /// What happened to a page between two states.
 #[pyclass(frozen, module = "mmsb._core", name = "Change")]
@@ -176,11 +176,11 @@ impl Change {
         } else {
             String::new()
         };
-        format!(
+        legible(&format!(
             "<Change of page '{}': {}, {}{resized}>",
             self.diff.name,
             self.kind(),
             plural(self.count(), "cell")
-        )
+        ))
     }
 }

@@ -2,6 +2,7 @@
 
 use mmsb::bus::error::{Code, Error};
 use mmsb::page::error::PageError;
+use mmsb::page::state_error::StateError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
@@ -29,6 +30,18 @@ impl Fault {
 
     pub fn index(message: impl Into<String>) -> Self {
         Fault::Face(Code::BadIndex, message.into())
+    }
+
+    /// With what it is about in front, where the core said only what is wrong.
+    pub fn about(self, what: &str) -> Self {
+        match self {
+            Fault::Face(code, message) => Fault::Face(code, format!("{what}: {message}")),
+            Fault::Core(Error::State(StateError::Plain(wrong))) => {
+                let message = format!("{what}: {wrong}");
+                Fault::Face(Error::from(wrong).code(), message)
+            }
+            fault => fault,
+        }
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {

@@ -73,7 +73,7 @@ impl Bus {
             let (branch, sheet) = (self.handle.for_show().branch_name(), &page.get().sheet);
             let of = match &sheet.source {
                 Source::Live(handle) => handle.for_show().branch_name().to_owned(),
-                Source::Fixed(state, _) => state.get().branch().to_owned(),
+                Source::Fixed(held, _) => held.branch.clone(),
             };
             if of != branch {
                 let message = format!(

@@ -7,6 +7,7 @@ use mmsb::page::schema::Column;
 use mmsb::page::select::{Axis, Inner, Rows, Select};
 use numpy::npyffi::npy_intp;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
@@ -106,6 +107,11 @@ fn pick_rows(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Option<Pick
     let dims = rows.into_iter().chain(shape.column.inner().iter().map(|&size| size as npy_intp)).collect();
     let select = Select::Rows { rows: Rows::Range { start, stop, step }, inner: None };
     Ok(Some(Picked::new(select, dims, usize::from(keeps))))
+}
+
+/// The index of all there is.
+pub fn everything(py: Python<'_>) -> Bound<'_, PyAny> {
+    PyEllipsis::get(py).to_owned().into_any()
 }
 
 /// The whole column.
@@ -276,7 +282,7 @@ impl Picking {
 
 /// A slice as a range with a positive step, and whether it ran backwards.
 fn sliced(slice: &Bound<'_, PySlice>, size: u64) -> Outcome<(Axis, bool)> {
-    let found = slice.indices(size as isize)?;
+    let found = slice.indices(size as isize).map_err(|error| as_index_error(slice.py(), error))?;
     let (start, step, count) = (found.start, found.step, found.slicelength as u64);
     if count == 0 {
         return Ok((Axis { start: 0, stop: 0, step: 1 }, false));
@@ -412,9 +418,12 @@ pub fn pick_by_number(index: &Bound<'_, PyAny>, shape: &Shape<'_>) -> Outcome<Pi
     Ok(Picked::new(Select::Cells(Arc::new(list)), dims, 0))
 }
 
-/// numpy's complaint about an index as ours.
+/// Python's or numpy's complaint about an index as ours.
 pub fn as_index_error(py: Python<'_>, error: PyErr) -> Fault {
-    if error.is_instance_of::<pyo3::exceptions::PyIndexError>(py) {
+    let ours = error.is_instance_of::<PyIndexError>(py)
+        || error.is_instance_of::<PyValueError>(py)
+        || error.is_instance_of::<PyTypeError>(py);
+    if ours {
         return Fault::index(error.value(py).to_string());
     }
     Fault::Python(error)

@@ -111,7 +111,7 @@ impl Log {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Log of branch {}>", self.handle.for_show().branch_name())
+        show::legible(&format!("<Log of branch {}>", self.handle.for_show().branch_name()))
     }
 }
 
@@ -253,6 +253,6 @@ impl Entry {
         if self.commit.touches.len() > 4 {
             line += &format!(" and {} more", self.commit.touches.len() - 4);
         }
-        format!("{line}, {}>", show::bytes(self.commit.bytes))
+        show::legible(&format!("{line}, {}>", show::bytes(self.commit.bytes)))
     }
 }

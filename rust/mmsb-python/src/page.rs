@@ -6,9 +6,7 @@ use std::sync::Arc;
 use mmsb::base::ids::Epoch;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Kind;
-use numpy::PyUntypedArrayMethods;
 use pyo3::ffi::Py_buffer;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
@@ -17,12 +15,17 @@ use crate::column::{self, Column};
 use crate::error::{Fault, Outcome};
 use crate::exchange;
 use crate::given::{operator_name, text};
+use crate::index::everything;
 use crate::log::Log;
 use crate::python;
+use crate::rows;
 use crate::sheet::{Sheet, Source};
 use crate::show;
 
 /// A page: a named table of typed columns. A page of one column reads and writes like a numpy array.
+///
+/// It is no array: `page == other` asks whether both are the same object, and arithmetic is done with `page.array`,
+/// `page[...]` or numpy's functions, as in `page.array == 0`.
 #[pyclass(frozen, weakref, module = "mmsb._core")]
 pub struct Page {
     pub sheet: Arc<Sheet>,
@@ -51,68 +54,12 @@ impl Page {
         }
     }
 
-    fn fields<'py>(&self, given: &Bound<'py, PyAny>) -> Outcome<Vec<(usize, Bound<'py, PyAny>)>> {
-        if let Ok(dict) = given.cast::<PyDict>() {
-            return dict.iter().map(|(name, value)| Ok((self.named(&name)?, value))).collect();
-        }
-        if self.sheet.is_single() {
-            return Ok(vec![(0, given.clone())]);
-        }
-        // Rows of a structured dtype, or a mapping of any kind.
-        let dtype = given.getattr(intern!(given.py(), "dtype")).ok();
-        let names = dtype
-            .and_then(|dtype| dtype.getattr(intern!(given.py(), "names")).ok())
-            .filter(|names| !names.is_none());
-        match names {
-            Some(names) => {
-                let names: Vec<String> = names.extract()?;
-                names.iter().map(|name| Ok((self.sheet.column(name)?, given.get_item(name)?))).collect()
-            }
-            None if given.hasattr(intern!(given.py(), "keys"))? => {
-                let names = given.call_method0(intern!(given.py(), "keys"))?;
-                let field = |name: Bound<'py, PyAny>| Ok((self.named(&name)?, given.get_item(name)?));
-                names.try_iter()?.map(|name| field(name?)).collect()
-            }
-            None => Err(Fault::dtype(format!(
-                "page '{}' takes rows of a structured dtype, or a mapping of columns",
-                self.sheet.name
-            ))),
-        }
-    }
-
-    /// The column that a key of a mapping names.
-    fn named(&self, name: &Bound<'_, PyAny>) -> Outcome<usize> {
-        self.column_of(name)?.ok_or_else(|| {
-            let shown = name.repr().map_or_else(|_| "?".into(), |shown| shown.to_string());
-            Fault::invalid(format!("page '{}': {shown} names no column: a string is wanted", self.sheet.name))
-        })
-    }
-
     /// The name of a column, where an index is one.
     fn column_of(&self, index: &Bound<'_, PyAny>) -> Outcome<Option<usize>> {
         match index.cast::<PyString>() {
             Ok(name) => Ok(Some(self.sheet.column(text(name)?)?)),
             Err(_) => Ok(None),
         }
-    }
-
-    /// Rows of a table as one structured array.
-    fn rows_of<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
-        let first = self.sheet.get(py, 0, &index.clone())?;
-        let inner = self.sheet.schema.columns()[0].inner().len();
-        let first_array = crate::numpy::numpy(py).asarray(&first)?;
-        let row_axes = first_array.ndim().checked_sub(inner).ok_or_else(|| {
-            Fault::index(format!("page '{}': rows of a table are indexed along one axis", self.sheet.name))
-        })?;
-        let dims: Vec<numpy::npyffi::npy_intp> =
-            first_array.shape()[..row_axes].iter().map(|&size| size as _).collect();
-        let out = self.sheet.record(py, &dims)?;
-        let columns = self.sheet.schema.columns();
-        out.set_item(columns[0].name(), first)?;
-        for (i, column) in columns.iter().enumerate().skip(1) {
-            out.set_item(column.name(), self.sheet.get(py, i, index)?)?;
-        }
-        Ok(if dims.is_empty() { out.get_item(PyTuple::empty(py))? } else { out })
     }
 }
 
@@ -213,7 +160,7 @@ impl Page {
         if self.sheet.is_single() {
             return Ok(self.sheet.descr(py, 0).into_any());
         }
-        Ok(self.sheet.record_dtype(py)?)
+        Ok(self.sheet.record_dtype(py, &self.sheet.columns())?)
     }
 
     /// How many axes.
@@ -257,18 +204,27 @@ impl Page {
         if let Some(at) = page.column_of(index)? {
             return Ok(Bound::new(py, Column { sheet: Arc::clone(&page.sheet), at })?.into_any());
         }
-        if page.sheet.is_single() { page.sheet.get(py, 0, index) } else { page.rows_of(py, index) }
+        if page.sheet.is_single() {
+            return page.sheet.get(py, 0, index);
+        }
+        match rows::chosen(&page.sheet, index)? {
+            Some(columns) => rows::read(&page.sheet, &everything(py), &columns),
+            None => rows::read(&page.sheet, index, &page.sheet.columns()),
+        }
     }
 
     fn __setitem__<'py>(&self, index: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> Outcome<()> {
         let py = index.py();
         match self.column_of(index)? {
-            Some(at) => {
-                let all = pyo3::types::PyEllipsis::get(py).to_owned().into_any();
-                self.sheet.set(py, at, &all, value)
-            }
+            Some(at) => self.sheet.set(py, at, &everything(py), value),
             None if self.sheet.is_single() => self.sheet.set(py, 0, index, value),
-            None => column::write(py, &self.sheet, &self.fields(value)?, Some(index), OperatorId::ASSIGN),
+            None => {
+                let chosen = rows::chosen(&self.sheet, index)?;
+                let rows = chosen.is_none().then_some(index);
+                let columns = chosen.unwrap_or_else(|| self.sheet.columns());
+                let fields = rows::fields(&self.sheet, value, &columns)?;
+                column::write(py, &self.sheet, &fields, rows, OperatorId::ASSIGN)
+            }
         }
     }
 
@@ -290,8 +246,9 @@ impl Page {
         rows: Option<&Bound<'_, PyAny>>,
         op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        let op = op.map(operator_name).transpose()?;
-        column::merge(values.py(), &self.sheet, &self.fields(values)?, rows, op.as_deref())
+        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&self.sheet.named_page()))?;
+        let fields = rows::fields(&self.sheet, values, &self.sheet.columns())?;
+        column::merge(values.py(), &self.sheet, &fields, rows, op.as_deref())
     }
 
     /// Writes several columns as one delta.
@@ -301,18 +258,20 @@ impl Page {
     ///     rows: which rows, as any index; all of them by default.
     #[pyo3(signature = (values, rows=None))]
     fn assign(&self, values: &Bound<'_, PyAny>, rows: Option<&Bound<'_, PyAny>>) -> Outcome<()> {
-        column::write(values.py(), &self.sheet, &self.fields(values)?, rows, OperatorId::ASSIGN)
+        let fields = rows::fields(&self.sheet, values, &self.sheet.columns())?;
+        column::write(values.py(), &self.sheet, &fields, rows, OperatorId::ASSIGN)
     }
 
     /// Gives it another number of rows; new ones are zeros.
     fn resize(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> Outcome<()> {
-        let rows = show::count(rows, "rows")?;
+        let about = |fault: Fault| fault.about(&self.sheet.named_page());
+        let rows = show::count(rows, "rows").map_err(about)?;
         let handle = self.sheet.live()?;
         if let Some(tx) = crate::transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.resize(self.sheet.id, rows));
+            return tx.get().with(|tx| tx.resize(self.sheet.id, rows)).map_err(about);
         }
         let note = Default::default();
-        handle.call(py, 0, &note, |bus| bus.resize(self.sheet.id, rows, &note))?;
+        handle.call(py, 0, &note, |bus| bus.resize(self.sheet.id, rows, &note)).map_err(about)?;
         Ok(())
     }
 
@@ -320,8 +279,9 @@ impl Page {
     fn history(&self) -> Outcome<Log> {
         match &self.sheet.source {
             Source::Live(handle) => Log::of_page(handle, self.sheet.id, None),
-            Source::Fixed(state, origin) => {
-                Log::of_page(&origin.handle()?, self.sheet.id, Some(state.get().epoch()))
+            Source::Fixed(held, origin) => {
+                let epoch = held.state()?.get().epoch();
+                Log::of_page(&origin.handle()?, self.sheet.id, Some(epoch))
             }
         }
     }
@@ -342,7 +302,7 @@ impl Page {
                 self.sheet.name
             )));
         }
-        let all = self.rows_of(py, &pyo3::types::PyEllipsis::get(py).to_owned().into_any())?;
+        let all = rows::read(&self.sheet, &everything(py), &self.sheet.columns())?;
         exchange::array(all, dtype, None)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmsb::base::ids::{Epoch, PageId};
-use mmsb::bus::error::Error;
+use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::{PageInfo, State};
@@ -14,15 +14,15 @@ use mmsb::page::schema::{Kind, Schema};
 use mmsb::page::select::Select;
 use numpy::{PyArrayDescr, PyUntypedArray};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyTuple};
 
 use crate::array::{self, Shown};
 use crate::dtype;
 use crate::error::{Fault, Outcome};
-use crate::fork::Own;
 use crate::handle::{Handle, LONG, Origin};
 use crate::index::{Picked, Shape, as_index_error, no_new_axes, pick, pick_by_number};
 use crate::numpy::numpy;
+use crate::state::Held;
 use crate::transaction::{self, Transaction};
 use crate::value::{self, Target, Value};
 
@@ -30,8 +30,8 @@ use crate::value::{self, Target, Value};
 pub enum Source {
     /// A branch as it goes.
     Live(Arc<Handle>),
-    /// One state.
-    Fixed(Arc<Own<State>>, Origin),
+    /// One state, until it is let go.
+    Fixed(Arc<Held>, Origin),
 }
 
 /// The latest array of a column.
@@ -98,10 +98,15 @@ impl Sheet {
         })
     }
 
+    /// The page as messages call it.
+    pub fn named_page(&self) -> String {
+        format!("page '{}'", self.name)
+    }
+
     /// A column as messages call it.
     pub fn named(&self, column: usize) -> String {
         if self.is_single() {
-            return format!("page '{}'", self.name);
+            return self.named_page();
         }
         format!("page '{}', column '{}'", self.name, self.schema.columns()[column].name())
     }
@@ -110,9 +115,10 @@ impl Sheet {
     pub fn live(&self) -> Outcome<&Arc<Handle>> {
         match &self.source {
             Source::Live(handle) => Ok(handle),
-            Source::Fixed(state, _) => {
-                let epoch = state.get().epoch().0;
-                Err(Fault::Core(Error::ReadOnly(format!("state of epoch {epoch}"))))
+            Source::Fixed(held, _) => {
+                let message =
+                    format!("{} of the state at epoch {} is only read", self.named_page(), held.epoch);
+                Err(Fault::Face(Code::ReadOnly, message))
             }
         }
     }
@@ -132,13 +138,16 @@ impl Sheet {
         }
         match &self.source {
             Source::Live(handle) => Ok(handle.bus()?.state()?.version(self.id)?),
-            Source::Fixed(state, _) => Ok(fixed(state)?.version(self.id)?),
+            Source::Fixed(held, _) => Ok(held.state()?.get().version(self.id)?),
         }
     }
 
     /// Its rows.
     pub fn rows(&self, py: Python<'_>) -> Outcome<u64> {
-        let Source::Live(handle) = &self.source else { return Ok(lock(&self.rows).1) };
+        let handle = match &self.source {
+            Source::Live(handle) => handle,
+            Source::Fixed(held, _) => return held.state().map(|_| lock(&self.rows).1),
+        };
         if let Some(tx) = transaction::current(py, handle)? {
             return tx.get().with(|tx| tx.rows(self.id));
         }
@@ -159,7 +168,7 @@ impl Sheet {
     pub fn array<'py>(&self, py: Python<'py>, column: usize) -> Outcome<Bound<'py, PyAny>> {
         let handle = match &self.source {
             Source::Live(handle) => handle,
-            Source::Fixed(state, _) => return self.fixed_array(py, fixed(state)?, column),
+            Source::Fixed(held, _) => return self.fixed_array(py, held.state()?.get(), column),
         };
         if let Some(tx) = transaction::current(py, handle)? {
             let view = tx.get().with(|tx| tx.view(self.id, column))?;
@@ -309,9 +318,9 @@ impl Sheet {
 
     fn read_into(&self, py: Python<'_>, column: usize, select: &Select, out: &mut [u8]) -> Outcome<()> {
         let handle = match &self.source {
-            Source::Fixed(state, _) => {
-                let state = fixed(state)?;
-                return Ok(py.detach(|| state.read(self.id, column, select, out))?);
+            Source::Fixed(held, _) => {
+                let state = held.state()?;
+                return Ok(py.detach(|| state.get().read(self.id, column, select, out))?);
             }
             Source::Live(handle) => handle,
         };
@@ -325,12 +334,9 @@ impl Sheet {
         Ok(py.detach(|| state.read(self.id, column, select, out))?)
     }
 
-    /// An error with the page's name in front where it lacks one.
+    /// An error with the column's name in front.
     fn at(&self, column: usize, fault: Fault) -> Fault {
-        match fault {
-            Fault::Face(code, message) => Fault::Face(code, format!("{}: {message}", self.named(column))),
-            fault => fault,
-        }
+        fault.about(&self.named(column))
     }
 
     /// What an index picks, whichever way.
@@ -410,11 +416,12 @@ impl Sheet {
         let handle = self.live()?;
         let bytes = parts.iter().map(|part| part.data.bytes().len()).sum();
         let delta = Delta { page: self.id, op, parts };
+        let about = |fault: Fault| fault.about(&self.named_page());
         if let Some(tx) = transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.write(delta));
+            return tx.get().with(|tx| tx.write(delta)).map_err(about);
         }
         let note = Note::default();
-        let committed = handle.call(py, bytes, &note, |bus| bus.write(delta, &note))?;
+        let committed = handle.call(py, bytes, &note, |bus| bus.write(delta, &note)).map_err(about)?;
         self.saw(committed.seq.0);
         Ok(())
     }
@@ -427,26 +434,18 @@ impl Sheet {
         }
     }
 
-    /// An empty array of a structured dtype with a field for each column.
-    pub fn record<'py>(
-        &self,
-        py: Python<'py>,
-        dims: &[numpy::npyffi::npy_intp],
-    ) -> PyResult<Bound<'py, PyAny>> {
-        numpy(py).empty.bind(py).call1((dims.to_vec(), self.record_dtype(py)?))
+    /// The numbers of all its columns.
+    pub fn columns(&self) -> Vec<usize> {
+        (0..self.schema.columns().len()).collect()
     }
 
-    /// The structured dtype of its rows.
-    pub fn record_dtype<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let fields = self.schema.columns().iter().enumerate().map(|(i, column)| {
-            (
-                column.name(),
-                self.descr(py, i),
-                pyo3::types::PyTuple::new(py, column.inner()).map(|inner| inner.unbind()),
-            )
-        });
-        let fields =
-            fields.map(|(name, descr, inner)| Ok((name, descr, inner?))).collect::<PyResult<Vec<_>>>()?;
+    /// The structured dtype of rows of some of its columns.
+    pub fn record_dtype<'py>(&self, py: Python<'py>, columns: &[usize]) -> PyResult<Bound<'py, PyAny>> {
+        let field = |&at: &usize| {
+            let column = &self.schema.columns()[at];
+            Ok((column.name(), self.descr(py, at), PyTuple::new(py, column.inner())?))
+        };
+        let fields = columns.iter().map(field).collect::<PyResult<Vec<_>>>()?;
         Ok(PyArrayDescr::new(py, fields)?.into_any())
     }
 }
@@ -460,12 +459,3 @@ fn is_bytes(value: &Bound<'_, PyAny>) -> bool {
 
 /// Whole columns from this many bytes on are compared with what is there before they are written.
 const COMPARED: usize = 512;
-
-/// A fixed state, unless a fork brought it here and it might have to be rebuilt.
-fn fixed(state: &Own<State>) -> Outcome<&State> {
-    if state.is_foreign() {
-        let message = "the state was taken before a fork: open the bus again in the child process";
-        return Err(Fault::Face(mmsb::bus::error::Code::Forked, message.into()));
-    }
-    Ok(state.get())
-}

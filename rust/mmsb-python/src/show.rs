@@ -20,6 +20,24 @@ pub fn bytes(count: u64) -> String {
     format!("{size:.1} TiB")
 }
 
+/// Text on one line: characters that control a terminal or turn the line round are written out, as Python does.
+pub fn legible(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\t' => line.push_str("\\t"),
+            c if c.is_control() => line.push_str(&format!("\\x{:02x}", u32::from(c))),
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                line.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => line.push(c),
+        }
+    }
+    line
+}
+
 /// A number with its noun: `1 view`, `2 views`.
 pub fn plural(count: u64, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
@@ -46,14 +64,14 @@ pub fn makeup(sheet: &Sheet, rows: u64) -> String {
 
 /// A page in one line.
 pub fn page(py: Python<'_>, sheet: &Sheet) -> String {
-    match sheet.version(py) {
+    legible(&match sheet.version(py) {
         Ok((version, rows)) => {
             let views = plural(sheet.holders() as u64, "view");
             let size = bytes(rows * sheet.schema.row_bytes());
             format!("<Page '{}' {} at epoch {}, {size}, {views}>", sheet.name, makeup(sheet, rows), version.0)
         }
         Err(fault) => format!("<Page '{}' ({})>", sheet.name, PyErr::from(fault).value(py)),
-    }
+    })
 }
 
 /// A count handed in: an integer of any kind, not negative.

@@ -16,24 +16,16 @@ use crate::handle::{Handle, Origin};
 use crate::page::Page;
 use crate::python;
 use crate::sheet::{Sheet, Source};
-use crate::show::plural;
+use crate::show::{legible, plural};
 
-/// All pages at one epoch, unchanging for as long as they are held. A context manager: at the end of the block it lets go.
-#[pyclass(frozen, module = "mmsb._core")]
-pub struct Snapshot {
+/// A state until it is let go, as a snapshot and its pages share it.
+pub struct Held {
     state: Mutex<Option<Arc<Own<State>>>>,
-    pages: Mutex<HashMap<PageId, Py<Page>>>,
-    epoch: u64,
-    origin: Origin,
+    pub epoch: u64,
+    pub branch: String,
 }
 
-impl Snapshot {
-    pub fn new(state: State, handle: &Arc<Handle>) -> Self {
-        let epoch = state.epoch().0;
-        let state = Mutex::new(Some(Arc::new(Own::new(state))));
-        Snapshot { state, pages: Mutex::default(), epoch, origin: handle.origin() }
-    }
-
+impl Held {
     /// The state, unless it was let go.
     pub fn state(&self) -> Outcome<Arc<Own<State>>> {
         let held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,6 +39,27 @@ impl Snapshot {
                 Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
             }
         }
+    }
+}
+
+/// All pages at one epoch, unchanging for as long as they are held. A context manager: at the end of the block it lets go.
+#[pyclass(frozen, module = "mmsb._core")]
+pub struct Snapshot {
+    held: Arc<Held>,
+    pages: Mutex<HashMap<PageId, Py<Page>>>,
+    origin: Origin,
+}
+
+impl Snapshot {
+    pub fn new(state: State, handle: &Arc<Handle>) -> Self {
+        let (epoch, branch) = (state.epoch().0, state.branch().to_owned());
+        let held = Held { state: Mutex::new(Some(Arc::new(Own::new(state)))), epoch, branch };
+        Snapshot { held: Arc::new(held), pages: Mutex::default(), origin: handle.origin() }
+    }
+
+    /// The state, unless it was let go.
+    pub fn state(&self) -> Outcome<Arc<Own<State>>> {
+        self.held.state()
     }
 
     fn find(&self, state: &State, key: &Bound<'_, PyAny>) -> Outcome<PageId> {
@@ -65,7 +78,7 @@ impl Snapshot {
     /// Its epoch.
     #[getter]
     fn epoch(&self) -> u64 {
-        self.epoch
+        self.held.epoch
     }
 
     /// Its branch's name.
@@ -82,8 +95,8 @@ impl Snapshot {
             return Ok(page.bind(py).clone());
         }
         let info = py.detach(|| state.get().info(id))?;
-        let page =
-            Bound::new(py, Page { sheet: Sheet::new(py, Source::Fixed(state, self.origin.clone()), info)? })?;
+        let source = Source::Fixed(Arc::clone(&self.held), self.origin.clone());
+        let page = Bound::new(py, Page { sheet: Sheet::new(py, source, info)? })?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(pages.entry(id).or_insert_with(|| page.unbind()).bind(py).clone())
     }
@@ -116,10 +129,13 @@ impl Snapshot {
         Ok(py.detach(|| state.get().digest())?.to_string())
     }
 
-    /// Lets go of the state. Arrays and pages taken from it stay as they are.
+    /// Lets go of the state: it and its pages are read no more. Arrays taken from them stay as they are.
     fn close(&self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let state = self.held.state.lock().unwrap_or_else(PoisonError::into_inner).take();
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
+        for page in pages.values() {
+            page.get().sheet.forget_arrays();
+        }
         drop((state, pages));
     }
 
@@ -138,15 +154,11 @@ impl Snapshot {
     fn __repr__(&self) -> String {
         match self.state() {
             Ok(state) => {
-                let state = state.get();
-                format!(
-                    "<Snapshot of branch {} at epoch {}, {}>",
-                    state.branch(),
-                    self.epoch,
-                    plural(state.len(), "page")
-                )
+                let Held { branch, epoch, .. } = &*self.held;
+                let pages = plural(state.get().len(), "page");
+                legible(&format!("<Snapshot of branch {branch} at epoch {epoch}, {pages}>"))
             }
-            Err(_) => format!("<Snapshot of epoch {}, let go>", self.epoch),
+            Err(_) => format!("<Snapshot of epoch {}, let go>", self.held.epoch),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::Handle;
 use crate::python;
+use crate::show::legible;
 
 /// Transactions open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -360,7 +361,7 @@ impl Transaction {
             (false, None, false) => "not begun".to_owned(),
         };
         let isolation = if self.isolation == Isolation::Snapshot { "snapshot" } else { "serializable" };
-        format!("<Transaction on branch {}, {isolation}, {state}>", bus.branch_name())
+        legible(&format!("<Transaction on branch {}, {isolation}, {state}>", bus.branch_name()))
     }
 }
 

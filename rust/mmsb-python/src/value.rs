@@ -137,6 +137,9 @@ fn plain<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Op
     }
 }
 
+/// Characters of a value that a message shows.
+const SHOWN: usize = 60;
+
 /// The greatest number of sixteen bits.
 const F16_MAX: f64 = 65504.0;
 
@@ -158,7 +161,12 @@ fn integer<'py>(given: i128, shown: &Bound<'py, PyAny>, target: &Target<'_, 'py>
 fn past_range(shown: &Bound<'_, PyAny>, target: &Target<'_, '_>) -> Fault {
     let range =
         integer_range(target.dtype).map_or_else(String::new, |(least, most)| format!(" ({least} to {most})"));
-    let message = format!("{}: {shown} does not fit {}{range}", (target.name)(), target.dtype);
+    let shown = shown.to_string();
+    let cut = shown
+        .char_indices()
+        .nth(SHOWN)
+        .map_or_else(|| shown.clone(), |(end, _)| format!("{}...", &shown[..end]));
+    let message = format!("{}: {cut} does not fit {}{range}", (target.name)(), target.dtype);
     Fault::Face(Code::ValueRange, message)
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use mmsb::base::ids::{Epoch, PageId};
+use mmsb::base::limits::CHUNK;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::history::Filter;
@@ -182,4 +183,34 @@ fn the_empty_bus_can_be_held_and_looked_at() {
     assert_eq!((empty.len(), empty.epoch(), tx.base_epoch()), (0, Epoch(0), Epoch(0)));
     assert!(bus.at(Epoch(0)).unwrap().is_empty());
     assert_eq!(bus.diff(&empty, &bus.state().unwrap()).unwrap().len(), 1);
+}
+
+#[test]
+fn pins_say_who_holds_what_since_when_at_what_cost() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("world");
+    let bus = Bus::open(&path, &Options::default()).unwrap();
+    let page = bus.create_page("a", array(DType::U8, vec![]), 100_000, &note()).unwrap();
+    for i in 0..5 {
+        bus.write(assign(page, 0, 1, &[i]), &note()).unwrap();
+    }
+    bus.close();
+    let bus = Bus::open(&path, &Options::default()).unwrap();
+    let old = bus.state().unwrap();
+    bus.write(assign(page, 0, 100_000, &[7; 100_000]), &note()).unwrap();
+    let new = bus.state().unwrap();
+    bus.write(assign(page, 0, 1, &[8]), &note()).unwrap();
+    let view = new.view(page, 0, None).unwrap();
+    let mut pins = bus.pins().unwrap();
+    pins.sort_by_key(|pin| (pin.seq, pin.page));
+    let of = |epoch| Some(("main".to_owned(), Epoch(epoch)));
+    let what: Vec<_> = pins.iter().map(|pin| (pin.page, pin.of.clone())).collect();
+    assert_eq!(what, [(PageId(0), of(6)), (PageId(0), of(7)), (page, of(7))]);
+    assert!(pins.iter().all(|pin| pin.process == u64::from(std::process::id())));
+    let times: Vec<_> = pins.iter().map(|pin| pin.time.unwrap()).collect();
+    assert!(times.is_sorted());
+    assert!(pins[0].bytes >= CHUNK as u64, "the chunk written to first waits for it");
+    assert_eq!(pins.iter().map(|pin| pin.bytes).sum::<u64>(), bus.stats().unwrap().held);
+    drop((old, new, view));
+    assert!(bus.pins().unwrap().is_empty());
 }

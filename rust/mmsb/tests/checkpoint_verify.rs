@@ -90,6 +90,44 @@ fn a_flipped_bit_is_found_wherever_it_counts() {
     assert!(found > 30, "{found}");
 }
 
+/// One copy of a superblock or of a segment's header is enough to go on: it is said all the same while the other one can
+/// still be lost, and made good by whoever opens the bus to write.
+#[test]
+fn a_damaged_copy_is_found_while_the_other_is_whole_and_made_good() {
+    let sim = made(&mut Epochs::new());
+    let digest = open(&sim.kill()).unwrap().state().unwrap().digest().unwrap();
+    let copies = |path: &String| match path.as_str() {
+        "bus" => vec![(path.clone(), 0, 4096), (path.clone(), 4096, 4096)],
+        path if path.ends_with(".seg") => vec![(path.into(), 0, 64), (path.into(), 2048, 64)],
+        _ => Vec::new(),
+    };
+    let copies: Vec<(String, u64, u64)> = sim.paths().iter().flat_map(copies).collect();
+    assert!(copies.len() >= 8, "{copies:?}");
+    // Those of the superblock, and of every third segment.
+    let some = |number: &usize| (number / 2).is_multiple_of(3);
+    for (number, (path, at, length)) in copies.into_iter().enumerate().filter(|(number, _)| some(number)) {
+        let byte = if number.is_multiple_of(3) { length - 1 } else { 9 };
+        let hurt = sim.kill();
+        assert!(hurt.flip(&path, (at + byte) * 8 + 1));
+        let report = look(&hurt);
+        assert!(!report.ok && report.damage.is_none(), "byte {byte} of {path} at {at}: {report:?}");
+        let [finding] = &report.findings[..] else { panic!("{report:?}") };
+        for words in [&path, &format!("byte {at} "), "other", "write"] {
+            assert!(finding.contains(words), "{finding}");
+        }
+        if number.is_multiple_of(2) {
+            let disk: Arc<dyn Disk> = Arc::new(hurt.clone());
+            let done = doctor_disk(Arc::new(hurt.for_reading()), Some(disk)).unwrap().done;
+            assert!(done.len() == 1 && done[0].contains(&path), "{done:?}");
+        } else {
+            assert_eq!(open(&hurt).unwrap().state().unwrap().digest().unwrap(), digest);
+        }
+        assert!(look(&hurt).ok, "{path} at {at}: {:?}", look(&hurt));
+        assert!(hurt.flip(&path, (if path == "bus" { 4096 } else { 2048 } - at) * 8 + 1));
+        assert_eq!(open(&hurt).unwrap().state().unwrap().digest().unwrap(), digest);
+    }
+}
+
 #[test]
 fn the_doctor_cuts_only_when_asked_and_says_what_goes() {
     let mut epochs = Epochs::new();

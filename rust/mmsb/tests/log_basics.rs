@@ -86,6 +86,22 @@ fn an_empty_log_opens_again() {
 }
 
 #[test]
+fn a_frame_is_found_by_its_number() {
+    let sim = Sim::new(1);
+    let reader = filled(&sim, 40).reader();
+    let mut frames = reader.frames(0, u64::MAX);
+    let mut last = 0;
+    while let Some((head, _)) = frames.next_frame().unwrap() {
+        assert_eq!(reader.head_of(head.seq).unwrap().map(|found| found.position), Some(head.position));
+        last = head.seq.0;
+    }
+    assert!(last >= 40);
+    for none in [0, last + 1, u64::MAX] {
+        assert_eq!(reader.head_of(Seq(none)).unwrap().map(|found| found.seq), None);
+    }
+}
+
+#[test]
 fn opening_is_refused_by_name() {
     let sim = Sim::new(1);
     assert!(matches!(open(&sim, SMALL), Err(LogError::NotABus { .. })));

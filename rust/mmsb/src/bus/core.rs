@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
-use crate::base::ids::BranchId;
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::background::Background;
 use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
@@ -63,6 +63,8 @@ pub(crate) struct Core {
     pub read_only: bool,
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
+    /// The roots of the branches it was opened with: seq, branch and epoch.
+    pub opened: Vec<(u64, BranchId, Epoch)>,
     /// Held as long as anybody looks at the bus: what goes with it.
     pub _held: Vec<Box<dyn Held>>,
 }
@@ -87,7 +89,12 @@ pub(crate) struct Parts {
 impl Core {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (syncer, log) = (parts.writer.log.syncer(), parts.writer.log.reader());
+        let opened = parts.lines.by_name.values().map(|line| {
+            let root = RootRef::new(&parts.arena, line.head());
+            (root.seq(), line.id, root.epoch())
+        });
         let core = Arc::new(Core {
+            opened: opened.collect(),
             arena: parts.arena,
             catalog: parts.catalog,
             operators: parts.operators,

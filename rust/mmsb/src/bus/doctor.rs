@@ -21,8 +21,8 @@ pub struct Diagnosis {
     pub done: Vec<String>,
 }
 
-/// Verifies the bus in a directory; with `salvage`, makes it open again where damage in the log keeps it from that. Asked
-/// for nothing, it changes nothing.
+/// Verifies the bus in a directory; with `salvage`, makes it open again where damage in the log keeps it from that, or
+/// restores damaged copies of headers. Asked for nothing, it changes nothing.
 ///
 /// # Errors
 /// As [`crate::bus::verify::verify`]; with `salvage` also `Locked` and what writing raises.
@@ -38,10 +38,20 @@ pub fn doctor(path: impl AsRef<Path>, salvage: bool) -> Result<Diagnosis, Error>
 pub fn doctor_disk(read: Arc<dyn Disk>, write: Option<Arc<dyn Disk>>) -> Result<Diagnosis, Error> {
     let report = verify_disk(read, &mut |_| {})?;
     let mut done = Vec::new();
-    if let (Some(disk), Some(position)) = (write, report.damage) {
-        done = treat(&disk, position)?;
+    match (write, report.damage) {
+        (Some(disk), Some(position)) => done = treat(&disk, position)?,
+        (Some(disk), None) if report.mended > 0 => done = mend(disk)?,
+        _ => {}
     }
     Ok(Diagnosis { report, done })
+}
+
+/// Restores damaged copies of headers: as opening does.
+fn mend(disk: Arc<dyn Disk>) -> Result<Vec<String>, Error> {
+    let (log, recovered) = Log::open(disk, LogConfig::default(), &describe)?;
+    log.close()?;
+    let restored = |(file, at): &(String, u64)| format!("{file}: its header at byte {at} was restored");
+    Ok(recovered.hurt.iter().map(restored).collect())
 }
 
 /// Makes a bus whose log is damaged at `position` open again.

@@ -16,6 +16,7 @@ use crate::bus::door::Door;
 use crate::bus::error::Error;
 use crate::bus::export;
 use crate::bus::history::{self, Commit, Filter};
+use crate::bus::holders::{self, PinInfo};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::{self, OnConflict};
 use crate::bus::options::{Manner, Mode, Note, Options};
@@ -51,17 +52,6 @@ pub struct BranchInfo {
     pub epoch: Epoch,
     /// The name of the branch it comes from and the epoch it started at.
     pub origin: Option<(String, Epoch)>,
-}
-
-/// A version that somebody holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PinInfo {
-    /// The frame whose state is held; `u64::MAX` for the moment in which a pin is being taken.
-    pub seq: Seq,
-    /// The page held; 0 for all pages.
-    pub page: PageId,
-    /// The process that holds it.
-    pub process: u64,
 }
 
 impl Bus {
@@ -427,10 +417,6 @@ impl Bus {
     /// Who holds which versions.
     pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
         self.usable()?;
-        let pins = self.core.arena.list_pins();
-        Ok(pins
-            .into_iter()
-            .map(|(pin, process)| PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process })
-            .collect())
+        holders::pins(&self.core)
     }
 }

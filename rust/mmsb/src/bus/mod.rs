@@ -19,6 +19,7 @@ pub mod error;
 mod export;
 pub mod handle;
 pub mod history;
+pub mod holders;
 mod join;
 mod line;
 pub mod merge;

@@ -15,7 +15,7 @@ use crate::memory::disk::{Disk, Real};
 use crate::memory::host;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::{self, Store};
-use crate::page::log::{Log, LogConfig, LogError, LogReader};
+use crate::page::log::{Log, LogConfig, LogError, LogReader, Recovered};
 use crate::page::state_error::StateError;
 
 /// How many checkpoints are loaded whole to be compared with what the log makes. The images of all are read.
@@ -38,6 +38,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// Bytes read.
     pub bytes: u64,
+    /// How many of the findings opening the bus to write mends.
+    pub mended: u64,
 }
 
 /// Verifies the bus in a directory. `progress` is told the bytes read so far.
@@ -57,7 +59,10 @@ pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result
     // Before the log, so that none of somebody who is writing stands behind where it ended.
     let seqs = store::list(&*disk)?;
     let log = match Log::open(Arc::clone(&disk), LogConfig::default(), &describe) {
-        Ok((log, _)) => Some(log),
+        Ok((log, recovered)) => {
+            verifier.copies(&recovered);
+            Some(log)
+        }
         Err(error) => {
             verifier.log_error(error)?;
             None
@@ -87,6 +92,17 @@ impl Verifier<'_> {
     fn read(&mut self, bytes: u64) {
         self.report.bytes += bytes;
         (self.progress)(self.report.bytes);
+    }
+
+    /// Notes damaged copies of what is whole in another copy.
+    fn copies(&mut self, recovered: &Recovered) {
+        self.report.mended = recovered.hurt.len() as u64;
+        self.report.findings.extend(recovered.hurt.iter().map(|(file, at)| {
+            format!(
+                "{file}: its header at byte {at} is damaged; the other copy is whole, and opening the bus to write \
+                 restores this one"
+            )
+        }));
     }
 
     /// Notes damage of the log; what is not damage is an error.

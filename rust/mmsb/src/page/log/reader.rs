@@ -1,6 +1,6 @@
 //! Reading the log, by position and by its indexes, while the writer goes on.
 
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{FrameHead, HEADER};
 use crate::page::log::index::Index;
@@ -232,9 +232,21 @@ impl LogReader {
 
     /// Position of the first frame whose time is `time` (UTC nanoseconds) or later, if there is one.
     pub fn first_at(&self, time: u64) -> Result<Option<u64>, LogError> {
+        self.first(|head| head.time >= time)
+    }
+
+    /// The header of the frame of this number, if it is kept.
+    pub fn head_of(&self, seq: Seq) -> Result<Option<FrameHead>, LogError> {
+        let Some(position) = self.first(|head| head.seq >= seq)? else { return Ok(None) };
+        let head = self.frame_head(position)?;
+        Ok((head.seq == seq).then_some(head))
+    }
+
+    /// Position of the first frame that is `late`, which all behind it are too.
+    fn first(&self, late: impl Fn(&FrameHead) -> bool) -> Result<Option<u64>, LogError> {
         let segments = self.shared.segments();
         let head = self.head();
-        let later = |position: u64| Ok::<_, LogError>(self.frame_head(position)?.time >= time);
+        let later = |position: u64| Ok::<_, LogError>(late(&self.frame_head(position)?));
         // The last segment whose first frame is earlier, then the first later frame in it.
         let (mut low, mut high) = (0, segments.partition_point(|segment| segment.header.start < head));
         while low < high {

@@ -38,6 +38,9 @@ pub struct Recovered {
     pub scanned: u64,
     /// Files removed, relative to the bus directory.
     pub removed: Vec<String>,
+    /// Where one of two copies of the same is damaged while the other is whole, of the superblock or of a segment's
+    /// header: the file and the copy's first byte. Opening to write has restored them.
+    pub hurt: Vec<(String, u64)>,
 }
 
 impl Log {
@@ -60,6 +63,8 @@ impl Log {
                     {
                         looks += 1;
                     }
+                    // Somebody may have been writing it.
+                    Ok((_, recovered)) if !recovered.hurt.is_empty() && looks < LOOKS => looks += 1,
                     answer => return answer,
                 }
             }
@@ -75,9 +80,12 @@ impl Log {
     }
 }
 
-fn recovered(chain: &Chain, removed: Vec<String>) -> Recovered {
+fn recovered(chain: &Chain, superblock: &SuperblockFile) -> Recovered {
     let cut = (chain.lost > 0).then_some(Cut { position: chain.end, bytes: chain.lost });
-    Recovered { last: chain.last, cut, scanned: chain.scanned, removed }
+    let segments = chain.links.iter().map(|link| link.found);
+    let segments = segments.filter_map(|found| Some((path(found.header.number, found.packed), found.hurt?)));
+    let hurt = superblock.hurt().into_iter().chain(segments).collect();
+    Recovered { last: chain.last, cut, scanned: chain.scanned, removed: Vec::new(), hurt }
 }
 
 /// A sealed segment, with its footer made again if its file has none.
@@ -101,7 +109,7 @@ fn open_for_reading(
     let superblock = SuperblockFile::open(&**disk, true)?;
     let survey = Survey::new(&**disk)?;
     let mut chain = walk(&**disk, &survey, superblock.now(), describe)?;
-    let recovered = recovered(&chain, Vec::new());
+    let recovered = recovered(&chain, &superblock);
     let mut tail = Tail::default();
     if let Some(last) = chain.links.last_mut() {
         tail = last.tail.take().unwrap_or_default();
@@ -133,7 +141,9 @@ struct Repair {
 
 impl Repair {
     fn run(mut self, lock: Box<dyn Lock>) -> Result<(Log, Recovered), LogError> {
+        let mut recovered = recovered(&self.chain, &self.superblock);
         self.sync_what_was_read()?;
+        self.restore_copies()?;
         let went_on = self.go_on_in_last()?;
         let (active, tail) = match went_on {
             Some(both) => both,
@@ -149,14 +159,25 @@ impl Repair {
         if self.superblock.now().synced < end {
             self.superblock.write(|now| now.synced = end)?;
         }
-        let removed = self.remove_unreachable(&segments)?;
-        let recovered = recovered(&self.chain, removed);
+        recovered.removed = self.remove_unreachable(&segments)?;
         let Self { disk, config, survey, chain, superblock } = self;
         let next = survey.next.max(active.segment.header.number + 1);
         let shared = Arc::new(Shared::new(disk, superblock, segments, tail, (end, end)));
         let (last, crc) = (chain.last, chain.crc);
         let start = Start { shared, active: Some(active), last, crc, lock: Some(lock), next };
         Ok((Log::start(start, config), recovered))
+    }
+
+    /// Writes damaged copies of headers anew, from the other ones.
+    fn restore_copies(&mut self) -> Result<(), LogError> {
+        self.superblock.restore()?;
+        for found in self.chain.links.iter().map(|link| link.found) {
+            if let Some(at) = found.hurt {
+                let file = self.disk.open(&path(found.header.number, found.packed), Open::Write)?;
+                found.header.restore(&*file, at)?;
+            }
+        }
+        Ok(())
     }
 
     /// What can be read now, names and superblock too, must not be lost later: the next frames will say that it is

@@ -100,10 +100,24 @@ impl SegmentHeader {
 
     /// The header in the first bytes of file `number`, if there is one.
     pub fn decode(bytes: &[u8], number: u64) -> Option<Self> {
-        [0, COPY].into_iter().find_map(|at| {
-            let (header, _) = Self::read_stem(bytes.get(at..)?, MAGIC)?;
-            (header.number == number && header.start % 8 == 0).then_some(header)
-        })
+        [0, COPY].into_iter().find_map(|at| Self::copy(bytes, at, number))
+    }
+
+    fn copy(bytes: &[u8], at: usize, number: u64) -> Option<Self> {
+        let (header, _) = Self::read_stem(bytes.get(at..)?, MAGIC)?;
+        (header.number == number && header.start % 8 == 0).then_some(header)
+    }
+
+    /// The first byte of a copy of this header that is damaged, in the first bytes of its file.
+    fn hurt(&self, bytes: &[u8]) -> Option<u64> {
+        let whole = |at: &usize| Self::copy(bytes, *at, self.number).as_ref() == Some(self);
+        [0, COPY].into_iter().find(|at| !whole(at)).map(|at| at as u64)
+    }
+
+    /// Writes the copy at this byte of its file anew, durably. The other one is left alone, so that one is always whole.
+    pub fn restore(&self, file: &dyn DiskFile, at: u64) -> Result<(), DiskError> {
+        file.write_at(&self.encode()[..HEAD], at)?;
+        file.sync_data()
     }
 }
 
@@ -167,6 +181,8 @@ impl Segment {
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub header: SegmentHeader,
+    /// Where a copy of its header is damaged, of which the other is whole.
+    pub hurt: Option<u64>,
     pub file: Arc<dyn DiskFile>,
     /// `None` in a plain segment.
     pub blocks: Option<Blocks>,
@@ -183,13 +199,22 @@ impl Opened {
         let mut bytes = vec![0; COPY + HEAD];
         let read = file.read_full_at(&mut bytes, 0)?;
         let header = SegmentHeader::decode(&bytes[..read], number);
-        Ok(header.map(|header| Self { header, file, blocks: None, footer: OnceLock::new() }))
+        Ok(header.map(|header| {
+            let hurt = header.hurt(&bytes[..read]);
+            Self { header, hurt, file, blocks: None, footer: OnceLock::new() }
+        }))
     }
 
     /// The compressed segment in a file. `None` if it holds none.
     pub fn packed(file: Arc<dyn DiskFile>, number: u64) -> Result<Option<Self>, DiskError> {
         let found = Blocks::open(&*file, number)?;
-        Ok(found.map(|(header, blocks)| Self { header, file, blocks: Some(blocks), footer: OnceLock::new() }))
+        Ok(found.map(|(header, blocks)| Self {
+            header,
+            hurt: None,
+            file,
+            blocks: Some(blocks),
+            footer: OnceLock::new(),
+        }))
     }
 
     /// Position behind the last byte that a frame could use.
@@ -248,6 +273,8 @@ mod tests {
             let mut bytes = bytes.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(SegmentHeader::decode(&bytes, 3), Some(header), "bit {bit}");
+            let copy = [0, COPY].into_iter().find(|at| (*at..at + HEAD).contains(&(bit / 8)));
+            assert_eq!(header.hurt(&bytes), copy.map(|at| at as u64), "bit {bit}");
         }
         assert_eq!(SegmentHeader::decode(&bytes, 4), None);
         assert_eq!(SegmentHeader::decode(&[0; 4096], 0), None);

@@ -149,6 +149,8 @@ pub(crate) struct SuperblockFile {
     now: Superblock,
     /// Slot that holds `now`.
     slot: u64,
+    /// Whether the other one is damaged.
+    hurt: bool,
 }
 
 impl SuperblockFile {
@@ -167,7 +169,7 @@ impl SuperblockFile {
         file.sync_data()?;
         disk.rename(NEW_NAME, NAME)?;
         disk.sync_dir("")?;
-        Ok(Self { file, now, slot: 0 })
+        Ok(Self { file, now, slot: 0, hurt: false })
     }
 
     /// Reads it: the newer of the valid slots.
@@ -177,7 +179,7 @@ impl SuperblockFile {
             file => file?,
         };
         let mut newest: Option<(u64, Slot, u64)> = None;
-        let (mut damaged, mut bytes) = (false, vec![0; SLOT]);
+        let (mut damaged, mut valid, mut bytes) = (false, 0, vec![0; SLOT]);
         for index in 0..2 {
             let read = file.read_full_at(&mut bytes, index * SLOT as u64)?;
             let slot =
@@ -191,6 +193,7 @@ impl SuperblockFile {
                 }
                 Slot::Foreign => continue,
             };
+            valid += 1;
             if newest.as_ref().is_none_or(|(newest, ..)| generation > *newest) {
                 newest = Some((generation, slot, index));
             }
@@ -204,7 +207,7 @@ impl SuperblockFile {
                     known: WRITE_FEATURES,
                 })
             }
-            Some((_, Slot::Valid(now), slot)) => Ok(Self { file, now, slot }),
+            Some((_, Slot::Valid(now), slot)) => Ok(Self { file, now, slot, hurt: valid < 2 }),
             Some((_, Slot::Newer { found, features, .. }, _)) => {
                 Err(LogError::UnsupportedFormat { found, supported: FORMAT, features, known: READ_FEATURES })
             }
@@ -216,6 +219,16 @@ impl SuperblockFile {
     /// What it says.
     pub const fn now(&self) -> &Superblock {
         &self.now
+    }
+
+    /// The file and the first byte of the slot that is damaged, if one is while the other is whole.
+    pub fn hurt(&self) -> Option<(String, u64)> {
+        self.hurt.then(|| (NAME.to_owned(), (1 - self.slot) * SLOT as u64))
+    }
+
+    /// Writes a damaged slot anew, durably.
+    pub fn restore(&mut self) -> Result<(), DiskError> {
+        if self.hurt { self.write(|_| {}) } else { Ok(()) }
     }
 
     /// Makes what was read durable: the process that wrote it may have died before.
@@ -231,7 +244,7 @@ impl SuperblockFile {
         let slot = 1 - self.slot;
         self.file.write_at(&next.encode(), slot * SLOT as u64)?;
         self.file.sync_data()?;
-        (self.now, self.slot) = (next, slot);
+        (self.now, self.slot, self.hurt) = (next, slot, false);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Found {
     pub header: SegmentHeader,
     pub packed: bool,
+    /// Where a copy of its header is damaged, of which the other is whole.
+    pub hurt: Option<u64>,
 }
 
 /// All files of the log.
@@ -44,7 +46,7 @@ impl Survey {
                 continue;
             };
             // A compressed file has its name only once it is complete, and then the plain one goes.
-            let found = Found { header: opened.header, packed };
+            let found = Found { header: opened.header, packed, hurt: opened.hurt };
             match by_number.get(&number) {
                 Some(twin) if twin.packed => survey.stray.push(path(number, false)),
                 twin => {
