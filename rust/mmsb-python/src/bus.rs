@@ -9,7 +9,7 @@ use mmsb::base::ids::{Epoch, PageId, Seq};
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::holders::PinInfo;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::PageInfo;
 use mmsb::memory::disk::Real;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mmsb::base::ids::{Epoch, PageId};
-use mmsb::bus::history::{Commit, Filter, Touch, TouchKind};
+use mmsb::bus::past::history::{Commit, Filter, Touch, TouchKind};
 use mmsb::page::schema::Schema;
 use pyo3::intern;
 use pyo3::prelude::*;

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use mmsb::bus::doctor::doctor as examine;
-use mmsb::bus::verify::{Report, verify as check};
+use mmsb::bus::upkeep::doctor::doctor as examine;
+use mmsb::bus::upkeep::verify::{Report, verify as check};
 use pyo3::prelude::*;
 
 use crate::error::Outcome;

@@ -2,9 +2,9 @@
 
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::history::Filter;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
+use mmsb::bus::past::history::Filter;
 use mmsb::page::dtype::DType;
 use mmsb::page::schema::Schema;
 use mmsb::page::select::Select;

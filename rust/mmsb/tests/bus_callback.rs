@@ -12,7 +12,7 @@ use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Options;
-use mmsb::bus::verify::verify;
+use mmsb::bus::upkeep::verify::verify;
 
 fn made(path: &Path) -> Bus {
     let bus = Bus::open(path, &Options::default()).unwrap();

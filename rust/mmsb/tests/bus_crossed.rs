@@ -11,7 +11,7 @@ use mmsb::algebra::operator::Builtin;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::memory::disk::Sim;
 use mmsb::page::delta::{Data, Delta, Part};

@@ -7,7 +7,7 @@ use mmsb::algebra::operator::Builtin;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::transaction::{Isolation, Transaction};
 use mmsb::page::delta::{Data, Delta, Part};

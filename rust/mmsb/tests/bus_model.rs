@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::diff::Fate;
 use mmsb::bus::error::Code;
-use mmsb::bus::history::Filter;
+use mmsb::bus::past::history::Filter;
 use mmsb::bus::transaction::Isolation;
 use model::merge::Touched;
 use model::world::{Branch, Known, World, open};

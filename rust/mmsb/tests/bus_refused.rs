@@ -1,11 +1,11 @@
 //! What cannot be opened or written is refused by name, and leaves what is there as it was.
 #![allow(clippy::unwrap_used)]
 
-use mmsb::bus::doctor::doctor;
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Mode, Options};
-use mmsb::bus::verify::verify;
+use mmsb::bus::upkeep::doctor::doctor;
+use mmsb::bus::upkeep::verify::verify;
 
 #[test]
 fn what_is_no_bus_is_named() {

@@ -15,7 +15,7 @@ use mmsb::base::clock::SystemClock;
 use mmsb::base::ids::PageId;
 use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::bus::transaction::Isolation;
 use mmsb::memory::disk::Sim;

@@ -14,7 +14,7 @@ use bus_common::{
 use mmsb::base::ids::Epoch;
 use mmsb::base::limits::UNREAD_FILES;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::bus::state::State;
 use mmsb::bus::transaction::Isolation;

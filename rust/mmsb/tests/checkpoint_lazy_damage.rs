@@ -12,7 +12,7 @@ use bus_common::{
 use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Code;
 use mmsb::bus::options::Note;
-use mmsb::bus::verify::verify_disk;
+use mmsb::bus::upkeep::verify::verify_disk;
 use mmsb::memory::disk::{Disk, Open, Sim};
 use mmsb::page::digest::Digest;
 use mmsb::page::select::Select;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use bus_common::{Epochs, Step, check_epochs, note, open, quiet, run};
 use mmsb::base::clock::ManualClock;
-use mmsb::bus::doctor::doctor_disk;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Options;
-use mmsb::bus::verify::{Report, verify, verify_disk};
+use mmsb::bus::upkeep::doctor::doctor_disk;
+use mmsb::bus::upkeep::verify::{Report, verify, verify_disk};
 use mmsb::memory::disk::{Disk, Sim};
 use mmsb::page::log::LogConfig;
 

@@ -11,7 +11,7 @@ use bus_common::{Epochs, Step, note, quiet, run};
 use mmsb::base::ids::Epoch;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Mode, Options};
-use mmsb::bus::verify::verify;
+use mmsb::bus::upkeep::verify::verify;
 use mmsb::page::log::LogConfig;
 
 fn folder(version: &str) -> PathBuf {

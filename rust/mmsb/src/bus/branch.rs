@@ -8,7 +8,7 @@ use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin};
 use crate::bus::options::Manner;
-use crate::bus::past;
+use crate::bus::past::pages;
 use crate::memory::addr::Addr;
 use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
@@ -89,9 +89,9 @@ fn rebuild<'a>(
         }
     };
     let mut draft = Draft::new(stage, core.tables(), root, epoch, position)?;
-    let stretches = past::lineage(core, parent, epoch);
-    let rebuilt = past::begin_of(core, parent, epoch, &stretches)
-        .and_then(|begin| past::rebuild_all(&core.log, &begin, &stretches, &mut draft));
+    let stretches = pages::lineage(core, parent, epoch);
+    let rebuilt = pages::begin_of(core, parent, epoch, &stretches)
+        .and_then(|begin| pages::rebuild_all(&core.log, &begin, &stretches, &mut draft));
     let merged = match rebuilt {
         Ok(merged) => merged,
         Err(error) => {

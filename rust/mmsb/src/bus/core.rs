@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::base::ids::{BranchId, Epoch};
-use crate::bus::background::Background;
 use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::options::{ArenaPlace, place_name};
-use crate::bus::replay::GENESIS;
-use crate::bus::rescue::FromLog;
+use crate::bus::past::replay::GENESIS;
+use crate::bus::upkeep::background::Background;
+use crate::bus::upkeep::rescue::FromLog;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;

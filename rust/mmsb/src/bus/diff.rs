@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::base::ids::PageId;
 use crate::bus::error::Error;
-use crate::bus::runs::Runs;
+use crate::bus::merge::runs::Runs;
 use crate::bus::state::State;
 use crate::page::block::is_null;
 use crate::page::catalog::differing_pages;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::bus::background::Background;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::upkeep::background::Background;
 
 /// A door that was opened, and may have been closed.
 #[derive(Debug)]

@@ -5,26 +5,26 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
-use crate::bus::audit;
 use crate::bus::branch;
-use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::commit::{Change, Committed, Request, commit};
-use crate::bus::compact;
 use crate::bus::core::Core;
 use crate::bus::diff::{PageDiff, diff};
 use crate::bus::door::Door;
 use crate::bus::error::Error;
-use crate::bus::export;
-use crate::bus::history::{self, Commit, Filter};
 use crate::bus::holders::{self, PinInfo};
 use crate::bus::line::{Line, Origin};
-use crate::bus::merge::{self, OnConflict};
+use crate::bus::merge::three_way::{self, OnConflict};
 use crate::bus::options::{Manner, Mode, Note, Options};
-use crate::bus::rebuilt::{self, BranchDigest};
-use crate::bus::retain::{self, PruneInfo};
+use crate::bus::past::history::{self, Commit, Filter};
+use crate::bus::past::rebuilt::{self, BranchDigest};
 use crate::bus::state::State;
 use crate::bus::stats::{self, Stats};
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::bus::upkeep::audit;
+use crate::bus::upkeep::checkpoint::{self, CheckpointInfo};
+use crate::bus::upkeep::compact;
+use crate::bus::upkeep::export;
+use crate::bus::upkeep::retain::{self, PruneInfo};
 use crate::memory::disk::Disk;
 use crate::page::delta::Delta;
 use crate::page::log::Durability;
@@ -162,7 +162,7 @@ impl Bus {
             let branch = self.line.name.clone();
             return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: now.epoch() });
         }
-        merge::state_at(&self.core, &self.line, epoch)
+        three_way::state_at(&self.core, &self.line, epoch)
     }
 
     /// The state the branch had at a time, in UTC nanoseconds since 1970.
@@ -285,14 +285,14 @@ impl Bus {
                 "cannot merge a branch of the bus {theirs} into the bus {ours}"
             )));
         }
-        merge::merge(&self.core, [&self.line, &other.line], self.manner, policy, note)
+        three_way::merge(&self.core, [&self.line, &other.line], self.manner, policy, note)
     }
 
     /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
     pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
         self.writable()?;
         self.at(to)?;
-        merge::revert(&self.core, &self.line, self.manner, to, note)
+        three_way::revert(&self.core, &self.line, self.manner, to, note)
     }
 
     /// What differs between two states of this bus.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
-use crate::bus::background::Background;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::past::Past;
+use crate::bus::past::pages::Past;
+use crate::bus::upkeep::background::Background;
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;

@@ -1,9 +1,9 @@
 //! What a bus counts.
 
 use crate::base::ids::Seq;
-use crate::bus::begin::kept;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::past::begin::kept;
 use crate::memory::arena::ArenaStats;
 
 /// What a bus holds and has done.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::past::Past;
+use crate::bus::past::pages::Past;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::guard::PinGuard;

@@ -9,7 +9,7 @@ use mmsb::base::clock::ManualClock;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::state::State;
 use mmsb::memory::disk::{Disk, Sim};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mmsb::base::ids::PageId;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::page::delta::Delta;
 
 use super::{Page, Pages, cells};

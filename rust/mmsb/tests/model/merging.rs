@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mmsb::bus::error::Code;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 
 use super::merge::{Base, Since, merge};
 use super::world::{Known, World};

@@ -8,7 +8,7 @@ use mmsb::base::clock::ManualClock;
 use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
-use mmsb::bus::merge::OnConflict;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::transaction::Isolation;
 use mmsb::memory::disk::Disk;

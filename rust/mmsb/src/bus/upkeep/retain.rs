@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use crate::base::ids::Epoch;
-use crate::bus::begin::{Wanted, first_epoch, kept, usable};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::replay::MAIN;
+use crate::bus::past::begin::{Wanted, first_epoch, kept, usable};
+use crate::bus::past::replay::MAIN;
 use crate::page::body;
 use crate::page::checkpoint::record::Record;
 

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use crate::base::ids::PageId;
 use crate::bus::cells::{copy_cells, copy_page, selections};
-use crate::bus::common::{Base, Unsure};
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, changed_since, diff};
 use crate::bus::error::{Clash, Error};
-use crate::bus::merge::OnConflict;
-use crate::bus::runs::{Runs, clip, split, tidy};
-use crate::bus::since::{Cells, Sides, Since};
+use crate::bus::merge::common::{Base, Unsure};
+use crate::bus::merge::runs::{Runs, clip, split, tidy};
+use crate::bus::merge::since::{Cells, Sides, Since};
+use crate::bus::merge::three_way::OnConflict;
 use crate::bus::state::{State, read_column};
 use crate::bus::transaction::Transaction;
 use crate::page::delta::{Data, Delta, Part};

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::bus::checkpoint::{self, CheckpointInfo};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::upkeep::checkpoint::{self, CheckpointInfo};
 use crate::memory::disk::{Disk, Real};
 use crate::page::checkpoint::store::Store;
 use crate::page::log::{Log, LogConfig};

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::base::ids::{Epoch, PageId};
-use crate::bus::ancestry::Known;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::runs::{Runs, tidy};
+use crate::bus::merge::ancestry::Known;
+use crate::bus::merge::runs::{Runs, tidy};
 use crate::page::body::{self, Record};
 use crate::page::delta::{Data, Part};
 use crate::page::log::{FrameHead, Kind};

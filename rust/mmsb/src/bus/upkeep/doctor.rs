@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::bus::error::{Error, check_directory};
 use crate::bus::open::describe;
-use crate::bus::verify::{Report, verify_disk};
+use crate::bus::upkeep::verify::{Report, verify_disk};
 use crate::memory::disk::{Disk, Real};
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::log::salvage::{Salvaged, cut, restart};
@@ -25,7 +25,7 @@ pub struct Diagnosis {
 /// restores damaged copies of headers. Asked for nothing, it changes nothing.
 ///
 /// # Errors
-/// As [`crate::bus::verify::verify`]; with `salvage` also `Locked` and what writing raises.
+/// As [`crate::bus::upkeep::verify::verify`]; with `salvage` also `Locked` and what writing raises.
 pub fn doctor(path: impl AsRef<Path>, salvage: bool) -> Result<Diagnosis, Error> {
     let path = path.as_ref();
     check_directory(path)?;

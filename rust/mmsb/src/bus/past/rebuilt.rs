@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::algebra::operator::builtin;
 use crate::base::ids::Epoch;
-use crate::bus::begin::{first_epoch, kept};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::replay::{MAIN, Replay};
+use crate::bus::past::begin::{first_epoch, kept};
+use crate::bus::past::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
 use crate::memory::place::Place;
 use crate::page::catalog::Catalog;

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use crate::base::ids::Epoch;
-use crate::bus::ancestry::known;
 use crate::bus::cells::{copy_cells, copy_page};
 use crate::bus::commit::Committed;
-use crate::bus::common::{Base, Place};
 use crate::bus::core::Core;
 use crate::bus::diff::{Fate, PageDiff, diff};
 use crate::bus::error::Error;
-use crate::bus::join::join;
 use crate::bus::line::Line;
+use crate::bus::merge::ancestry::known;
+use crate::bus::merge::common::{Base, Place};
+use crate::bus::merge::join::join;
+use crate::bus::merge::runs::{Runs, clip};
+use crate::bus::merge::since::Sides;
 use crate::bus::options::{Manner, Note};
-use crate::bus::past::Past;
-use crate::bus::runs::{Runs, clip};
-use crate::bus::since::Sides;
+use crate::bus::past::pages::Past;
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 use crate::page::body::Record;

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId, Seq};
-use crate::bus::begin::kept;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::past::{Stretch, leads, lineage};
+use crate::bus::past::begin::kept;
+use crate::bus::past::pages::{Stretch, leads, lineage};
 use crate::page::body::{self, Record};
 use crate::page::log::Durability;
 use crate::page::log::{Frame, FrameHead, LogError, LogReader};

@@ -10,7 +10,7 @@ use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, note_merged};
-use crate::bus::past::{begin_of, leads, lineage};
+use crate::bus::past::pages::{begin_of, leads, lineage};
 use crate::page::body::{self, Glance, Record};
 
 /// The newest epoch of each branch that leads to a state.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::error::Error;
 use crate::bus::line::{Merged, Origin};
-use crate::bus::past::{Stretch, stretches};
+use crate::bus::past::pages::{Stretch, stretches};
 use crate::memory::disk::Disk;
 use crate::page::checkpoint::load::load_page;
 use crate::page::checkpoint::record::{Head, Record};

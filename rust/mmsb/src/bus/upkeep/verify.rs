@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::ids::Seq;
-use crate::bus::begin::belongs;
 use crate::bus::error::{Error, check_directory};
 use crate::bus::open::describe;
-use crate::bus::rebuilt::Room;
-use crate::bus::replay::Replay;
+use crate::bus::past::begin::belongs;
+use crate::bus::past::rebuilt::Room;
+use crate::bus::past::replay::Replay;
 use crate::memory::disk::{Disk, Real};
 use crate::memory::host;
 use crate::page::checkpoint::record::Record;

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch};
-use crate::bus::begin::{self, Begin, Wanted};
 use crate::bus::core::Lines;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
-use crate::bus::past::{self, Stretch};
-use crate::bus::rebuilt::BranchDigest;
+use crate::bus::past::begin::{self, Begin, Wanted};
+use crate::bus::past::pages::{self, Stretch};
+use crate::bus::past::rebuilt::BranchDigest;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
@@ -218,7 +218,7 @@ impl<'a> Replay<'a> {
                 }
                 None => Begin::zero(),
             };
-            merged = past::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
+            merged = pages::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
             draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;
@@ -233,7 +233,7 @@ impl<'a> Replay<'a> {
     }
 
     fn lineage(&self, line: BranchId, epoch: Epoch) -> Vec<Stretch> {
-        past::stretches(line, epoch, |id| self.lines.get(&id).and_then(|line| line.origin))
+        pages::stretches(line, epoch, |id| self.lines.get(&id).and_then(|line| line.origin))
     }
 
     fn drop_branch(&mut self, branch: BranchId) -> Result<(), Error> {

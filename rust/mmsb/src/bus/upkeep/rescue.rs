@@ -4,10 +4,10 @@
 use std::sync::Weak;
 
 use crate::base::ids::PageId;
-use crate::bus::begin::kept;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::past::{begin_of, lineage, rebuild};
+use crate::bus::past::begin::kept;
+use crate::bus::past::pages::{begin_of, lineage, rebuild};
 use crate::bus::private::Private;
 use crate::page::checkpoint::lazy::Rescue;
 use crate::page::checkpoint::record::Record;

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
 use crate::base::limits::MERGE_BASES_DEEP;
-use crate::bus::ancestry::{Common, joined, newest_common};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::join::join;
 use crate::bus::line::Line;
-use crate::bus::merge::{OnConflict, bring, state_at};
+use crate::bus::merge::ancestry::{Common, joined, newest_common};
+use crate::bus::merge::join::join;
+use crate::bus::merge::runs::{Runs, tidy};
+use crate::bus::merge::since::Sides;
+use crate::bus::merge::three_way::{OnConflict, bring, state_at};
 use crate::bus::options::{Manner, Note};
-use crate::bus::runs::{Runs, tidy};
-use crate::bus::since::Sides;
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 

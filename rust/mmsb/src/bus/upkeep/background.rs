@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use crate::base::ids::Epoch;
 use crate::base::limits::{CHECKPOINT_LEAST, CHECKPOINT_SHARE};
-use crate::bus::compact::{Asked, Place};
 use crate::bus::core::Core;
-use crate::bus::{checkpoint, compact, retain};
+use crate::bus::upkeep::checkpoint;
+use crate::bus::upkeep::compact;
+use crate::bus::upkeep::compact::{Asked, Place};
+use crate::bus::upkeep::retain;
 
 /// How many times as long as it worked the background rests, unless replaying the log would take too long.
 const REST: u32 = 9;

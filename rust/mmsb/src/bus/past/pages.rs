@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
-use crate::bus::begin::{self, Begin, Wanted};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::past::begin::{self, Begin, Wanted};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;

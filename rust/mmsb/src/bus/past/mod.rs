@@ -1,0 +1,7 @@
+//! The door (bus), the past: what the log remembers, states rebuilt from it, and replay.
+
+pub(in crate::bus) mod begin;
+pub mod history;
+pub(in crate::bus) mod pages;
+pub mod rebuilt;
+pub(in crate::bus) mod replay;
