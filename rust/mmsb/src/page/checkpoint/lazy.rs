@@ -286,7 +286,7 @@ impl Lazy {
     }
 
     /// Reads in everything but pages that are damaged for good, which stay unread: a checkpoint refers to what there is of
-    /// them, by [`Lazy::cells`].
+    /// them.
     pub fn all_whole(&self, arena: &Arena) -> Result<(), CheckpointError> {
         let Some(unread) = self.unread.get().filter(|_| self.left() > 0) else { return Ok(()) };
         let mut damaged = false;
