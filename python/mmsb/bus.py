@@ -244,13 +244,13 @@ class Bus(CoreBus):
     ) -> int | None:
         """Merges what a branch changed since the two last agreed into this one, cell by cell.
 
-        Cells that both changed only by merges with their page's operator (`page.merge`) are merged by it;
-        others that both changed conflict. So do products: "mul" cannot be taken back. Of two pages that both
-        made under one name, "ours" keeps this branch's and leaves the other out, "theirs" takes the other
-        and drops this branch's.
+        Cells that both changed only by merges with their page's operator (`page.merge`) get the other's
+        merges too, one by one in the order they were made; others that both changed conflict. What a policy
+        settled in cells is not asked again. Of two pages that both made under one name, "ours" keeps this
+        branch's and leaves the other out, "theirs" takes the other and drops this branch's.
 
         Returns:
-            The epoch it made; `None` where there was nothing to take.
+            The epoch it made; `None` where there was nothing to take or to settle.
 
         Raises:
             ConflictError: where both changed a cell and `on_conflict` is "raise"; it names pages and rows.

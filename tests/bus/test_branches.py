@@ -104,6 +104,49 @@ def test_only_what_both_merged_by_the_operator_is_merged_by_it() -> None:
     assert page[:].tolist() == [6, 6, 3]
 
 
+def test_products_are_merged_and_what_was_settled_is_not_asked_again() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(3,), dtype="u1", op="mul")
+    page[:] = [0, 3, 5]
+    plan = bus.branch("plan")
+    plan["p"].merge([2, 64, 1])
+    page.merge([3, 6, 7])
+    plan["p"][2] = 9
+    with pytest.raises(mmsb.ConflictError) as caught:
+        bus.merge(plan)
+    assert caught.value.clashes[0][1] == [2]
+    assert bus.merge(plan, on_conflict="ours") == bus.epoch
+    assert page[:].tolist() == [0, 3 * 64 * 6 % 256, 35]
+    assert bus.merge(plan) is None
+
+
+def test_branches_that_merged_each_other_meanwhile_count_everything_once() -> None:
+    bus = mmsb.open()
+    bus.create_page("sums", shape=(2,), dtype="i8", op="add")
+    plan = bus.branch("plan")
+    bus["sums"].merge(1)
+    plan["sums"].merge(10)
+    old = bus.branch("old")
+    bus.merge(plan)
+    plan.merge(old)
+    bus["sums"].merge(100, rows=[0])
+    plan["sums"].merge(1000, rows=[0])
+    bus.merge(plan)
+    plan.merge(bus)
+    assert (bus["sums"][:].tolist(), plan["sums"][:].tolist()) == ([1111, 11], [1111, 11])
+    # What each settled its own way has no common value.
+    bus.create_page("p", shape=(1,), dtype="i8")
+    plan.merge(bus)
+    bus["p"][0], plan["p"][0] = 5, 6
+    older = bus.branch("older")
+    bus.merge(plan, on_conflict="ours")
+    plan.merge(older, on_conflict="ours")
+    with pytest.raises(mmsb.ConflictError, match="'p'"):
+        bus.merge(plan)
+    bus.merge(plan, on_conflict="theirs")
+    assert bus["p"][0] == 6
+
+
 def test_of_two_pages_of_one_name_one_is_left_out() -> None:
     bus = mmsb.open()
     plan = bus.branch("plan")

@@ -2,10 +2,9 @@
 
 use half::f16;
 use mmsb::algebra::operator::{Builtin, builtin};
-use mmsb::algebra::three_way::inverse_merge;
 use mmsb::page::dtype::DType;
 use mmsb::page::error::PageError;
-use mmsb::page::operator::{Merge, OperatorId};
+use mmsb::page::operator::Merge;
 use proptest::prelude::*;
 
 const TYPES: [DType; 13] = [
@@ -197,29 +196,6 @@ fn bool_is_what_numpy_makes_of_it() {
     assert_eq!(merged(Builtin::Xor, DType::Bool, &[2], &[1]), [0], "any byte but 0 is true");
 }
 
-#[test]
-fn three_way() {
-    let merge = |op: Builtin, dtype, ours: &[u8], theirs: &[u8], base: &[u8]| {
-        let mut ours = ours.to_vec();
-        inverse_merge(op.id(), dtype, &mut ours, theirs, base).map(|()| ours)
-    };
-    assert_eq!(merge(Builtin::Add, DType::U8, &[15, 250], &[12, 20], &[10, 5]), Ok(vec![17, 9]));
-    assert_eq!(merge(Builtin::Xor, DType::U8, &[0b1100], &[0b1010], &[0b1000]), Ok(vec![0b1110]));
-    assert_eq!(merge(Builtin::Min, DType::I8, &[3], &[0xFF], &[9]), Ok(vec![0xFF]));
-    assert_eq!(merge(Builtin::Max, DType::U8, &[3], &[7], &[1]), Ok(vec![7]));
-    assert_eq!(merge(Builtin::Add, DType::Bool, &[1, 0], &[0, 0], &[0, 0]), Ok(vec![1, 0]));
-    let f = |value: f32| value.to_le_bytes().to_vec();
-    assert_eq!(merge(Builtin::Add, DType::F32, &f(1.5), &f(3.0), &f(1.0)), Ok(f(3.5)));
-    let refused = PageError::NotMergeable { operator: "mul", dtype: DType::U8 };
-    assert_eq!(merge(Builtin::Mul, DType::U8, &[1], &[1], &[1]), Err(refused));
-    assert!(merge(Builtin::Or, DType::F64, &[0; 8], &[0; 8], &[0; 8]).is_err());
-    assert!(merge(Builtin::Add, DType::Bytes(1), &[0], &[0], &[0]).is_err());
-    let assign = PageError::NotMergeable { operator: "assign", dtype: DType::U8 };
-    assert_eq!(inverse_merge(OperatorId::ASSIGN, DType::U8, &mut [1], &[1], &[1]), Err(assign));
-    let unknown = PageError::UnknownOperator(OperatorId(99));
-    assert_eq!(inverse_merge(OperatorId(99), DType::U8, &mut [1], &[1], &[1]), Err(unknown));
-}
-
 proptest! {
     #[test]
     fn integers_wrap_wherever_they_lie(cells: Vec<(i32, i32, i64, i64)>) {
@@ -252,19 +228,6 @@ proptest! {
         if c != d {
             let min = merged(Builtin::Min, DType::F64, &c.to_le_bytes(), &d.to_le_bytes());
             prop_assert_eq!(min, c.min(d).to_le_bytes());
-        }
-    }
-
-    #[test]
-    fn xor_and_add_carry_both_changes(base: u32, ours: u32, theirs: u32) {
-        for (op, dtype) in [(Builtin::Add, DType::U32), (Builtin::Xor, DType::U32)] {
-            let start = base.to_le_bytes();
-            let left = merged(op, dtype, &start, &ours.to_le_bytes());
-            let right = merged(op, dtype, &start, &theirs.to_le_bytes());
-            let both = merged(op, dtype, &left, &theirs.to_le_bytes());
-            let mut merged = left;
-            inverse_merge(op.id(), dtype, &mut merged, &right, &start).expect("add and xor can");
-            prop_assert_eq!(merged, both);
         }
     }
 }

@@ -117,18 +117,28 @@ fn only_cells_that_both_sides_merged_by_the_pages_operator_are_merged_by_it() {
 }
 
 #[test]
-fn products_conflict_whatever_made_them() {
+fn factors_are_merged_but_not_with_what_was_assigned() {
     let bus = memory();
     let mul = Builtin::Mul.id();
-    let p = page(&bus, "p", 1, Some(mul));
+    let p = page(&bus, "p", 2, Some(mul));
     put(&bus, p, 0, 2);
+    put(&bus, p, 1, 2);
     let plan = bus.branch("plan", None).unwrap();
     for (bus, value) in [(&bus, 3), (&plan, 5)] {
         bus.write(with(mul, p, 0, value), &note()).unwrap();
+        bus.write(with(mul, p, 1, value), &note()).unwrap();
     }
+    bus.merge(&plan, OnConflict::Raise, &note()).unwrap().unwrap();
+    assert_eq!(bytes(&bus, p), [30, 30]);
+    put(&bus, p, 0, 7);
+    plan.write(with(mul, p, 0, 2), &note()).unwrap();
     assert_eq!(bus.merge(&plan, OnConflict::Raise, &note()).unwrap_err().code(), Code::Conflict);
     bus.merge(&plan, OnConflict::Ours, &note()).unwrap();
-    assert_eq!(bytes(&bus, p), [6]);
+    assert_eq!(bytes(&bus, p), [7, 30]);
+    assert_eq!(bus.merge(&plan, OnConflict::Raise, &note()).unwrap(), None, "it is settled");
+    // What the other does not know of still is in the way of its factors.
+    plan.write(with(mul, p, 0, 3), &note()).unwrap();
+    assert_eq!(bus.merge(&plan, OnConflict::Raise, &note()).unwrap_err().code(), Code::Conflict);
 }
 
 #[test]

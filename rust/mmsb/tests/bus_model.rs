@@ -12,9 +12,9 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::diff::Fate;
 use mmsb::bus::error::Code;
 use mmsb::bus::history::Filter;
-use mmsb::bus::merge::OnConflict;
 use mmsb::bus::transaction::Isolation;
-use model::world::{Branch, Known, Touched, World, open};
+use model::merge::Touched;
+use model::world::{Branch, Known, World, open};
 use model::{Chance, Page, Pages, setting};
 use proptest::prelude::*;
 
@@ -31,6 +31,7 @@ enum Op {
     DropBranch,
     Switch,
     Merge,
+    Cross,
     Revert,
     HoldState,
     HoldView,
@@ -56,6 +57,7 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         1 => Just(Op::DropBranch),
         5 => Just(Op::Switch),
         4 => Just(Op::Merge),
+        2 => Just(Op::Cross),
         2 => Just(Op::Revert),
         2 => Just(Op::HoldState),
         3 => Just(Op::HoldView),
@@ -66,6 +68,21 @@ fn ops(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
         1 => Just(Op::Checkpoint),
         2 => Just(Op::Compact),
         2 => Just(Op::Reopen),
+    ];
+    prop::collection::vec((op, any::<u64>()), 1..most)
+}
+
+/// Mostly branches that merge each other as they were before.
+fn crossing(most: usize) -> impl Strategy<Value = Vec<(Op, u64)>> {
+    let op = prop_oneof![
+        3 => Just(Op::Create),
+        1 => Just(Op::Several),
+        2 => Just(Op::Branch),
+        1 => Just(Op::DropBranch),
+        2 => Just(Op::Switch),
+        4 => Just(Op::Cross),
+        1 => Just(Op::Merge),
+        1 => Just(Op::Checkpoint),
     ];
     prop::collection::vec((op, any::<u64>()), 1..most)
 }
@@ -93,7 +110,7 @@ impl World {
         }
         self.bus().write(first.clone(), &self.note()).unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&first);
-        self.touching.extend(Touched::by(&first, &page));
+        self.touching.push(Touched::by(&first, &page));
         self.committed(pages.clone(), self.knows());
         let written = |delta: &mmsb::page::delta::Delta<'_>| -> std::collections::BTreeSet<(u16, u64)> {
             let cells = |part: &mmsb::page::delta::Part<'_>| {
@@ -113,7 +130,7 @@ impl World {
         }
         tx.commit().unwrap().unwrap();
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&second);
-        self.touching.extend(Touched::by(&second, &page));
+        self.touching.push(Touched::by(&second, &page));
         self.committed(pages, self.knows());
     }
 
@@ -150,68 +167,49 @@ impl World {
         self.at = 0;
     }
 
-    /// What leads to the head of a branch.
-    fn leads(&self, branch: usize) -> BTreeMap<usize, u64> {
-        let (epoch, known) = self.branches[branch].head();
-        let mut knows = known.knows.clone();
-        knows.insert(branch, epoch);
-        knows
-    }
-
-    /// Whether what leads to one side only changed cells otherwise than by the page's operator.
-    fn assigned(&self, other: usize) -> impl Fn(PageId, u16, u64) -> bool {
-        let (ours, theirs) = (self.leads(self.at), self.leads(other));
-        let has =
-            |known: &BTreeMap<usize, u64>, branch, epoch| known.get(branch).is_some_and(|to| epoch <= to);
-        let since: Vec<Touched> = (self.touched.iter())
-            .filter(|(branch, epoch, _)| has(&ours, branch, epoch) != has(&theirs, branch, epoch))
-            .map(|(_, _, touched)| touched.clone())
-            .collect();
-        move |page, column, cell| {
-            since
-                .iter()
-                .filter(|touched| touched.page == page)
-                .any(|touched| touched.cells.as_ref().is_none_or(|cells| cells.contains(&(column, cell))))
-        }
-    }
-
-    /// The newest state that leads to the heads of both.
-    fn base(&self, other: usize) -> Pages {
-        let theirs = self.leads(other);
-        let both =
-            self.leads(self.at).into_iter().filter_map(|(i, epoch)| Some((i, epoch.min(*theirs.get(&i)?))));
-        let known = both.map(|(i, epoch)| &self.branches[i].history[&epoch]).max_by_key(|known| known.seq);
-        known.unwrap().pages.clone()
-    }
-
     fn merge(&mut self) {
         let living = self.living();
         let other = living[self.chance.below(living.len() as u64) as usize];
-        let policy = [OnConflict::Raise, OnConflict::Ours, OnConflict::Theirs][self.chance.below(3) as usize];
-        let (epoch, theirs) = self.branches[other].head();
-        let wanted = model::merge::merge(
-            &self.base(other),
-            &self.pages(),
-            &theirs.pages,
-            policy,
-            &self.assigned(other),
-        );
-        let mut knows = self.knows();
-        for (&i, &epoch) in theirs.knows.iter().chain([(&other, &epoch)]).filter(|(i, _)| **i != self.at) {
-            let known = knows.entry(i).or_default();
-            *known = epoch.max(*known);
+        self.merge_with(other);
+    }
+
+    /// Mostly a write.
+    fn change(&mut self) {
+        match self.chance.below(12) {
+            0 => self.create(),
+            1 => self.drop_page(),
+            2 => self.resize(),
+            _ => self.write(),
         }
-        let merged = self.bus().merge(&self.branches[other].bus, policy, &self.note());
-        match (wanted, merged) {
-            (Ok(pages), Ok(Some(_))) => return self.committed(pages, knows),
-            (Ok(pages), Ok(None)) => assert!(pages == self.pages(), "there was something to take"),
-            (Err(why), Ok(_)) => panic!("no conflict, though {why}"),
-            (Err(_), Err(error)) => {
-                assert!(matches!(error.code(), Code::Conflict | Code::NameTaken), "{error}")
-            }
-            (Ok(_), Err(error)) => panic!("{error}"),
+    }
+
+    /// Two branches write and merge each other as they were before.
+    fn cross(&mut self) {
+        let living = self.living();
+        let (mine, other) = (self.at, living[self.chance.below(living.len() as u64) as usize]);
+        for at in [other, mine] {
+            self.at = at;
+            self.change();
         }
-        self.unchanged();
+        let before = self.branches.len();
+        self.branch(None);
+        let old = self.at;
+        self.at = mine;
+        if other == mine || self.branches.len() == before {
+            return;
+        }
+        for (at, from) in [(mine, other), (other, old)] {
+            self.at = at;
+            self.merge_with(from);
+        }
+        for at in [mine, other] {
+            self.at = at;
+            self.change();
+        }
+        self.at = old;
+        self.drop_branch();
+        self.at = mine;
+        self.merge_with(other);
     }
 
     fn revert(&mut self) {
@@ -329,6 +327,7 @@ impl World {
                 self.at = living[self.chance.below(living.len() as u64) as usize];
             }
             Op::Merge => self.merge(),
+            Op::Cross => self.cross(),
             Op::Revert => self.revert(),
             Op::HoldState => {
                 let known = self.branches[self.at].head().1.clone();
@@ -418,7 +417,7 @@ fn reverted(now: &Pages, then: &Pages) -> Vec<Touched> {
             let pairs = a.columns[i].chunks(size).zip(b.columns[i].chunks(size)).enumerate();
             cells.extend(pairs.filter(|(_, (a, b))| a != b).map(|(cell, _)| (i as u16, cell as u64)));
         }
-        touched.push(Touched { page: id, cells: Some(cells) });
+        touched.push(Touched::cells(id, cells));
     }
     touched
 }
@@ -447,6 +446,15 @@ proptest! {
     })]
     #[test]
     fn the_bus_is_its_model(ops in ops(setting("MMSB_OPS", 70) as usize)) {
+        let mut world = World::new();
+        for (op, seed) in ops {
+            world.apply(op, seed);
+        }
+        world.finish();
+    }
+
+    #[test]
+    fn crossed_merges_are_its_models(ops in crossing(setting("MMSB_OPS", 30) as usize)) {
         let mut world = World::new();
         for (op, seed) in ops {
             world.apply(op, seed);

@@ -20,8 +20,6 @@ pub(crate) trait Number: Copy {
     fn mul(self, other: Self) -> Self;
     fn min(self, other: Self) -> Self;
     fn max(self, other: Self) -> Self;
-    /// `self + (theirs - base)`: the change that led from `base` to `theirs`, made to `self`.
-    fn add_change(self, theirs: Self, base: Self) -> Self;
 }
 
 /// What has bits of its own: integers and `bool`.
@@ -36,20 +34,6 @@ pub(crate) trait Bits: Copy {
 pub(crate) fn each<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
     for (dst, src) in dst.as_chunks_mut::<N>().0.iter_mut().zip(src.as_chunks::<N>().0) {
         *dst = op(T::load(*dst), T::load(*src)).store();
-    }
-}
-
-/// `dst[i] = op(dst[i], a[i], b[i])`.
-#[inline]
-pub(crate) fn each_three<const N: usize, T: Cell<N>>(
-    dst: &mut [u8],
-    a: &[u8],
-    b: &[u8],
-    op: impl Fn(T, T, T) -> T,
-) {
-    let (a, b) = (a.as_chunks::<N>().0, b.as_chunks::<N>().0);
-    for ((dst, a), b) in dst.as_chunks_mut::<N>().0.iter_mut().zip(a).zip(b) {
-        *dst = op(T::load(*dst), T::load(*a), T::load(*b)).store();
     }
 }
 
@@ -82,10 +66,6 @@ macro_rules! integer {
             #[inline]
             fn max(self, other: Self) -> Self {
                 Ord::max(self, other)
-            }
-            #[inline]
-            fn add_change(self, theirs: Self, base: Self) -> Self {
-                self.wrapping_add(theirs.wrapping_sub(base))
             }
         }
 
@@ -135,10 +115,6 @@ impl Number for bool {
     #[inline]
     fn max(self, other: Self) -> Self {
         self | other
-    }
-    #[inline]
-    fn add_change(self, theirs: Self, _: Self) -> Self {
-        self | theirs
     }
 }
 
@@ -210,10 +186,6 @@ macro_rules! float {
                 } else {
                     Self::from_bits($nan)
                 }
-            }
-            #[inline]
-            fn add_change(self, theirs: Self, base: Self) -> Self {
-                canonical!(self + (theirs - base), $type, $nan)
             }
         }
     };

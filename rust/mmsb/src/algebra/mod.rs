@@ -2,4 +2,3 @@
 
 pub mod kernel;
 pub mod operator;
-pub mod three_way;

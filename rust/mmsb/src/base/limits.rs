@@ -125,3 +125,8 @@ pub const VIEW_MAPPINGS_MAX: usize = 49_152;
 pub const LOG_FROM_PAGE: usize = 64 << 10;
 
 const _: () = assert!(LOG_FROM_PAGE > CHUNK, "a column of so many bytes lies in chunks of its own");
+
+/// How many merges of common states one below the other a merge makes at most to find its base: as many as criss-cross
+/// merges came one right after the other. Below that the newest common state does; then a conflict may be seen where
+/// there is none.
+pub const MERGE_BASES_DEEP: usize = 64;

@@ -1,4 +1,4 @@
-//! The base of a merge: the newest state that leads to both sides.
+//! What leads to a state, and the newest states that lead to two.
 //!
 //! A branch knows of every other branch one newest epoch, by its origin and by merges; since each branch is a line, that
 //! says everything that leads to it (a version vector: Parker et al., "Detection of mutual inconsistency", 1983).
@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
-use crate::bus::line::{Line, Merged};
-use crate::bus::merge::state_at;
-use crate::bus::past::lineage;
-use crate::bus::state::State;
+use crate::bus::error::{Code, Error};
+use crate::bus::line::{Line, Merged, note_merged};
+use crate::bus::past::{begin_of, leads, lineage};
+use crate::page::body::{self, Glance, Record};
 
 /// The newest epoch of each branch that leads to a state.
 pub(crate) type Known = BTreeMap<BranchId, Epoch>;
@@ -21,30 +20,108 @@ pub(crate) type Known = BTreeMap<BranchId, Epoch>;
 pub(crate) fn known(core: &Core, line: &Arc<Line>, merged: &Merged, epoch: Epoch) -> Known {
     let mut known: Known = merged.iter().map(|(&branch, &(epoch, _))| (branch, epoch)).collect();
     for stretch in lineage(core, line, epoch) {
-        let newest = known.entry(stretch.branch).or_insert(stretch.to);
-        *newest = stretch.to.max(*newest);
+        note(&mut known, stretch.branch, stretch.to);
     }
     known
 }
 
-/// The newest state that leads to both.
-pub(crate) fn base(core: &Arc<Core>, ours: &Arc<Line>, mine: &Known, theirs: &Known) -> Result<State, Error> {
-    let both = mine.iter().filter_map(|(&branch, &epoch)| Some((branch, epoch.min(*theirs.get(&branch)?))));
-    let mut candidates: Vec<(BranchId, Epoch)> =
-        both.map(|(branch, epoch)| home(core, branch, epoch)).collect();
-    candidates.sort_unstable();
-    candidates.dedup();
-    let (mut newest, mut line, mut at) = (None, Arc::clone(ours), Epoch(0));
-    for &(branch, epoch) in &candidates {
-        // What leads to another state has an earlier frame.
-        let seq = if candidates.len() > 1 { seq_of(core, branch, epoch)? } else { Seq(0) };
-        if newest.is_none_or(|newest| newest <= seq)
-            && let Some(found) = core.line_of(branch)
-        {
-            (newest, line, at) = (Some(seq), found, epoch);
+fn note(known: &mut Known, branch: BranchId, epoch: Epoch) {
+    let newest = known.entry(branch).or_insert(epoch);
+    *newest = epoch.max(*newest);
+}
+
+/// What leads to either.
+pub(crate) fn joined(mut a: Known, b: &Known) -> Known {
+    b.iter().for_each(|(&branch, &epoch)| note(&mut a, branch, epoch));
+    a
+}
+
+/// A state that leads to both sides of a merge.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub line: Arc<Line>,
+    pub epoch: Epoch,
+    seq: Seq,
+}
+
+impl Common {
+    /// What is surely known to lead to it, and whether that is all.
+    fn surely(&self, core: &Core) -> (Known, bool) {
+        let mut merged = self.line.merged().clone();
+        let noted = merged.len();
+        // Of what came in later the line has forgotten what it replaced.
+        merged.retain(|_, (_, seq)| *seq <= self.seq);
+        let all = merged.len() == noted;
+        (known(core, &self.line, &merged, self.epoch), all)
+    }
+
+    /// What leads to it.
+    pub fn known(&self, core: &Core) -> Result<Known, Error> {
+        match self.surely(core) {
+            (known, true) => Ok(known),
+            (_, false) => Ok(known(core, &self.line, &merged_at(core, &self.line, self.epoch)?, self.epoch)),
         }
     }
-    state_at(core, &line, at)
+
+    /// Whether it leads to another.
+    fn leads_to(&self, core: &Core, other: &Common) -> Result<bool, Error> {
+        let has = |known: &Known| known.get(&self.line.id).is_some_and(|epoch| self.epoch <= *epoch);
+        let (sure, all) = other.surely(core);
+        Ok(has(&sure) || !all && has(&other.known(core)?))
+    }
+}
+
+/// What had come in by merges at an epoch of a line: from the newest checkpoint before it, and the log.
+fn merged_at(core: &Core, line: &Arc<Line>, epoch: Epoch) -> Result<Merged, Error> {
+    let stretches = lineage(core, line, epoch);
+    let begin = begin_of(core, line, epoch, &stretches)?;
+    let mut merged = begin.merged();
+    for stretch in &stretches {
+        let positions = core.log.frames_of_branch(stretch.branch, begin.position, begin.end)?;
+        let mut frames = core.log.frames_at(positions);
+        while let Some((head, body)) = frames.next_frame()? {
+            if !leads(&stretches, &head) {
+                continue;
+            }
+            for record in body::glances(body) {
+                if let Glance::Other(Record::Merged { branch, epoch }) = record? {
+                    note_merged(&mut merged, branch, epoch, head.seq);
+                }
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// The newest states that lead to both, newest first, none of which leads to another.
+pub(crate) fn newest_common(core: &Core, mine: &Known, theirs: &Known) -> Result<Vec<Common>, Error> {
+    let both = mine.iter().filter_map(|(&branch, &epoch)| Some((branch, epoch.min(*theirs.get(&branch)?))));
+    let mut homes: Vec<(BranchId, Epoch)> = both.map(|(branch, epoch)| home(core, branch, epoch)).collect();
+    homes.sort_unstable();
+    homes.dedup();
+    let mut found = Vec::new();
+    for (branch, epoch) in homes {
+        let Some(line) = core.line_of(branch) else { continue };
+        found.push(Common { line, epoch, seq: seq_of(core, branch, epoch)? });
+    }
+    // What leads to another state has an earlier frame.
+    found.sort_by_key(|common| std::cmp::Reverse(common.seq));
+    let mut newest: Vec<Common> = Vec::new();
+    for common in found {
+        let mut new = true;
+        for later in &newest {
+            new = new
+                && match common.leads_to(core, later) {
+                    // What is left of history does not say it: the newer one does for both.
+                    Err(error) if error.code() == Code::HistoryPruned => false,
+                    leads => !leads?,
+                };
+        }
+        if new {
+            newest.push(common);
+        }
+    }
+    Ok(newest)
 }
 
 /// The branch that made an epoch that a branch has.

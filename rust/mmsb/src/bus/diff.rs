@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::base::ids::PageId;
 use crate::bus::error::Error;
+use crate::bus::runs::Runs;
 use crate::bus::state::State;
 use crate::page::block::is_null;
 use crate::page::catalog::differing_pages;
@@ -22,9 +23,6 @@ pub enum Fate {
     /// It is in both, with other cells or rows.
     Changed,
 }
-
-/// Runs of cells: the first and how many.
-pub(crate) type Runs = Vec<(u64, u64)>;
 
 /// The cells of a column that changed, as runs: the first cell and how many. A cell is one element of the column.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -317,7 +317,7 @@ fn state_code(error: &StateError) -> Code {
 fn page_code(error: &PageError) -> Code {
     match error {
         PageError::UnsupportedDtype { .. } => Code::Dtype,
-        PageError::UnsupportedOperator { .. } | PageError::NotMergeable { .. } => Code::Dtype,
+        PageError::UnsupportedOperator { .. } => Code::Dtype,
         PageError::BadSchema { .. } | PageError::PageTooLarge { .. } | PageError::DataLength { .. } => {
             Code::Shape
         }

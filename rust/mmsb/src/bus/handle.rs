@@ -273,9 +273,9 @@ impl Bus {
         branch::drop_branch(&self.core, &self.line, self.manner)
     }
 
-    /// Merges what another branch changed into this one; `None` where there was nothing to take. Cells that both sides
-    /// changed by merges with their page's operator alone are merged by it, as far as their history is kept and unless
-    /// it is mul, which cannot be taken back; others that both changed conflict.
+    /// Merges what another branch changed into this one; `None` where there was nothing to take or to settle. Cells that
+    /// both sides changed by merges with their page's operator alone get those of the other side too, one by one, as far
+    /// as their history is kept; others that both changed conflict.
     pub fn merge(&self, other: &Bus, policy: OnConflict, note: &Note) -> Result<Option<Committed>, Error> {
         self.writable()?;
         other.usable()?;

@@ -1,7 +1,6 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
 mod ancestry;
-mod assigned;
 mod audit;
 mod background;
 mod begin;
@@ -10,6 +9,7 @@ mod branch;
 mod cells;
 pub mod checkpoint;
 pub mod commit;
+mod common;
 mod compact;
 mod core;
 pub mod diff;
@@ -20,6 +20,7 @@ mod export;
 pub mod handle;
 pub mod history;
 pub mod holders;
+mod join;
 mod line;
 pub mod merge;
 mod open;
@@ -31,6 +32,8 @@ pub mod rebuilt;
 mod replay;
 mod rescue;
 pub mod retain;
+mod runs;
+mod since;
 pub mod state;
 pub mod stats;
 pub mod transaction;

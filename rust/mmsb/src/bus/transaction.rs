@@ -96,6 +96,12 @@ impl Transaction {
         Ok(State::pinned(&self.core, &self.line, self.root, self.pin.again(0)?))
     }
 
+    /// What it has made of that so far. It must outlive the state, and change nothing more.
+    pub(crate) fn own_state(&mut self) -> Result<State, Error> {
+        self.catch_up()?;
+        Ok(State::pinned(&self.core, &self.line, self.root().at, self.pin.again(0)?))
+    }
+
     /// Whether it changed nothing so far.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
@@ -233,6 +239,12 @@ impl Transaction {
         self.push(Change::Resize(id, rows))
     }
 
+    /// Says that a page has the rows it has, as something that was decided.
+    pub(crate) fn touch_page(&mut self, id: PageId) -> Result<(), Error> {
+        let rows = self.found(id)?.rows();
+        self.push(Change::Resize(id, rows))
+    }
+
     /// A change of which pages there are is applied at once, so that the next one is checked against it.
     fn push(&mut self, change: Change<'static>) -> Result<(), Error> {
         self.changes.push(change);
@@ -253,6 +265,11 @@ impl Transaction {
         let found = self.root().find(&self.core.catalog, name);
         *self.listed.get_mut().unwrap_or_else(PoisonError::into_inner) |= found.is_none();
         Ok(found)
+    }
+
+    /// Whether it has a page.
+    pub(crate) fn has(&self, id: PageId) -> bool {
+        self.root().page(id).is_some()
     }
 
     /// The ids of its pages, ascending.

@@ -98,14 +98,6 @@ pub enum PageError {
         /// The column's type.
         dtype: DType,
     },
-    /// An operator that cannot merge two branches' changes of one cell.
-    #[error("operator '{operator}' cannot merge two changes of one {dtype} cell")]
-    NotMergeable {
-        /// The operator's name.
-        operator: &'static str,
-        /// The column's type.
-        dtype: DType,
-    },
     /// The bytes of a schema or delta that mean nothing.
     #[error("malformed bytes: {0}")]
     Malformed(&'static str),

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mmsb::algebra::operator::{Builtin, builtin};
-use mmsb::algebra::three_way::inverse_merge;
 use mmsb::base::ids::PageId;
 use mmsb::bus::state::State;
 use mmsb::page::delta::{Data, Delta, Part};
@@ -16,6 +15,7 @@ use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::{Axis, Inner, Rows, Select};
 
 pub mod merge;
+mod merging;
 pub mod script;
 pub mod world;
 
@@ -248,12 +248,6 @@ pub fn check(state: &State, pages: &Pages, chance: &mut Chance) {
         }
     }
     assert_eq!(state.find("no such page"), None);
-}
-
-/// What the bus calls a merge of the same cell by its page's operator, if the operator can.
-pub fn merged_cell(op: OperatorId, dtype: DType, base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
-    let mut result = ours.to_vec();
-    inverse_merge(op, dtype, &mut result, theirs, base).ok().map(|()| result)
 }
 
 /// A number from the environment: how much is tried.

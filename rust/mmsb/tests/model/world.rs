@@ -1,6 +1,6 @@
 //! The bus and its model side by side: branches with all they ever were, and what is held of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mmsb::base::clock::ManualClock;
@@ -12,35 +12,11 @@ use mmsb::bus::state::State;
 use mmsb::bus::transaction::{Isolation, Transaction};
 use mmsb::bus::view::View;
 use mmsb::memory::disk::Sim;
-use mmsb::page::delta::Delta;
 use mmsb::page::digest::Digest;
 use mmsb::page::log::LogConfig;
 
-use super::{Chance, Page, Pages, cells, check, delta, rows, schema};
-
-/// Cells of a page that were changed otherwise than by its operator; all of them, and its rows, where there is no list.
-#[derive(Debug, Clone)]
-pub struct Touched {
-    pub page: PageId,
-    pub cells: Option<BTreeSet<(u16, u64)>>,
-}
-
-impl Touched {
-    pub fn by(delta: &Delta<'_>, page: &Page) -> Option<Self> {
-        if page.schema.operator() == Some(delta.op) {
-            return None;
-        }
-        let cells = delta.parts.iter().flat_map(|part| {
-            let column = page.schema.column(part.column).unwrap();
-            cells(&part.select, column).into_iter().map(|cell| (part.column, cell))
-        });
-        Some(Touched { page: delta.page, cells: Some(cells.collect()) })
-    }
-
-    pub fn all(page: PageId) -> Self {
-        Touched { page, cells: None }
-    }
-}
+use super::merge::Touched;
+use super::{Chance, Page, Pages, check, delta, rows, schema};
 
 /// A state as it must be for ever.
 #[derive(Debug, Clone)]
@@ -208,7 +184,7 @@ impl World {
         let mut pages = self.pages();
         let Some(id) = self.pick(&pages) else { return };
         let Some(delta) = delta(id, &pages[&id], &mut self.chance) else { return };
-        self.touching.extend(Touched::by(&delta, &pages[&id]));
+        self.touching.push(Touched::by(&delta, &pages[&id]));
         Arc::make_mut(pages.get_mut(&id).unwrap()).write(&delta);
         self.bus().write(delta, &self.note()).unwrap();
         self.committed(pages, self.knows());
@@ -264,7 +240,7 @@ impl World {
             }
             (_, Some(id)) => {
                 let Some(delta) = delta(id, &pages[&id], &mut self.chance) else { return };
-                self.touching.extend(Touched::by(&delta, &pages[&id]));
+                self.touching.push(Touched::by(&delta, &pages[&id]));
                 Arc::make_mut(pages.get_mut(&id).unwrap()).write(&delta);
                 tx.write(delta).unwrap();
             }
