@@ -11,6 +11,7 @@ use bus_common::{
 };
 use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Code;
+use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Note;
 use mmsb::bus::upkeep::verify::verify_disk;
 use mmsb::memory::disk::{Disk, Open, Sim};
@@ -36,13 +37,21 @@ fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
     (sim, wanted, digest)
 }
 
-/// Damages the images that have these bytes.
-fn damage(sim: &Sim, needle: &[u8]) {
+/// A bit in each place of the images that has these bytes.
+fn find(sim: &Sim, needle: &[u8]) -> Vec<(String, u64)> {
+    let mut found = Vec::new();
     for path in sim.paths().into_iter().filter(|path| path.ends_with(CHUNKS)) {
         let bytes = sim.contents(&path).unwrap();
-        for at in (0..bytes.len() - needle.len()).filter(|&at| bytes[at..].starts_with(needle)) {
-            assert!(sim.flip(&path, at as u64 * 8 + 3));
-        }
+        let at = (0..bytes.len() - needle.len()).filter(|&at| bytes[at..].starts_with(needle));
+        found.extend(at.map(|at| (path.clone(), at as u64 * 8 + 3)));
+    }
+    found
+}
+
+/// Damages the images that have these bytes.
+fn damage(sim: &Sim, needle: &[u8]) {
+    for (path, bit) in find(sim, needle) {
+        assert!(sim.flip(&path, bit));
     }
     assert!(!verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "something was hurt");
 }
@@ -126,7 +135,6 @@ fn damage_is_an_error_of_its_page_alone() {
     }
     assert_eq!(run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap_err().code(), Code::CorruptLog);
     assert_eq!(run(&bus, Step::Drop(0, 2), 500).unwrap_err().code(), Code::CorruptLog);
-    assert_eq!(bus.checkpoint(&mut |_| {}).unwrap_err().code(), Code::CorruptLog);
     run(&bus, Step::Write(0, 3, 0, 5), 500).unwrap();
     bus.audit().unwrap();
     let used = || (bus.stats().unwrap().arena.used_small, bus.stats().unwrap().arena.used_chunks);
@@ -136,6 +144,71 @@ fn damage_is_an_error_of_its_page_alone() {
     // The tail has nothing of the page, so the bus opens again to the same.
     drop((state, bus));
     assert_eq!(open(&sim).unwrap().stats().unwrap().unread, 3);
+}
+
+/// Checkpoints go on, and refer to what there is of the page: where its bytes come back, so does the page.
+#[test]
+fn damage_for_good_keeps_no_checkpoint_from_being_made() {
+    for which in 0..4 {
+        let sim = Sim::new(1);
+        let bus = made(&sim);
+        let (id, mark) = (bus.state().unwrap().ids()[which], [1234.5678f64; 10]);
+        bus.assign(id, 0, Select::range(5, 15), &mark, &Note::default()).unwrap();
+        bus.squash().unwrap();
+        let cells_of = all_cells(&bus);
+        drop(bus);
+        let found = find(&sim, &cells_of[which][0][8 * 5..8 * 15]);
+        assert!(!found.is_empty());
+        let turn = |sim: &Sim| found.iter().for_each(|(path, bit)| assert!(sim.flip(path, *bit)));
+        turn(&sim);
+        let bus = open(&sim).unwrap();
+        let plan = bus.branch("plan", None).unwrap();
+        let other = (which + 1) % 4;
+        let refused = |bus: &Bus| {
+            let state = bus.state().unwrap();
+            let error = state.view(state.ids()[which], 0, None).unwrap_err();
+            assert_eq!(error.code(), Code::CorruptLog);
+            assert!(error.to_string().contains(".chunks"), "{error}");
+        };
+        run(&bus, Step::Write(0, other, 0, 5), 500).unwrap();
+        bus.checkpoint(&mut |_| {}).unwrap();
+        run(&bus, Step::Write(0, other, 0, 5), 502).unwrap();
+        run(&bus, Step::Write(1, other, 0, 5), 504).unwrap();
+        let made = bus.checkpoint(&mut |_| {}).unwrap();
+        assert!(made.reused >= row_bytes(ROWS[3]) / 2, "what was read in is not written again: {made:?}");
+        refused(&bus);
+        refused(&plan);
+        for error in [bus.prune(1).unwrap_err(), bus.export_to(&elsewhere(), &mut |_| {}).unwrap_err()] {
+            assert_eq!(error.code(), Code::CorruptLog, "what refers to it stays, and nothing else comes to");
+        }
+        bus.audit().unwrap();
+        drop((plan, bus));
+        assert!(!verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "it is still said");
+        let bus = open(&sim).unwrap();
+        assert!(bus.stats().unwrap().tail < 100, "opened from the newest one");
+        let state = bus.state().unwrap();
+        for i in (0..4).filter(|i| ![which, other].contains(i)) {
+            assert_eq!(cells(&state, state.ids()[i]), cells_of[i]);
+        }
+        refused(&bus);
+        refused(&bus.checkout("plan").unwrap());
+        // And once more from there.
+        bus.checkpoint(&mut |_| {}).unwrap();
+        drop((state, bus));
+        turn(&sim);
+        assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok);
+        let bus = open(&sim).unwrap();
+        for bus in [&bus, &bus.checkout("plan").unwrap()] {
+            let state = bus.state().unwrap();
+            assert_eq!(cells(&state, state.ids()[which]), cells_of[which]);
+        }
+        bus.prune(1).unwrap();
+        bus.audit().unwrap();
+    }
+}
+
+fn elsewhere() -> Arc<dyn Disk> {
+    Arc::new(Sim::new(2))
 }
 
 #[test]

@@ -157,6 +157,13 @@ impl Core {
         Ok(())
     }
 
+    /// As [`Core::ready_all`], but for pages that are damaged for good: a checkpoint refers to what there is of them.
+    pub fn ready_whole(&self) -> Result<(), Error> {
+        self.lazy.all_whole(&self.arena)?;
+        self.lazy.tell(&self.checkpoints);
+        Ok(())
+    }
+
     /// The one writer, however long that takes; an error where the bus is closed.
     pub fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
         self.writer_within(Duration::MAX)

@@ -59,10 +59,10 @@ pub(crate) fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error
 /// Makes a checkpoint of the present state.
 pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<CheckpointInfo, Error> {
     core.checkpoints.outside()?;
-    core.ready_all()?;
+    core.ready_whole()?;
     let (cut, pin) = cut(core, &*core.writer()?)?;
     core.syncer.sync_through(cut.position)?;
-    let written = core.checkpoints.write(&core.arena, &core.catalog, &cut, progress)?;
+    let written = core.checkpoints.write(&core.arena, core.tables(), &cut, progress)?;
     drop(pin);
     core.syncer.checkpointed(&written.name, written.seq.0)?;
     let mut writer = core.writer()?;

@@ -37,7 +37,7 @@ pub(crate) fn to_disk(
 ) -> Result<CheckpointInfo, Error> {
     core.ready_all()?;
     let (cut, pin) = checkpoint::cut(core, &*core.writer()?)?;
-    let written = Store::open(disk)?.write(&core.arena, &core.catalog, &cut, progress)?;
+    let written = Store::open(disk)?.write(&core.arena, core.tables(), &cut, progress)?;
     drop(pin);
     let log = Log::create_at(Arc::clone(disk), LogConfig::default(), cut.position, cut.before)?;
     log.checkpointed(&written.name, written.seq.0)?;

@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::ids::PageId;
+use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, DiskFile, Open};
-use crate::page::block::{Kind, for_children, head, head_mut, is_null};
-use crate::page::checkpoint::cells::{CellLoader, put};
+use crate::page::block::{Kind, for_children, head, head_mut, is_null, untag};
+use crate::page::checkpoint::cells::{CellLoader, flat, put};
 use crate::page::checkpoint::chunks::{self, ChunkReader};
 use crate::page::checkpoint::error::CheckpointError;
-use crate::page::checkpoint::record::Record;
+use crate::page::checkpoint::record::{Cells, Record};
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::checkpoint::write::Known;
 use crate::page::stage::{LOADED, Scratch, Stage};
@@ -79,30 +80,35 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The chunk files of a record, which are all there and as long as it says.
+fn files(disk: &Arc<dyn Disk>, record: &Record) -> Result<HashMap<u64, Arc<dyn DiskFile>>, CheckpointError> {
+    let mut ends: HashMap<u64, u64> = HashMap::new();
+    record.images(|image, length| {
+        if length > 0 {
+            let end = ends.entry(image.file).or_default();
+            *end = image.at.saturating_add(length).max(*end);
+        }
+    });
+    let mut files = HashMap::new();
+    for (number, end) in ends {
+        let path = chunks::path(number);
+        let file = disk.open(&path, Open::Read)?;
+        if file.len()? < end {
+            return Err(CheckpointError::damaged(&path, format!("it ends before byte {end}")));
+        }
+        files.insert(number, file);
+    }
+    Ok(files)
+}
+
 impl Unread {
     /// Nothing yet of a record, whose chunk files are all there and as long as it says. They are held open: another process
     /// that prunes the bus may remove them meanwhile.
     pub fn new(disk: &Arc<dyn Disk>, record: &Arc<Record>) -> Result<Self, CheckpointError> {
-        let mut ends: HashMap<u64, u64> = HashMap::new();
-        record.images(|image, length| {
-            if length > 0 {
-                let end = ends.entry(image.file).or_default();
-                *end = image.at.saturating_add(length).max(*end);
-            }
-        });
-        let mut files = HashMap::new();
-        for (number, end) in ends {
-            let path = chunks::path(number);
-            let file = disk.open(&path, Open::Read)?;
-            if file.len()? < end {
-                return Err(CheckpointError::damaged(&path, format!("it ends before byte {end}")));
-            }
-            files.insert(number, file);
-        }
         Ok(Unread {
             disk: Arc::clone(disk),
             record: Arc::clone(record),
-            files: Mutex::new(files),
+            files: Mutex::new(files(disk, record)?),
             readers: Mutex::default(),
             pages: Vec::new(),
             numbers: HashMap::new(),
@@ -279,10 +285,37 @@ impl Lazy {
         (0..self.pages()).try_for_each(|number| self.read(arena, number))
     }
 
-    /// Tells the store where everything lies on disk, once it is read in; the first time only, since checkpoints that are
-    /// written later know better.
+    /// Reads in everything but pages that are damaged for good, which stay unread: a checkpoint refers to what there is of
+    /// them.
+    pub fn all_whole(&self, arena: &Arena) -> Result<(), CheckpointError> {
+        let Some(unread) = self.unread.get().filter(|_| self.left() > 0) else { return Ok(()) };
+        let mut damaged = false;
+        for number in 0..self.pages() {
+            match self.read(arena, number) {
+                // Chunks of another size are not told.
+                Err(error) if error.is_damage() && unread.record.head.chunk as usize == CHUNK => {
+                    damaged = true
+                }
+                done => done?,
+            }
+        }
+        // A record that refers to files that are not there could not be opened.
+        if damaged { files(&unread.disk, &unread.record).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// The cells of the version at `at` as the record tells them, against no other version; `None` where they are in
+    /// memory.
+    pub(super) fn cells(&self, arena: &Arena, at: Addr) -> Option<Cells> {
+        let (unread, number) = (self.unread.get()?, head(arena, at).unread()?);
+        let versions = &unread.pages[number as usize].versions;
+        let version = versions.iter().find(|version| version.at == untag(at))?;
+        Some(flat(&unread.record, version.number))
+    }
+
+    /// Tells the store where everything that was read in lies on disk, once [`Lazy::all`] or [`Lazy::all_whole`] did; the
+    /// first time only, since checkpoints that are written later know better.
     pub fn tell(&self, store: &Store) {
-        let Some(unread) = self.unread.get().filter(|_| self.left() == 0) else { return };
+        let Some(unread) = self.unread.get() else { return };
         // Under the lock, so that nobody writes a checkpoint in between.
         let known = &mut *lock(&unread.known);
         if let Some(known) = known.take() {

@@ -7,11 +7,11 @@ use std::thread::{self, ThreadId};
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, DiskError, Open};
-use crate::page::catalog::Catalog;
 use crate::page::checkpoint::chunks::{self, ChunkWriter};
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::checkpoint::record::{HEADER, Head, Record};
 use crate::page::checkpoint::write::{Cut, Known, tell};
+use crate::page::draft::Tables;
 
 /// The folder of checkpoints.
 pub const DIR: &str = "ckpt";
@@ -226,7 +226,7 @@ impl Store {
     pub fn write(
         &self,
         arena: &Arena,
-        catalog: &Catalog,
+        tables: Tables<'_>,
         cut: &Cut,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Written, CheckpointError> {
@@ -236,7 +236,7 @@ impl Store {
         self.sweep_once();
         let number = self.next_number();
         let replaced = disk.exists(&path(cut.seq));
-        let done = self.images(arena, catalog, cut, number, progress);
+        let done = self.images(arena, tables, cut, number, progress);
         let done = done.and_then(|(told, bytes)| Ok((bytes + put(disk, &told.record)?, told)));
         let (bytes, told) = done.inspect_err(|_| self.clear(cut.seq, number))?;
         let record = Arc::new(told.record);
@@ -283,13 +283,13 @@ impl Store {
     fn images(
         &self,
         arena: &Arena,
-        catalog: &Catalog,
+        tables: Tables<'_>,
         cut: &Cut,
         number: u64,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(super::write::Told, u64), CheckpointError> {
         let mut out = ChunkWriter::new(&*self.disk, number, progress);
-        let told = tell(arena, catalog, cut, &self.known(), &mut out)?;
+        let told = tell(arena, tables, cut, &self.known(), &mut out)?;
         Ok((told, out.finish()?))
     }
 

@@ -8,12 +8,13 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::disk::DiskError;
 use crate::page::block::{self, head, is_null};
-use crate::page::catalog::{Catalog, RootRef};
+use crate::page::catalog::RootRef;
 use crate::page::checkpoint::chunks::{ChunkWriter, Image};
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::checkpoint::record::{Branch, Cells, Column, Def, Head, Record, Root, Run, Version};
 use crate::page::column::{ColumnRef, Place};
-use crate::page::schema::Schema;
+use crate::page::draft::Tables;
+use crate::page::schema::{self, Schema};
 use crate::page::trie;
 use crate::page::version::PageRef;
 
@@ -61,7 +62,7 @@ pub(crate) struct Told {
 /// Tells the state; images that `known` does not place go to `out`.
 pub(crate) fn tell(
     arena: &Arena,
-    catalog: &Catalog,
+    tables: Tables<'_>,
     cut: &Cut,
     known: &Known,
     out: &mut ChunkWriter<'_>,
@@ -69,7 +70,7 @@ pub(crate) fn tell(
     let head = Head::new(cut.seq, cut.position, cut.before, CHUNK as u32);
     let mut teller = Teller {
         arena,
-        catalog,
+        tables,
         old: known,
         out,
         told: Told { record: Record::new(head), known: Known::new(), reused: 0 },
@@ -105,9 +106,20 @@ pub(crate) fn tell(
     Ok(told)
 }
 
+/// Bytes of the images of a version that is told against no other.
+fn bytes_of(cells: &Cells, schema: &Schema, rows: u64) -> u64 {
+    let Cells::Split(columns) = cells else { return schema.packed_layout(rows).bytes };
+    let of = |(column, described): (&Column, &schema::Column)| match column {
+        Column::Zeros => 0,
+        Column::Whole(_) => rows * described.row_bytes(),
+        Column::Chunks(runs) => runs.iter().map(|run| (run.crcs.len() * CHUNK) as u64).sum(),
+    };
+    columns.iter().zip(schema.columns()).map(of).sum()
+}
+
 struct Teller<'a, 'o, 'w> {
     arena: &'a Arena,
-    catalog: &'a Catalog,
+    tables: Tables<'a>,
     old: &'a Known,
     out: &'o mut ChunkWriter<'w>,
     told: Told,
@@ -146,10 +158,17 @@ impl Teller<'_, '_, '_> {
             return Ok(number);
         }
         let page = PageRef::new(self.arena, at);
-        let schema = self.catalog.schema(page.def());
+        let schema = self.tables.catalog.schema(page.def());
         let def = self.def(page, &schema);
+        if let Some(cells) = self.tables.lazy.cells(self.arena, at) {
+            self.told.reused += bytes_of(&cells, &schema, page.rows());
+            return Ok(
+                self.push(at, Version { def, epoch: page.version(), rows: page.rows(), base: None, cells })
+            );
+        }
         let cells = page.packed(&schema);
-        let base = old.map(|old| PageRef::new(self.arena, old)).filter(|old| {
+        let in_memory = |old: &PageRef<'_>| head(self.arena, old.at).unread().is_none();
+        let base = old.map(|old| PageRef::new(self.arena, old)).filter(in_memory).filter(|old| {
             let same = old.def().schema_at() == page.def().schema_at() && old.rows() == page.rows();
             same && cells.is_none() && old.packed(&schema).is_none() && self.versions.contains_key(&old.at)
         });
@@ -166,11 +185,15 @@ impl Teller<'_, '_, '_> {
             }
         };
         let base = base.and_then(|base| self.versions.get(&base.at)).copied();
-        let number = self.told.record.versions.len() as u32;
         let (epoch, rows) = (page.version(), page.rows());
-        self.told.record.versions.push(Version { def, epoch, rows, base, cells });
+        Ok(self.push(at, Version { def, epoch, rows, base, cells }))
+    }
+
+    fn push(&mut self, at: Addr, version: Version) -> u32 {
+        let number = self.told.record.versions.len() as u32;
+        self.told.record.versions.push(version);
         self.versions.insert(at, number);
-        Ok(number)
+        number
     }
 
     fn def(&mut self, page: PageRef<'_>, schema: &Schema) -> u32 {
