@@ -45,6 +45,17 @@ pub fn views(c: &mut Criterion) {
         view = Some(bus.state().unwrap().view(large, 0, view.take()).unwrap());
     });
     measure_slow(c, "view", workload, "rival: memcpy of it", |_| (), |()| copy(LARGE));
+    // Neighbours far apart in memory, as after a long time of small writes; and the view before is still held.
+    let chunk = mmsb::base::limits::CHUNK as u64;
+    let scattered = (0..7).flat_map(|from| (from..LARGE / chunk).step_by(7));
+    scattered.for_each(|i| write(&bus, delta(large, i * chunk, &[3; 256])));
+    let workload = "all 64 MiB of a page written here and there, anew after 256 B written";
+    let mut held = None;
+    measure(c, "view", workload, "mmsb", |n| {
+        write(&bus, delta(large, place(n, LARGE / 256) * 256, &[n as u8; 256]));
+        held = Some(bus.state().unwrap().view(large, 0, None).unwrap());
+    });
+    measure_slow(c, "view", workload, "rival: memcpy of it", |_| (), |()| copy(LARGE));
 }
 
 pub fn diffs(c: &mut Criterion) {
