@@ -170,6 +170,25 @@ fn what_was_settled_both_ways_conflicts_again() {
 }
 
 #[test]
+fn what_was_settled_both_ways_is_taken_into_a_page_resized_since() {
+    // Whichever of the common states the base is made of, the other side's cell is not what it changed of that.
+    for [first, second] in [[1, 2], [2, 1]] {
+        let bus = memory();
+        let p = page(&bus, DType::U8, 2, None);
+        let plan = bus.branch("plan", None).unwrap();
+        let sides = [&bus, &plan];
+        write(sides[first - 1], p, ASSIGN, 0, &[first as u8]);
+        write(sides[second - 1], p, ASSIGN, 0, &[second as u8]);
+        cross(&bus, &plan, [OnConflict::Ours; 2], "old");
+        bus.resize(p, 3, &note()).unwrap();
+        assert_eq!(bus.merge(&plan, OnConflict::Raise, &note()).unwrap_err().code(), Code::Conflict);
+        merge(&bus, &plan, OnConflict::Theirs);
+        assert_eq!(bytes(&bus, p), [2, 0, 0]);
+        replays(&bus);
+    }
+}
+
+#[test]
 fn pages_that_were_settled_both_ways_conflict_again() {
     use OnConflict::{Ours, Theirs};
     // Both made a page of one name; one dropped a page that the other wrote; one resized it.

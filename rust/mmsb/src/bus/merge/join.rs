@@ -206,7 +206,7 @@ impl Join<'_> {
             return self.settle_made(theirs, mine, other);
         };
         if other.rows() != mine.rows() && other.rows() == base.rows() {
-            return self.settle_written(theirs, mine.rows(), other);
+            return self.settle_written(theirs, base, mine.rows(), other);
         }
         if other.rows() != mine.rows() {
             let free = self.is_untouched(base, mine);
@@ -246,11 +246,18 @@ impl Join<'_> {
     }
 
     /// This side resized a page of which the other wrote cells.
-    fn settle_written(&mut self, theirs: &PageDiff, rows: u64, other: PageRef<'_>) -> Result<(), Error> {
+    fn settle_written(
+        &mut self,
+        theirs: &PageDiff,
+        base: PageRef<'_>,
+        rows: u64,
+        other: PageRef<'_>,
+    ) -> Result<(), Error> {
         let id = theirs.page;
+        let changed = self.changed(base, other, &self.mine.core().catalog.schema(other.def()))?;
         self.settle(theirs, false, RESIZED, |tx, from| {
             let keep = rows.min(other.rows());
-            for column in &theirs.columns {
+            for column in &changed {
                 let width = from.schema(id)?.column(column.column)?.cells_per_row();
                 copy_cells(tx, from, id, column.column, &clip(&column.runs, keep * width))?;
             }
