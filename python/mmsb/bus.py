@@ -13,8 +13,10 @@ from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
 from mmsb.errors import ConflictError, InvalidArgument
 from mmsb.given import (
+    callback,
     count,
     nanoseconds,
+    perhaps_callback,
     perhaps_count,
     perhaps_text,
     place,
@@ -213,10 +215,20 @@ class Bus(CoreBus):
         since: SupportsIndex | None = None,
         until: SupportsIndex | None = None,
         source: str | None = None,
+        intent: Any = None,
     ) -> Log:
-        """The commits that lead to the present, oldest first, or those of a page, a source, some epochs."""
+        """The commits that lead to the present, oldest first; or those of a page, a source, an intent.
+
+        Args:
+            page: itself, its name or its id.
+            since: from this epoch on.
+            until: up to and with this epoch.
+            source: who wrote.
+            intent: why: what was said when it was written; a mapping matches intents that have its items,
+                among others.
+        """
         first, last = perhaps_count("since", since), perhaps_count("until", until)
-        return self._log(page, perhaps_text("source", source), first, last)
+        return self._log(page, perhaps_text("source", source), first, last, intent)
 
     def branch(self, name: str, at: SupportsIndex | None = None) -> Self:
         """Forks a branch, by default at the present epoch. It shares memory until the two differ."""
@@ -289,6 +301,7 @@ class Bus(CoreBus):
         Raises:
             InvalidArgument: the page is of another branch or bus, or the condition's answer is no boolean.
         """
+        callback("when", when)
         for attempt in range(_ATTEMPTS):
             try:
                 return self._try_upsert(page, when, write, source, intent)
@@ -324,7 +337,7 @@ class Bus(CoreBus):
         Commits go on meanwhile. `progress` is told the bytes written so far. It may use the bus, but for
         `checkpoint`, `prune` and `squash`, which raise BusyError there.
         """
-        return Checkpoint(*self._checkpoint(progress))
+        return Checkpoint(*self._checkpoint(perhaps_callback("progress", progress)))
 
     def export(
         self, path: str | os.PathLike[str], progress: Callable[[int], object] | None = None
@@ -337,7 +350,7 @@ class Bus(CoreBus):
         Raises:
             BusExists: something is at `path`.
         """
-        return Checkpoint(*self._export(place("path", path), progress))
+        return Checkpoint(*self._export(place("path", path), perhaps_callback("progress", progress)))
 
     def prune(self, keep_checkpoints: int = 1) -> Pruned:
         """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
@@ -357,6 +370,7 @@ class Bus(CoreBus):
         Changes nothing; damage is in the report. `progress` is told the bytes read. `mmsb.verify` does it
         without opening the bus.
         """
+        perhaps_callback("progress", progress)
         report = Report(True, [], self.stats()["seq"], 0, 0, 0)
         if self.place != "in memory":
             report = verify(self.place[1:-1], progress)

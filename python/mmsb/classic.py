@@ -151,15 +151,17 @@ def update_page(*args: Any, **named: Any) -> None:
 
     Raises:
         PageNotFound: no page has this id.
+        InvalidArgument: `data` is neither bytes nor numbers.
         ShapeError: `data` has not as many bytes as the page.
     """
     bus, (page_id, data) = _split(args, named, "page_id", "data")
     page = bus[page_id]
-    new = (
-        np.frombuffer(data, np.uint8)
-        if isinstance(data, bytes | bytearray | memoryview)
-        else np.asarray(data)
-    )
+    if isinstance(data, bytes | bytearray | memoryview):
+        new = np.frombuffer(data, np.uint8)
+    else:
+        new = np.asarray(data)
+        if new.dtype.hasobject:
+            raise InvalidArgument(f"data {data!r}: bytes or numbers are wanted, not {type(data).__name__}")
     new = np.ascontiguousarray(new).view(np.uint8).reshape(-1)
     if new.nbytes != page.nbytes:
         raise ShapeError(f"page {page.name!r} has {page.nbytes} bytes, the data {new.nbytes}")

@@ -3,6 +3,7 @@
 import json
 import operator
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,9 +40,24 @@ def place(what: str, value: Any) -> str:
         raise InvalidArgument(f"{what} {value!r} has half a surrogate pair, which is no text") from None
     except TypeError:
         raise InvalidArgument(f"{what} {value!r}: a path is wanted, not {type(value).__name__}") from None
+    if not path:
+        raise InvalidArgument(f"{what} is empty")
     if "\0" in path:
         raise InvalidArgument(f"{what} {path!r} has a null character")
     return path
+
+
+def callback(what: str, value: Any) -> Callable[..., Any]:
+    """Something that can be called."""
+    if not callable(value):
+        raise InvalidArgument(f"{what} {value!r}: a function is wanted, not {type(value).__name__}")
+    function: Callable[..., Any] = value
+    return function
+
+
+def perhaps_callback(what: str, value: Any) -> Callable[..., Any] | None:
+    """Something that can be called, or nothing."""
+    return None if value is None else callback(what, value)
 
 
 def seconds(what: str, value: Any) -> float:
@@ -92,6 +108,27 @@ def reason(intent: Any) -> str | None:
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"intent: {error}") from None
     return text("intent", said)
+
+
+def intended(intent: Any) -> Callable[[str | None], bool]:
+    """Whether an intent, as JSON, is the one asked for; of a mapping, whether it has those items."""
+    wanted = json.loads(reason(intent) or "null")
+
+    def has(said: str | None) -> bool:
+        if said is None:
+            return False
+        found = json.loads(said)
+        if isinstance(wanted, dict):
+            items = wanted.items()
+            return isinstance(found, dict) and all(key in found and _same(found[key], v) for key, v in items)
+        return _same(found, wanted)
+
+    return has
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """Whether two values are equal as JSON has them, where a truth value is no number."""
+    return bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
 
 
 def refusal(answer: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import time_ns
 
 from mmsb._core import Bus, _doctor, _verify
-from mmsb.given import place
+from mmsb.given import perhaps_callback, place
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     Raises:
         BusNotFound, DiskError, PermissionDenied: there is nothing, or it cannot be read.
     """
-    return Report(*_verify(place("path", path), progress))
+    return Report(*_verify(place("path", path), perhaps_callback("progress", progress)))
 
 
 def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:

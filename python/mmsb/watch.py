@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from mmsb._core import Change, Snapshot
+from mmsb.given import seconds
 from mmsb.legible import legible
 
 _TICK = 0.05
@@ -74,9 +75,9 @@ class Watch:
                 return None
         return _Found(last, now, Update(last.epoch, now.epoch, tuple(changes)))
 
-    def _find(self, seconds: float) -> _Found | None:
+    def _find(self, wait: float) -> _Found | None:
         """Waits for so long, and looks."""
-        newest = self._wait(self._seen, seconds)
+        newest = self._wait(self._seen, wait)
         if newest == self._seen:
             return None
         found = self._look()
@@ -94,7 +95,7 @@ class Watch:
 
     def next(self, timeout: float | None = None) -> Update | None:
         """The next update; `None` where none came within `timeout` seconds, or the watch was closed."""
-        left = float("inf") if timeout is None else timeout
+        left = float("inf") if timeout is None else seconds("timeout", timeout)
         while not self._closed.is_set():
             found = self._find(min(_TICK, max(left, 0.0)))
             left -= _TICK

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from plain_bus import ConflictError, PlainBus, Played, flights_or_skip, play
 
+import mmsb
 from mmsb.applications.flights import pages, picture, proofs, whatif
 from mmsb.applications.flights.oracle import Oracle
 from mmsb.applications.flights.source import DAY, Flights
@@ -130,3 +131,14 @@ def test_delays_are_means_by_hour_and_day(few: Flights) -> None:
     at_six = (few.day == 0) & (few.planned_departure // 60 == 6) & (few.departure >= 0)
     assert grid[6, 0] == pytest.approx(few.departure_delay[at_six].mean())
     assert np.isnan(grid[3, 0])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 20, 37, 50, 100, 150])
+def test_few_flights_are_proved_as_many_are(count: int) -> None:
+    few = flights_or_skip(count)
+    stream = Stream(few)
+    with mmsb.open() as bus:
+        pages.create(bus, few)  # type: ignore[arg-type]
+        stream.play(bus, len(stream))  # type: ignore[arg-type]
+        _, steps = whatif.close_newark(bus, stream, mmsb.ConflictError)  # type: ignore[arg-type]
+    assert [step.holds for step in steps] == [True] * 4, steps

@@ -246,3 +246,31 @@ def test_an_open_bus_verifies_itself(bus: mmsb.Bus, path: str) -> None:
         assert (report.ok, report.findings) == (True, [])
         assert report.bytes > 0
         kept["pos"][0] = 4
+
+
+def test_what_cannot_be_called_or_counted_is_named(tmp_path: Path) -> None:
+    with mmsb.open() as bus:
+        page = bus.create_page("p", size=8)
+        uses: list[tuple[str, Callable[[], object]]] = [
+            ("when", lambda: bus.upsert(page, when=None, write=1)),  # type: ignore[arg-type]
+            ("progress", lambda: bus.checkpoint(progress=5)),  # type: ignore[arg-type]
+            ("progress", lambda: bus.export(tmp_path / "copy", progress=5)),  # type: ignore[arg-type]
+            ("progress", lambda: mmsb.verify(tmp_path, progress=5)),  # type: ignore[arg-type]
+            ("timeout", lambda: bus.watch().next(timeout="x")),  # type: ignore[arg-type]
+            ("data", lambda: mmsb.update_page(bus, page.id, None)),  # type: ignore[call-overload]
+        ]
+        for what, use in uses:
+            with pytest.raises(mmsb.InvalidArgument, match=f"^{what} "):
+                use()
+        assert bus.epoch == 1
+    assert not (tmp_path / "copy").exists()
+
+
+def test_names_that_cannot_be_say_whose_and_how_long_they_are() -> None:
+    bus = mmsb.open()
+    with pytest.raises(mmsb.InvalidArgument, match=r"branch name .xxx.*has 256 bytes, more than 255"):
+        bus.branch("x" * 256)
+    with pytest.raises(mmsb.InvalidArgument, match='branch name "" is empty'):
+        bus.branch("")
+    with pytest.raises(mmsb.InvalidArgument, match=r"page name .*has 600 bytes"):
+        bus.create_page("é" * 300, size=1)

@@ -185,3 +185,48 @@ def test_the_log_names_pages_that_were_dropped() -> None:
     ]
     assert told[1]["columns"] == ["qty"]
     assert [entry.epoch for entry in bus.log(page=page)] == [1, 2, 3]
+
+
+def test_the_log_of_an_intent() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("a", shape=(4,), dtype="i8")
+    other = bus.create_page("b", shape=(4,), dtype="i8")
+    said: list[object] = [
+        {"run": 7, "why": "test"},
+        {"run": 8},
+        "tidy",
+        {"run": True, "none": None},
+        ["x"],
+        1,
+    ]
+    for i, intent in enumerate(said):
+        with bus.transaction(intent=intent):
+            (page if i % 2 == 0 else other)[0] = i + 1
+
+    def epochs(intent: object) -> list[int]:
+        return [entry.epoch - 3 for entry in bus.log(intent=intent)]
+
+    assert epochs({"run": 7}) == [0]
+    assert epochs({"run": 7, "why": "other"}) == []
+    assert epochs({"run": 1}) == []
+    assert epochs({"why": None}) == []
+    assert epochs({"none": None}) == [3]
+    assert epochs("tidy") == [2]
+    assert epochs(["x"]) == [4]
+    assert epochs(1) == [5]
+    assert epochs({}) == [0, 1, 3]
+    assert len(list(bus.log(intent=None))) == 8
+    assert [entry.epoch - 3 for entry in page.history(intent={"run": 7})] == [0]
+    assert list(page.history(intent={"run": 8})) == []
+    assert [e.epoch - 3 for e in bus.snapshot()["b"].history(intent={"run": 8})] == [1]
+    with pytest.raises(mmsb.InvalidArgument, match="intent"):
+        bus.log(intent=object())
+
+
+def test_the_log_of_a_rare_intent_is_found_far_behind() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("a", shape=(4,), dtype="i8")
+    for i in range(700):
+        with bus.transaction(intent="rare" if i in (5, 690) else "common"):
+            page[0] = i + 1
+    assert [entry.epoch for entry in bus.log(intent="rare")] == [7, 692]

@@ -281,3 +281,12 @@ def in_thread(work: object) -> None:
     thread.join()
     if failed:
         raise failed[0]
+
+
+def test_serializable_protects_that_a_page_is_there(bus: mmsb.Bus) -> None:
+    bus.create_page("flag", shape=(1,), dtype="i8")
+    with pytest.raises(mmsb.ConflictError, match="flag"), bus.transaction(isolation="serializable"):
+        if "flag" in bus:
+            bus["a"][0] = 1
+        in_thread(lambda: bus.drop_page("flag"))
+    assert bus["a"][0] == 0

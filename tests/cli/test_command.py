@@ -156,3 +156,18 @@ def test_names_that_look_like_markup(run: Run, tmp_path: Path) -> None:
         bus.create_page("[bold]x[/bold] :smile:", data=[1, 2])
     assert "[bold]x[/bold] :smile:" in run("show", path).stdout
     assert "create [bold]x[/bold] :smile:" in run("log", path).stdout
+
+
+def test_it_runs_as_a_module_and_says_when_its_output_cannot_be_written(path: str) -> None:
+    command = [sys.executable, "-m", "mmsb", "show", path]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith(path)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "mmsb: the output cannot be written: No space left on device\n"
+
+
+def test_bash_quotes_what_it_completes(run: Run) -> None:
+    script = run("completion", "bash").stdout
+    assert "printf '%q'" in script
+    assert "COMPREPLY+=($value)" not in script

@@ -163,3 +163,22 @@ def test_branches_called_like_moments(run: Run, run_json: RunJson, path: str) ->
     for given in ("epoch:noon", "epoch:2026-01-01", "time:7", "nope"):
         assert "is neither an epoch" in run("at", path, given, code=2).stderr
     assert run_json("at", path, "3", "--branch", "what-if")["branch"] == "what-if"
+
+
+def test_commits_of_an_intent(run: Run, path: str) -> None:
+    with mmsb.open(path) as bus:
+        for intent in ("tidy up", {"run": 7, "why": "x=y"}, {"run": "a"}):
+            with bus.transaction(intent=intent):
+                bus["one"][()] = bus["one"][()] + 1
+    for given, wanted in (
+        ("why=integrate [x]", [5]),
+        ("tidy up", [10]),
+        ('"tidy up"', [10]),
+        ("run=7", [11]),
+        ("why=x=y", [11]),
+        ('{"run": 7}', [11]),
+        ("run=a", [12]),
+        ("run=8", []),
+    ):
+        assert epochs(run("log", path, "--json", "--intent", given)) == wanted, given
+    assert len(run("log", path, "--intent", "run=7").stdout.splitlines()) == 1

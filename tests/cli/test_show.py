@@ -132,3 +132,12 @@ def test_lines_that_make_no_sense(run: Run, path: str) -> None:
     assert "neither an epoch" in run("at", path, "noon", code=2).stderr
     run("show", code=2)
     run("show", path, "--nope", code=2)
+
+
+def test_the_digest_of_a_page_s_state(run: Run, run_json: RunJson, path: str) -> None:
+    with mmsb.open(path, "r") as bus:
+        digest = bus.at(7).digest()
+        now = bus.digest()
+    assert run("at", path, "7", "pos", "--digest").stdout.splitlines()[0] == f"digest {digest}"
+    assert run_json("at", path, "7", "pos", "--digest", "--json")["digest"] == digest
+    assert run("show", path, "pos", "--digest").stdout.splitlines()[0] == f"digest {now}"

@@ -6,6 +6,7 @@ no sense.
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -57,4 +58,15 @@ for command in COMMANDS:
 
 def main() -> None:
     """What the installed command `mmsb` calls."""
-    sys.exit(cli(prog_name="mmsb"))
+    try:
+        try:
+            cli.main(prog_name="mmsb")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if sys.stdout.fileno() != 1:
+            raise
+        aside(f"mmsb: the output cannot be written: {error.strerror or error}")
+        # What is left of it cannot be written at the interpreter's end either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)

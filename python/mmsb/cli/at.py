@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from mmsb.cli.options import (
@@ -43,13 +45,13 @@ def at(
     first: epoch:7 and time:2013-07-04 are never one.
     """
     with opened(path, branch=branch) as bus, state(bus, moment) as past:
-        if page is not None:
-            show_page(past[page], rows, as_json)
-            return
-        about = {"path": path, "branch": past.branch, "epoch": past.epoch}
+        about: dict[str, Any] = {"path": path, "branch": past.branch, "epoch": past.epoch}
         if digest:
             with progress("digest", counted=False):
                 about["digest"] = past.digest()
+        if page is not None:
+            show_page(past[page], rows, as_json, about.get("digest"))
+            return
         if as_json:
             emit({**about, "pages": [describe(past[name]) for name in past]})
             return

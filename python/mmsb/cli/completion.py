@@ -25,6 +25,8 @@ def completion(ctx: click.Context, shell: str, as_json: bool) -> None:
     assert kind is not None
     # The text alone, without click's look at the installed shell's version.
     script = kind.source_template % kind(ctx.find_root().command, {}, "mmsb", "_MMSB_COMPLETE").source_vars()
+    # bash takes what is completed as it is; the other shells quote a name with a space themselves.
+    script = script.replace("COMPREPLY+=($value)", """COMPREPLY+=("$(printf '%q' "$value")")""")
     if as_json:
         emit({"shell": shell, "script": script})
     else:

@@ -11,7 +11,16 @@ from typing import Any
 import click
 
 from mmsb.bus import Bus
-from mmsb.cli.options import MOMENT, Moment, branch_option, complete_page, json_option, opened, path_argument
+from mmsb.cli.options import (
+    INTENT,
+    MOMENT,
+    Moment,
+    branch_option,
+    complete_page,
+    json_option,
+    opened,
+    path_argument,
+)
 from mmsb.cli.output import aside, emit_line, plain, say, size
 from mmsb.errors import PageNotFound
 from mmsb.legible import legible
@@ -26,6 +35,9 @@ WINDOW = 256
 @path_argument
 @click.option("--page", metavar="NAME", shell_complete=complete_page, help="Commits that touched this page.")
 @click.option("--source", metavar="WHO", help="Commits of this source.")
+@click.option(
+    "--intent", type=INTENT, metavar="KEY=VALUE|JSON", help="Commits with this intent, or with this in it."
+)
 @click.option("--since", type=MOMENT, metavar="EPOCH|TIME", help="From this epoch or time on.")
 @click.option("--until", type=MOMENT, metavar="EPOCH|TIME", help="Up to and with this epoch or time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N of them.")
@@ -36,6 +48,7 @@ def log(
     path: str,
     page: str | None,
     source: str | None,
+    intent: Any,
     since: Moment | None,
     until: Moment | None,
     limit: int | None,
@@ -51,7 +64,7 @@ def log(
     if everything and limit is not None:
         raise click.UsageError("--all and --limit exclude each other")
     with opened(path, branch=branch) as bus:
-        wanted = {"page": page, "source": source}
+        wanted = {"page": page, "source": source, "intent": intent}
         if as_json:
             for entry in newest(bus, wanted, since, until, limit):
                 emit_line(record(entry))

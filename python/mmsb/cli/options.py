@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,26 @@ class MomentType(_ParamType):
         return moment
 
 
+class IntentType(_ParamType):
+    """An intent: JSON, `KEY=VALUE` for an intent with that in it, or a plain text."""
+
+    name = "intent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """What JSON can say is that, also behind the sign of equality; anything else is text."""
+        whole = _json_of(value)
+        key, sign, rest = value.partition("=")
+        return {key: _json_of(rest)} if sign and isinstance(whole, str) and whole == value else whole
+
+
+def _json_of(text: str) -> Any:
+    """A text as the JSON it is, or else as itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 class RowsType(_ParamType):
     """Rows as numpy writes them: `5`, `5:8`, `::100`, `-3:`, or a list `1,4,7`."""
 
@@ -87,6 +108,7 @@ class RowsType(_ParamType):
         return slice(*(int(part) if part else None for part in value.split(":")))
 
 
+INTENT = IntentType()
 MOMENT = MomentType()
 ROWS = RowsType()
 

@@ -40,13 +40,13 @@ def show(
        numpy does: 5, 5:8, ::100, or a list 1,4,7. Where they start with a minus, put -- in front of PATH.
     """
     with opened(path, branch=branch) as bus:
-        if page is not None:
-            show_page(bus[page], rows, as_json)
-            return
         about: dict[str, Any] = {"path": path, "branch": bus.branch_name, "epoch": bus.epoch}
         if digest:
             with progress("digest", counted=False):
                 about["digest"] = bus.digest()
+        if page is not None:
+            show_page(bus[page], rows, as_json, about.get("digest"))
+            return
         branches = branches_of(bus)
         if as_json:
             emit({**about, "pages": [describe(bus[name]) for name in bus], "branches": branches})
@@ -59,11 +59,13 @@ def show(
             show_branches(branches)
 
 
-def show_page(page: Any, rows: Rows | None, as_json: bool) -> None:
-    """Print one page and its cells."""
+def show_page(page: Any, rows: Rows | None, as_json: bool, digest: str | None = None) -> None:
+    """Print one page and its cells, and the digest of its state where there is one."""
     if as_json:
-        emit({**describe(page), **cells_json(page, rows)})
+        emit({**({"digest": digest} if digest else {}), **describe(page), **cells_json(page, rows)})
         return
+    if digest:
+        say(f"digest {digest}")
     show_cells(
         page, rows, f"{page.name}: {makeup(page)}, {size(page.nbytes)}, changed last at epoch {page.version}"
     )

@@ -11,6 +11,7 @@ use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::holders::PinInfo;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::Note;
+use mmsb::bus::past::history::Filter;
 use mmsb::bus::state::PageInfo;
 use mmsb::memory::disk::Real;
 use pyo3::prelude::*;
@@ -339,7 +340,7 @@ impl Bus {
         found.into_iter().map(|page| Change::new(py, page, &before, &after)).collect()
     }
 
-    #[pyo3(signature = (page, source, since, until))]
+    #[pyo3(signature = (page, source, since, until, intent))]
     fn _log(
         &self,
         py: Python<'_>,
@@ -347,9 +348,11 @@ impl Bus {
         source: Option<String>,
         since: Option<u64>,
         until: Option<u64>,
+        intent: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<Log> {
         let page = page.map(|page| self.id_of(py, page)).transpose()?;
-        Log::new(&self.handle, page, source, since.map(Epoch), until.map(Epoch))
+        let filter = Filter { page, source, since: since.map(Epoch), until: until.map(Epoch) };
+        Log::new(&self.handle, filter, intent)
     }
 
     /// The newest frame, across all branches.

@@ -24,6 +24,8 @@ const FETCH_MOST: usize = 1 << 16;
 #[pyclass(frozen, module = "mmsb._core")]
 pub struct Log {
     handle: Arc<Handle>,
+    /// Called with an intent as JSON, or nothing: whether such commits are wanted. All are where it is absent.
+    wanted: Option<Py<PyAny>>,
     cursor: Mutex<Cursor>,
 }
 
@@ -35,23 +37,17 @@ struct Cursor {
 }
 
 impl Log {
-    pub fn new(
-        handle: &Arc<Handle>,
-        page: Option<PageId>,
-        source: Option<String>,
-        since: Option<Epoch>,
-        until: Option<Epoch>,
-    ) -> Outcome<Self> {
+    /// The commits that pass a filter and have an intent like `intent`.
+    pub fn new(handle: &Arc<Handle>, filter: Filter, intent: Option<&Bound<'_, PyAny>>) -> Outcome<Self> {
         // What is committed while somebody reads is not part of it, so that reading ends.
-        let until = Some(until.unwrap_or(Epoch(u64::MAX)).min(handle.bus()?.epoch()?));
-        let filter = Filter { page, source, since, until };
+        let until = Some(filter.until.unwrap_or(Epoch(u64::MAX)).min(handle.bus()?.epoch()?));
+        let filter = Filter { until, ..filter };
+        let wanted = intent.filter(|intent| !intent.is_none()).map(|intent| {
+            intent.py().import(intern!(intent.py(), "mmsb.given"))?.call_method1("intended", (intent,))
+        });
+        let wanted = wanted.transpose()?.map(Bound::unbind);
         let cursor = Cursor { filter, fetched: VecDeque::new(), fetch: FETCH_FIRST, done: false };
-        Ok(Log { handle: Arc::clone(handle), cursor: Mutex::new(cursor) })
-    }
-
-    /// The commits of a page, up to an epoch or to the present.
-    pub fn of_page(handle: &Arc<Handle>, page: PageId, until: Option<Epoch>) -> Outcome<Self> {
-        Log::new(handle, Some(page), None, None, until)
+        Ok(Log { handle: Arc::clone(handle), wanted, cursor: Mutex::new(cursor) })
     }
 
     fn cursor(&self) -> MutexGuard<'_, Cursor> {
@@ -64,26 +60,42 @@ impl Log {
 
     /// Has the next commits at hand, where there are any.
     fn fetch(&self, py: Python<'_>) -> Outcome<()> {
-        let (filter, fetch) = {
-            let cursor = self.cursor();
-            if cursor.done || !cursor.fetched.is_empty() {
-                return Ok(());
-            }
-            (cursor.filter.clone(), cursor.fetch)
-        };
-        let found = self.handle.long(py, |bus| {
-            let mut found = VecDeque::new();
-            bus.log(&filter, |commit| {
-                found.push_back(commit);
-                found.len() < fetch
+        loop {
+            let (filter, fetch) = {
+                let cursor = self.cursor();
+                if cursor.done || !cursor.fetched.is_empty() {
+                    return Ok(());
+                }
+                (cursor.filter.clone(), cursor.fetch)
+            };
+            let mut found = self.handle.long(py, |bus| {
+                let mut found = VecDeque::new();
+                bus.log(&filter, |commit| {
+                    found.push_back(commit);
+                    found.len() < fetch
+                })?;
+                Ok(found)
             })?;
-            Ok(found)
-        })?;
-        let mut cursor = self.cursor();
-        cursor.done = found.len() < fetch;
-        cursor.fetch = (fetch * 4).min(FETCH_MOST);
-        cursor.filter.since = found.back().map(|last| Epoch(last.epoch.0 + 1)).or(filter.since);
-        cursor.fetched = found;
+            let (last, done) = (found.back().map(|last| Epoch(last.epoch.0 + 1)), found.len() < fetch);
+            self.keep_wanted(py, &mut found)?;
+            let mut cursor = self.cursor();
+            cursor.done = done;
+            cursor.fetch = (fetch * 4).min(FETCH_MOST);
+            cursor.filter.since = last.or(filter.since);
+            cursor.fetched = found;
+        }
+    }
+
+    /// Lets commits go whose intent is not the one that was asked for.
+    fn keep_wanted(&self, py: Python<'_>, found: &mut VecDeque<Commit>) -> Outcome<()> {
+        let Some(wanted) = &self.wanted else { return Ok(()) };
+        let mut kept = VecDeque::new();
+        for commit in found.drain(..) {
+            if wanted.call1(py, (commit.intent.as_deref(),))?.is_truthy(py)? {
+                kept.push_back(commit);
+            }
+        }
+        *found = kept;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use mmsb::base::ids::Epoch;
+use mmsb::bus::past::history::Filter;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Kind;
 use pyo3::ffi::Py_buffer;
@@ -276,12 +277,17 @@ impl Page {
     }
 
     /// The commits that changed it, oldest first; of a page of a state those up to its epoch.
-    fn history(&self) -> Outcome<Log> {
+    ///
+    /// Args:
+    ///     intent: only those with this intent; a mapping matches intents that have its items, among others.
+    #[pyo3(signature = (intent=None))]
+    fn history(&self, intent: Option<&Bound<'_, PyAny>>) -> Outcome<Log> {
+        let filter = |until| Filter { page: Some(self.sheet.id), until, ..Filter::default() };
         match &self.sheet.source {
-            Source::Live(handle) => Log::of_page(handle, self.sheet.id, None),
+            Source::Live(handle) => Log::new(handle, filter(None), intent),
             Source::Fixed(held, origin) => {
                 let epoch = held.state()?.get().epoch();
-                Log::of_page(&origin.handle()?, self.sheet.id, Some(epoch))
+                Log::new(&origin.handle()?, filter(Some(epoch)), intent)
             }
         }
     }

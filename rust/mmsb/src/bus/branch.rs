@@ -13,7 +13,7 @@ use crate::memory::addr::Addr;
 use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::Draft;
-use crate::page::schema::check_name;
+use crate::page::schema::check_branch_name;
 use crate::page::stage::Stage;
 
 /// Forks a branch off `parent` at an epoch, by default at its head, in the time of a commit; further back its pages are
@@ -25,7 +25,7 @@ pub(crate) fn fork(
     name: &str,
     at: Option<Epoch>,
 ) -> Result<Arc<Line>, Error> {
-    check_name(name)?;
+    check_branch_name(name)?;
     let mut writer = core.writer_within(manner.busy_timeout)?;
     // One that waits for the disk has its name already.
     if core.line(name).is_some() || writer.forked().any(|line| line.name == name) {

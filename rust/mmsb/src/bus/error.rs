@@ -215,6 +215,14 @@ pub enum Error {
     /// Something is at the path.
     #[error("there is something at {0} already")]
     Exists(String),
+    /// From below, of the bus at a path.
+    #[error("{place}: {source}")]
+    At {
+        /// The path.
+        place: String,
+        /// What went wrong there.
+        source: Box<Error>,
+    },
     /// What is at the path is something else.
     #[error("{place} is not a bus: {reason}")]
     NotABus {
@@ -228,6 +236,14 @@ pub enum Error {
 impl From<PageError> for Error {
     fn from(error: PageError) -> Self {
         Error::State(StateError::Plain(error))
+    }
+}
+
+/// Fails where a path is empty: joined to a name it would mean the working directory.
+pub(crate) fn check_path(path: &Path) -> Result<(), Error> {
+    match path.as_os_str().is_empty() {
+        true => Err(Error::Invalid("the path of a bus is empty".into())),
+        false => Ok(()),
     }
 }
 
@@ -253,11 +269,13 @@ fn describe(clashes: &[Clash]) -> String {
 }
 
 impl Error {
-    /// The error with the path that it is about, where it is that this is no bus.
+    /// The error with the path of the bus that it is about, where it says less.
     pub(crate) fn at(self, path: &Path) -> Self {
+        let place = path.display().to_string();
         match self {
-            Error::Log(LogError::NotABus { reason }) => {
-                Error::NotABus { place: path.display().to_string(), reason }
+            Error::Log(LogError::NotABus { reason }) => Error::NotABus { place, reason },
+            Error::Log(_) | Error::Disk(_) | Error::Checkpoint(_) | Error::Memory(_) => {
+                Error::At { place, source: Box::new(self) }
             }
             error => error,
         }
@@ -285,6 +303,7 @@ impl Error {
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
             Error::NotABus { .. } => Code::NotABus,
+            Error::At { source, .. } => source.code(),
         }
     }
 }

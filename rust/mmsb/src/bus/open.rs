@@ -8,7 +8,7 @@ use crate::base::clock::{Clock, SystemClock};
 use crate::base::ids::PageId;
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Lines, Parts};
-use crate::bus::error::{Error, check_directory};
+use crate::bus::error::{Error, check_directory, check_path};
 use crate::bus::handle::Bus;
 use crate::bus::opened;
 use crate::bus::options::{ArenaPlace, Mode, Options};
@@ -41,6 +41,11 @@ impl Bus {
     /// has it open for writing, `NotABus`, `UnsupportedFormat`, `CorruptLog`, `Permission`.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Bus, Error> {
         let path = path.as_ref();
+        check_path(path)?;
+        Bus::open_at(path, options).map_err(|error| error.at(path))
+    }
+
+    fn open_at(path: &Path, options: &Options) -> Result<Bus, Error> {
         let there = path.exists();
         match options.mode {
             Mode::Create if there => return Err(Error::Exists(path.display().to_string())),
@@ -70,8 +75,7 @@ impl Bus {
             // A reader beside a writer has a copy of its own, which nobody else needs to find.
             _ => Place::Memory,
         };
-        let bus = assemble(disk, place, Some(path.clone()), options, Arc::new(SystemClock), Vec::new())
-            .map_err(|error| error.at(&path))?;
+        let bus = assemble(disk, place, Some(path.clone()), options, Arc::new(SystemClock), Vec::new())?;
         if let Some(open) = open.as_mut().filter(|_| !read_only) {
             **open = Arc::downgrade(bus.core());
         }

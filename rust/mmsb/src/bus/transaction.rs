@@ -260,10 +260,11 @@ impl Transaction {
         self.changes.push(Change::Remark(record));
     }
 
-    /// The id of the page with a name. That there is none is something read, too.
+    /// The id of the page with a name. That there is one, or none, is something read.
     pub fn find(&mut self, name: &str) -> Result<Option<PageId>, Error> {
         let found = self.root().find(&self.core.catalog, name);
         *self.listed.get_mut().unwrap_or_else(PoisonError::into_inner) |= found.is_none();
+        self.looked.extend(found);
         Ok(found)
     }
 

@@ -16,15 +16,15 @@ pub enum PageError {
         /// As it was asked for.
         name: String,
     },
-    /// A name of a page or column that cannot be one.
+    /// A name of a page, column or branch that cannot be one.
     #[error("{what} name {name:?} {why}")]
     BadName {
-        /// `page` or `column`.
+        /// `page`, `column` or `branch`.
         what: &'static str,
         /// The name, cut to a readable length.
         name: String,
         /// What is wrong with it.
-        why: &'static str,
+        why: String,
     },
     /// A schema that breaks a rule.
     #[error("invalid schema: {why}")]

@@ -296,13 +296,21 @@ pub fn check_name(name: &str) -> Result<(), PageError> {
     check_text("page", name)
 }
 
+/// Whether `name` can be a branch's: by the rules of a page's.
+///
+/// # Errors
+/// [`PageError::BadName`].
+pub fn check_branch_name(name: &str) -> Result<(), PageError> {
+    check_text("branch", name)
+}
+
 fn check_text(what: &'static str, name: &str) -> Result<(), PageError> {
     let why = if name.is_empty() {
-        "is empty"
+        "is empty".into()
     } else if name.len() > MAX_NAME {
-        "is longer than 255 bytes"
+        format!("has {} bytes, more than {MAX_NAME}", name.len())
     } else if name.contains('\0') {
-        "has a NUL character"
+        "has a NUL character".into()
     } else {
         return Ok(());
     };
@@ -375,7 +383,11 @@ mod tests {
         assert_eq!(check_name(&"x".repeat(255)), Ok(()));
         for bad in ["", "a\0b", &"x".repeat(256)] {
             assert!(matches!(check_name(bad), Err(PageError::BadName { what: "page", .. })));
+            let wrong = check_branch_name(bad).expect_err("no name");
+            assert!(wrong.to_string().starts_with("branch name"), "{wrong}");
         }
+        let long = check_name(&"x".repeat(256)).expect_err("too long");
+        assert!(long.to_string().ends_with("has 256 bytes, more than 255"), "{long}");
     }
 
     #[test]

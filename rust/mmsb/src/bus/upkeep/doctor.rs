@@ -31,7 +31,7 @@ pub fn doctor(path: impl AsRef<Path>, salvage: bool) -> Result<Diagnosis, Error>
     check_directory(path)?;
     let read = Arc::new(Real::new(path, true));
     let write: Option<Arc<dyn Disk>> = if salvage { Some(Arc::new(Real::new(path, false))) } else { None };
-    doctor_disk(read, write)
+    doctor_disk(read, write).map_err(|error| error.at(path))
 }
 
 /// As [`doctor`], of a bus on a disk of any kind, which is salvaged where it is given for writing too.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Error, check_path};
 use crate::bus::upkeep::checkpoint::{self, CheckpointInfo};
 use crate::memory::disk::{Disk, Real};
 use crate::page::checkpoint::store::Store;
@@ -16,12 +16,13 @@ pub(crate) fn to_path(
     path: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<CheckpointInfo, Error> {
+    check_path(path)?;
     if path.exists() {
         return Err(Error::Exists(path.display().to_string()));
     }
     let real = Arc::new(Real::new(path, false));
     let disk: Arc<dyn Disk> = Arc::clone(&real) as Arc<dyn Disk>;
-    disk.create_dir("")?;
+    disk.create_dir("").map_err(|error| Error::from(error).at(path))?;
     to_disk(core, &disk, progress).inspect_err(|_| {
         // Where not even that can be done, what is there is no bus.
         let _ = real.discard();

@@ -50,7 +50,7 @@ pub struct Report {
 pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
     let path = path.as_ref();
     check_directory(path)?;
-    verify_disk(Arc::new(Real::new(path, true)), progress)
+    verify_disk(Arc::new(Real::new(path, true)), progress).map_err(|error| error.at(path))
 }
 
 /// As [`verify`], of a bus on a disk of any kind that was opened for reading only.

@@ -7,19 +7,19 @@ use thiserror::Error;
 #[derive(Clone, Debug, Error)]
 pub enum DiskError {
     /// There is no such file.
-    #[error("{path}: no such file")]
+    #[error("{}no such file", before(path))]
     NotFound {
         /// The file.
         path: String,
     },
     /// There is one already.
-    #[error("{path}: exists already")]
+    #[error("{}exists already", before(path))]
     Exists {
         /// The file.
         path: String,
     },
     /// The file may not be read or changed by this user, or the directory was opened for reading only.
-    #[error("{path}: permission denied to {op}")]
+    #[error("{}permission denied to {op}", before(path))]
     Permission {
         /// The file.
         path: String,
@@ -27,7 +27,7 @@ pub enum DiskError {
         op: &'static str,
     },
     /// No room left.
-    #[error("{path}: disk full, {wanted} bytes wanted")]
+    #[error("{}disk full, {wanted} bytes wanted", before(path))]
     Full {
         /// The file.
         path: String,
@@ -41,7 +41,7 @@ pub enum DiskError {
         by: Option<u32>,
     },
     /// Anything else that the system says.
-    #[error("{path}: {op}: {source}")]
+    #[error("{}{op}: {source}", before(path))]
     Io {
         /// The file.
         path: String,
@@ -50,6 +50,11 @@ pub enum DiskError {
         /// The system's reason.
         source: Arc<std::io::Error>,
     },
+}
+
+/// What stands in front of what is wrong with a file; nothing of the directory itself.
+fn before(path: &str) -> String {
+    if path.is_empty() { String::new() } else { format!("{path}: ") }
 }
 
 fn holder(by: Option<u32>) -> String {
