@@ -157,3 +157,30 @@ def test_a_dtype_beside_the_data(bus: mmsb.Bus) -> None:
     with pytest.raises(mmsb.InvalidArgument, match="a dtype of its own"):
         bus.create_page("x", data={"a": [1]}, dtype="u1")
     assert "x" not in bus
+
+
+def test_writes_take_what_speaks_arrow() -> None:
+    class Spoken:
+        """Rows that offer nothing but the Arrow PyCapsule interface."""
+
+        def __init__(self, source: Any) -> None:
+            self._source = source
+
+        def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+            return self._source.__arrow_c_stream__(requested_schema)
+
+    bus = mmsb.open()
+    columns: Any = {"a": "i4", "b": "f8"}
+    given = bus.create_page("given", rows=3, columns=columns)
+    given.assign({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5]})
+    page = bus.create_page("t", rows=3, columns=columns)
+    page[...] = Spoken(given)
+    assert page["a"][:].tolist() == [1, 2, 3]
+    page.merge(Spoken(given), op="add")
+    assert page["b"][:].tolist() == [1.0, 3.0, 5.0]
+    page.assign(Spoken(bus.create_page("few", data={"a": np.array([9], "i4")})), rows=[1])
+    assert page["a"][:].tolist() == [2, 9, 6]
+    with pytest.raises(mmsb.PageNotFound, match="no column 'x'"):
+        page[...] = Spoken(bus.create_page("other", data={"x": np.zeros(3)}))
+    with pytest.raises(mmsb.DtypeError, match="takes rows"):
+        page[...] = Spoken(bus.create_page("plain", data=np.zeros(3)))

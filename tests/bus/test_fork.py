@@ -180,3 +180,14 @@ def test_a_child_opens_buses_whatever_the_parent_was_opening(tmp_path: Path) -> 
     finally:
         os.close(os.open(slow / "bus", os.O_WRONLY))
         thread.join()
+
+
+def test_what_came_by_a_fork_says_so(tmp_path: Path) -> None:
+    bus = mmsb.open(tmp_path / "bus")
+    snapshot = bus.snapshot()
+
+    def child() -> None:
+        assert repr(bus) == "<Bus 'bus' of a forked process>"
+        assert "of a forked process" in repr(snapshot)
+
+    in_child(child)

@@ -1,5 +1,8 @@
 """Indexing a page is indexing a numpy array: the same cells for any dtype, shape, index and value."""
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -177,3 +180,78 @@ def test_a_large_page_is_indexed_without_a_table_of_its_cells() -> None:
     assert page[5:6, 3].tolist() == [2]
     with pytest.raises(mmsb.BadIndex, match="4294967296"):
         page[:, [0, 1]] = 0
+
+
+def test_a_ragged_list_is_no_index() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(5, 2), dtype="i8")
+    table = bus.create_page("t", rows=5, columns={"a": "i4"})
+    ragged: Any = [[0, 1], [2]]
+    uses: list[Callable[[], object]] = [
+        lambda: page[ragged],
+        lambda: page.__setitem__(ragged, 1),
+        lambda: page.merge(1, rows=ragged, op="add"),
+        lambda: table[ragged],
+        lambda: table.assign({"a": 1}, rows=ragged),
+    ]
+    for use in uses:
+        with pytest.raises(mmsb.BadIndex):
+            use()
+    _ = page.array
+    with pytest.raises(mmsb.BadIndex):
+        _ = page[ragged]
+
+
+def test_a_range_is_a_list_of_rows() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", data=np.arange(10).reshape(5, 2))
+    for rows in (range(3), range(4, 0, -2), range(0)):
+        assert np.array_equal(page[rows], np.arange(10).reshape(5, 2)[rows])
+    page[range(2)] = 7
+    assert page[:, 0].tolist() == [7, 7, 4, 6, 8]
+
+
+def test_rows_of_a_table_beside_an_ellipsis() -> None:
+    bus = mmsb.open()
+    table = bus.create_page("t", rows=4, columns={"pos": ("f4", (3,)), "n": "i4"})
+    table[..., 1] = {"n": 5, "pos": 2}
+    table.assign({"n": 6}, rows=(slice(2, 3), ...))
+    assert table[..., 1]["n"] == 5
+    assert table[1:3, ...]["n"].tolist() == [5, 6]
+    assert table["n"][:].tolist() == [0, 5, 6, 0]
+    with pytest.raises(mmsb.BadIndex):
+        _ = table[..., 0, 1]
+
+
+def test_a_value_for_many_rows_lets_other_threads_run() -> None:
+    bus = mmsb.open()
+    count = 4_000_000
+    page = bus.create_page("p", shape=(count,), dtype="f8")
+    mask = np.ones(count, bool)
+    mask[::7] = False
+    rows = np.flatnonzero(mask)[::-1].copy()
+    writes: list[Callable[[], object]] = [
+        lambda: page.__setitem__(mask, 1.0),
+        lambda: page.__setitem__(rows, 2.0),
+        lambda: page.merge(1.0, rows=rows, op="add"),
+    ]
+    ran, stop = 0, threading.Event()
+
+    def run() -> None:
+        nonlocal ran
+        while not stop.is_set():
+            ran += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        for write in writes:
+            before, began = ran, time.perf_counter()
+            write()
+            moved, took = ran - before, time.perf_counter() - began
+            assert moved > took / 0.02, f"{moved} steps of another thread in {took:.3f} s"
+    finally:
+        stop.set()
+        thread.join()
+    assert page[1] == 3

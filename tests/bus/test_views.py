@@ -131,3 +131,10 @@ def test_threads_write_without_losing_a_commit() -> None:
         writer.join()
     assert page[:].tolist() == [300] * 4 + [0] * 3 + [1200]
     assert bus.epoch == 1201
+
+
+def test_a_table_is_no_buffer_for_dlpack() -> None:
+    bus = mmsb.open()
+    table = bus.create_page("t", rows=3, columns={"a": "i4", "b": "f8"})
+    with pytest.raises(BufferError, match="choose one of a, b"):
+        np.from_dlpack(table)

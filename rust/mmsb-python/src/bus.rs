@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mmsb::base::ids::{Epoch, PageId, Seq};
-use mmsb::bus::error::Error;
+use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::holders::PinInfo;
 use mmsb::bus::merge::three_way::OnConflict;
@@ -478,6 +478,7 @@ impl Bus {
                     "<Bus {place} branch {branch} at epoch {epoch}, {pages}, durability {survives}{access}>"
                 )
             }
+            Err(Fault::Face(Code::Forked, _)) => format!("<Bus {place} of a forked process>"),
             Err(_) => format!("<Bus {place} closed>"),
         })
     }

@@ -63,6 +63,14 @@ pub fn dlpack<'py>(
     }
 }
 
+/// What DLPack and numpy expect of what cannot be lent.
+pub fn no_buffer(fault: Fault) -> Fault {
+    match fault {
+        Fault::Face(_, message) => Fault::Python(PyBufferError::new_err(message)),
+        fault => fault,
+    }
+}
+
 /// Where the memory is: DLPack's pair of device kind and number.
 pub fn dlpack_device<'py>(latest: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyAny>> {
     Ok(latest.call_method0(intern!(latest.py(), "__dlpack_device__"))?)

@@ -10,10 +10,11 @@ use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyEllipsis, PyInt, PyList, PyRange, PySlice, PyTuple};
 
 use crate::array;
 use crate::error::{Fault, Outcome};
+use crate::handle::LONG;
 use crate::numpy::numpy;
 
 /// Cells picked by an index.
@@ -234,7 +235,9 @@ impl Picking {
             self.take(Axis { start: at, stop: at + 1, step: 1 }, None, false);
             return Ok(true);
         }
-        let listed = item.is_instance_of::<PyList>() || item.is_instance_of::<PyUntypedArray>();
+        let listed = item.is_instance_of::<PyList>()
+            || item.is_instance_of::<PyUntypedArray>()
+            || item.is_instance_of::<PyRange>();
         if !listed {
             if item.is_instance_of::<PyTuple>() {
                 return Ok(false);
@@ -326,12 +329,13 @@ fn place(item: &Bound<'_, PyAny>, axis: usize, size: u64) -> Outcome<u64> {
 fn index_list(item: &Bound<'_, PyAny>, size: u64) -> Outcome<Option<(Vec<u64>, Vec<npy_intp>)>> {
     let py = item.py();
     let np = numpy(py);
-    let given =
-        if item.is_instance_of::<PyUntypedArray>() { item.clone() } else { np.asarray(item)?.into_any() };
-    let given = given.cast_into::<PyUntypedArray>().map_err(PyErr::from)?;
+    let given = match item.cast::<PyUntypedArray>() {
+        Ok(array) => array.clone(),
+        Err(_) => listed(item)?,
+    };
     match given.dtype().kind() {
         b'i' | b'u' => {}
-        b'f' if given.len() == 0 && item.is_instance_of::<PyList>() => {}
+        b'f' if given.len() == 0 && !item.is_instance_of::<PyUntypedArray>() => {}
         b'b' => return Ok(None),
         _ => {
             let dtype = given.dtype();
@@ -341,16 +345,32 @@ fn index_list(item: &Bound<'_, PyAny>, size: u64) -> Outcome<Option<(Vec<u64>, V
     let dims: Vec<npy_intp> = given.shape().iter().map(|&size| size as npy_intp).collect();
     let places = np.contiguous(given.as_any(), &np.int64)?;
     let (words, _) = array::bytes(&places).unwrap_or_default().as_chunks::<8>();
-    let mut list = Vec::with_capacity(words.len());
-    for word in words {
-        let given = i64::from_le_bytes(*word);
-        let at = if given < 0 { given + size as i64 } else { given };
-        if at < 0 || at as u64 >= size {
-            return Err(out_of_range(&given.to_string(), 0, size));
+    let list = freely(py, words.len() * 8, || {
+        let mut list = Vec::with_capacity(words.len());
+        for word in words {
+            let given = i64::from_le_bytes(*word);
+            let at = if given < 0 { given + size as i64 } else { given };
+            if at < 0 || at as u64 >= size {
+                return Err(given);
+            }
+            list.push(at as u64);
         }
-        list.push(at as u64);
+        Ok(list)
+    });
+    match list {
+        Ok(list) => Ok(Some((list, dims))),
+        Err(given) => Err(out_of_range(&given.to_string(), 0, size)),
     }
-    Ok(Some((list, dims)))
+}
+
+/// A list as an array, which lists of different lengths are not.
+fn listed<'py>(item: &Bound<'py, PyAny>) -> Outcome<Bound<'py, PyUntypedArray>> {
+    numpy(item.py()).asarray(item).map_err(|error| as_index_error(item.py(), error))
+}
+
+/// Does work on so many bytes, with the interpreter free meanwhile where they are many.
+fn freely<T: Send>(py: Python<'_>, bytes: usize, work: impl FnOnce() -> T + Send) -> T {
+    if bytes < LONG { work() } else { py.detach(work) }
 }
 
 /// What a boolean mask of the rows, or of all cells, picks when it comes first.
@@ -362,7 +382,7 @@ fn pick_mask(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<Pi
     let np = numpy(item.py());
     let given = match item.cast::<PyUntypedArray>() {
         Ok(array) => array.clone(),
-        Err(_) if item.is_instance_of::<PyList>() => np.asarray(item)?,
+        Err(_) if item.is_instance_of::<PyList>() => listed(item)?,
         Err(_) => return Ok(None),
     };
     if given.dtype().kind() != b'b' || given.ndim() == 0 {
@@ -382,8 +402,10 @@ fn pick_mask(items: &[Bound<'_, PyAny>], shape: &Shape<'_>) -> Outcome<Option<Pi
         return Ok(None);
     }
     let mask = np.contiguous(given.as_any(), &np.boolean)?;
-    let set = array::bytes(&mask).unwrap_or_default().iter().enumerate().filter(|(_, bit)| **bit != 0);
-    let list: Vec<u64> = set.map(|(at, _)| at as u64).collect();
+    let bits = array::bytes(&mask).unwrap_or_default();
+    let list: Vec<u64> = freely(item.py(), bits.len(), || {
+        bits.iter().enumerate().filter(|(_, bit)| **bit != 0).map(|(at, _)| at as u64).collect()
+    });
     let count = list.len() as npy_intp;
     if rows {
         let dims = std::iter::once(count).chain(dims[1..].iter().copied()).collect();

@@ -210,7 +210,7 @@ impl Page {
         }
         match rows::chosen(&page.sheet, index)? {
             Some(columns) => rows::read(&page.sheet, &everything(py), &columns),
-            None => rows::read(&page.sheet, index, &page.sheet.columns()),
+            None => rows::read(&page.sheet, &rows::of_rows(&page.sheet, index), &page.sheet.columns()),
         }
     }
 
@@ -221,10 +221,10 @@ impl Page {
             None if self.sheet.is_single() => self.sheet.set(py, 0, index, value),
             None => {
                 let chosen = rows::chosen(&self.sheet, index)?;
-                let rows = chosen.is_none().then_some(index);
+                let rows = chosen.is_none().then(|| rows::of_rows(&self.sheet, index));
                 let columns = chosen.unwrap_or_else(|| self.sheet.columns());
                 let fields = rows::fields(&self.sheet, value, &columns)?;
-                column::write(py, &self.sheet, &fields, rows, OperatorId::ASSIGN)
+                column::write(py, &self.sheet, &fields, rows.as_ref(), OperatorId::ASSIGN)
             }
         }
     }
@@ -249,7 +249,8 @@ impl Page {
     ) -> Outcome<()> {
         let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&self.sheet.named_page()))?;
         let fields = rows::fields(&self.sheet, values, &self.sheet.columns())?;
-        column::merge(values.py(), &self.sheet, &fields, rows, op.as_deref())
+        let rows = rows.map(|rows| rows::of_rows(&self.sheet, rows));
+        column::merge(values.py(), &self.sheet, &fields, rows.as_ref(), op.as_deref())
     }
 
     /// Writes several columns as one delta.
@@ -260,7 +261,8 @@ impl Page {
     #[pyo3(signature = (values, rows=None))]
     fn assign(&self, values: &Bound<'_, PyAny>, rows: Option<&Bound<'_, PyAny>>) -> Outcome<()> {
         let fields = rows::fields(&self.sheet, values, &self.sheet.columns())?;
-        column::write(values.py(), &self.sheet, &fields, rows, OperatorId::ASSIGN)
+        let rows = rows.map(|rows| rows::of_rows(&self.sheet, rows));
+        column::write(values.py(), &self.sheet, &fields, rows.as_ref(), OperatorId::ASSIGN)
     }
 
     /// Gives it another number of rows; new ones are zeros.
@@ -318,11 +320,13 @@ impl Page {
         py: Python<'py>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> Outcome<Bound<'py, PyAny>> {
-        exchange::dlpack(self.sheet.array(py, self.single()?)?, options)
+        let column = self.single().map_err(exchange::no_buffer)?;
+        exchange::dlpack(self.sheet.array(py, column)?, options)
     }
 
     fn __dlpack_device__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        exchange::dlpack_device(&self.sheet.array(py, self.single()?)?)
+        let column = self.single().map_err(exchange::no_buffer)?;
+        exchange::dlpack_device(&self.sheet.array(py, column)?)
     }
 
     /// # Safety

@@ -5,7 +5,7 @@ use numpy::PyUntypedArrayMethods;
 use numpy::npyffi::npy_intp;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyEllipsis, PyList, PyString, PyTuple};
 
 use crate::error::{Fault, Outcome};
 use crate::given::text;
@@ -30,6 +30,22 @@ pub fn chosen(sheet: &Sheet, index: &Bound<'_, PyAny>) -> Outcome<Option<Vec<usi
         columns.push(at);
     }
     Ok(Some(columns))
+}
+
+/// An index of rows without the Ellipsis beside them: rows have one axis.
+pub fn of_rows<'py>(sheet: &Sheet, index: &Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    if sheet.schema.kind() == Kind::Table
+        && let Ok(items) = index.cast::<PyTuple>()
+        && let Ok((one, other)) = items.extract::<(Bound<'py, PyAny>, Bound<'py, PyAny>)>()
+    {
+        if one.is_instance_of::<PyEllipsis>() {
+            return other;
+        }
+        if other.is_instance_of::<PyEllipsis>() {
+            return one;
+        }
+    }
+    index.clone()
 }
 
 /// The rows an index picks, of some columns, as one structured array.
@@ -76,6 +92,15 @@ pub fn fields<'py>(sheet: &Sheet, given: &Bound<'py, PyAny>, columns: &[usize]) 
         let names = given.call_method0(intern!(py, "keys"))?;
         let field = |name: Bound<'py, PyAny>| Ok((among(sheet, &name, columns)?, given.get_item(name)?));
         return names.try_iter()?.map(|name| field(name?)).collect();
+    }
+    let speaks_arrow = |name: &str| given.hasattr(name).unwrap_or(false);
+    if speaks_arrow("__arrow_c_stream__") || speaks_arrow("__arrow_c_array__") {
+        let found =
+            py.import(intern!(py, "mmsb.arrow"))?.call_method1(intern!(py, "columns_of"), (given,))?;
+        return match found.cast::<PyDict>() {
+            Ok(table) => fields(sheet, table, columns),
+            Err(_) => Err(no_rows(sheet)),
+        };
     }
     Err(no_rows(sheet))
 }

@@ -414,7 +414,12 @@ impl Sheet {
     /// Commits one delta, or adds it to the transaction.
     pub fn write(&self, py: Python<'_>, op: OperatorId, parts: Vec<Part<'_>>) -> Outcome<()> {
         let handle = self.live()?;
-        let bytes = parts.iter().map(|part| part.data.bytes().len()).sum();
+        // A value that is repeated is short: what takes long is the cells it goes to.
+        let written = |part: &Part<'_>| {
+            let column = &self.schema.columns()[usize::from(part.column)];
+            part.select.cells(column).saturating_mul(column.dtype().size() as u64) as usize
+        };
+        let bytes = parts.iter().map(written).fold(0, usize::saturating_add);
         let delta = Delta { page: self.id, op, parts };
         let about = |fault: Fault| fault.about(&self.named_page());
         if let Some(tx) = transaction::current(py, handle)? {

@@ -158,6 +158,9 @@ impl Snapshot {
                 let pages = plural(state.get().len(), "page");
                 legible(&format!("<Snapshot of branch {branch} at epoch {epoch}, {pages}>"))
             }
+            Err(Fault::Face(Code::Forked, _)) => {
+                format!("<Snapshot of epoch {}, of a forked process>", self.held.epoch)
+            }
             Err(_) => format!("<Snapshot of epoch {}, let go>", self.held.epoch),
         }
     }
