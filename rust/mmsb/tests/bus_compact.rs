@@ -7,8 +7,9 @@ mod model;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use mmsb::base::ids::PageId;
+use mmsb::base::ids::{Epoch, PageId};
 use mmsb::base::limits::{CHUNK, COMPACT_AT_ONCE};
+use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::state::State;
@@ -110,6 +111,94 @@ fn copies_nobody_takes_are_given_back_before_memory_is_refused() {
 }
 
 #[test]
+fn a_page_that_goes_takes_its_copies_along() {
+    let bus = bus();
+    let page = array(&bus, 3000);
+    let empty = bus.stats().unwrap().arena.used_chunks;
+    scatter(&bus, page, 3000, 1);
+    assert!(bus.compact(page).unwrap());
+    bus.drop_page(page, &Note::default()).unwrap();
+    let used = bus.stats().unwrap().arena.used_chunks - empty;
+    assert!(used < 100 * CHUNK as u64, "{used} bytes are still used");
+}
+
+#[test]
+fn the_past_and_branches_have_the_memory_of_copies() {
+    let options = Options {
+        checkpoint_after: None,
+        history_budget: None,
+        budget: Some(32 << 20),
+        ..Options::default()
+    };
+    let bus = Bus::memory(&options).unwrap();
+    let page = array(&bus, 1500);
+    scatter(&bus, page, 1500, 1);
+    let before = Epoch(bus.epoch().unwrap().0 - 1);
+    assert!(bus.compact(page).unwrap());
+    assert_eq!(bus.at(before).unwrap().view(page, 0, None).unwrap().bytes()[0], 1);
+    assert!(bus.compact(page).unwrap());
+    bus.branch("b", Some(before)).unwrap();
+    bus.audit().unwrap();
+}
+
+#[test]
+fn a_past_page_that_could_not_be_rebuilt_leaves_nothing() {
+    let options = Options {
+        checkpoint_after: None,
+        history_budget: None,
+        budget: Some(20 << 20),
+        ..Options::default()
+    };
+    let bus = Bus::memory(&options).unwrap();
+    let page = array(&bus, 1500);
+    scatter(&bus, page, 1500, 1);
+    let past = bus.at(Epoch(bus.epoch().unwrap().0 - 1)).unwrap();
+    for byte in 0..3 {
+        assert_eq!(past.view(page, 0, None).unwrap_err().code(), Code::MemoryBudget);
+        fill(&bus, page, 0, 0, 1, byte);
+    }
+}
+
+#[test]
+fn a_large_write_takes_memory_in_pieces_where_there_is_no_more_in_a_row() {
+    const CHUNKS: u64 = 4096;
+    let options = Options {
+        checkpoint_after: None,
+        history_budget: None,
+        budget: Some(112 << 20),
+        ..Options::default()
+    };
+    let bus = Bus::memory(&options).unwrap();
+    let page = array(&bus, CHUNKS);
+    let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
+    let other = bus.create_page("b", schema, CHUNKS * CHUNK as u64, &Note::default()).unwrap();
+    fill(&bus, other, 0, 0, CHUNKS * CHUNK as u64, 1);
+    let mut random = 1u64;
+    for _ in 0..100_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = (random >> 33) % CHUNKS * CHUNK as u64;
+        fill(&bus, page, 0, at, at + 1, random as u8);
+    }
+    for (byte, mib) in (2u8..).zip([1, 4, 8, 16, 32]) {
+        fill(&bus, other, 0, 0, mib << 20, byte);
+    }
+    bus.audit().unwrap();
+}
+
+#[test]
+fn what_branches_share_is_left_to_them() {
+    let bus = bus();
+    let page = array(&bus, 1000);
+    scatter(&bus, page, 1000, 1);
+    let fork = bus.branch("fork", None).unwrap();
+    assert!(!fork.compact(page).unwrap());
+    fill(&fork, page, 0, 0, 1, 2);
+    assert!(!fork.compact(page).unwrap(), "all but one chunk is shared");
+    fork.drop_branch().unwrap();
+    assert!(bus.compact(page).unwrap());
+}
+
+#[test]
 fn sparse_and_small_pages_are_left_alone() {
     let bus = bus();
     let page = array(&bus, 512);
@@ -197,11 +286,13 @@ fn live_and_die(main: &Bus, steps: &[Step]) -> u64 {
     for chunk in (0..40).map(|i| i * 7 % 40) {
         apply(main, page, &mut scattered, &Step::Write(0, chunk * CHUNK as u64, 1, 1));
     }
+    let (alone, both) = steps.split_at(steps.len() / 2);
+    alone.iter().for_each(|step| apply(main, page, &mut scattered, step));
     let fork = main.branch("fork", None).unwrap();
     let mut plain = [scattered.clone(), scattered];
     let buses = [main, &fork];
     let (mut on, mut held) = (0, Vec::new());
-    for (i, step) in steps.iter().enumerate() {
+    for (i, step) in both.iter().enumerate() {
         if matches!(step, Step::Switch) {
             on = 1 - on;
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::commit::{self, Control, Shown};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin};
 use crate::bus::options::Manner;
 use crate::bus::past::pages;
@@ -59,7 +59,16 @@ pub(crate) fn fork(
             }
         }
     } else {
-        let (rebuilt, root, brought) = rebuild(core, stage, parent, id, epoch, writer.log.head())?;
+        let position = writer.log.head();
+        let made = match rebuild(core, stage, parent, id, epoch, position) {
+            Err(error) if error.code() == Code::MemoryBudget => {
+                // What was let go of since the last commit may be enough.
+                writer.reclaim(core);
+                rebuild(core, Stage::new(&core.arena, seq, Default::default()), parent, id, epoch, position)
+            }
+            made => made,
+        };
+        let (rebuilt, root, brought) = made?;
         (stage, merged) = (rebuilt, brought);
         root
     };

@@ -108,7 +108,7 @@ pub(crate) struct Writer {
     pub commits: u64,
     pub appended: u64,
     /// Chunks that compaction put where no commit has so far taken them.
-    offered: Vec<(BranchId, Compacted)>,
+    offered: Vec<(BranchId, Arc<Compacted>)>,
     /// Chunks that commits took.
     pub compacted: u64,
     body: Body,
@@ -135,23 +135,31 @@ impl Writer {
         }
     }
 
-    /// Takes copies of a page's chunks for the next commit that changes it there.
-    pub fn offer(&mut self, line: &Line, compacted: Compacted) {
-        self.offered.retain(|(on, other)| (*on, other.page()) != (line.id, compacted.page()));
-        if !line.is_dropped() {
-            self.offered.push((line.id, compacted));
+    /// Takes copies of a page's chunks, made or in the making, for commits that change it there.
+    pub fn offer(&mut self, line: &Line, compacted: &Arc<Compacted>) {
+        self.give_up(|on, page| on == line.id && page == compacted.page());
+        if line.is_dropped() {
+            compacted.give_up();
+        } else {
+            self.offered.push((line.id, Arc::clone(compacted)));
         }
     }
 
     /// Gives back what was copied for a branch that goes.
     pub fn forget(&mut self, branch: BranchId) {
-        self.offered.retain(|(on, _)| *on != branch);
+        self.give_up(|on, _| on == branch);
     }
 
     /// Gives back what nobody holds any more, without waiting for the next commit, and what nobody needs.
     pub fn reclaim(&mut self, core: &Core) {
-        self.offered.clear();
+        self.give_up(|_, _| true);
         recycle(&mut self.limbo, &core.arena, &mut Vec::new());
+    }
+
+    fn give_up(&mut self, which: impl Fn(BranchId, PageId) -> bool) {
+        for (_, compacted) in self.offered.extract_if(.., |(on, compacted)| which(*on, compacted.page())) {
+            compacted.give_up();
+        }
     }
 
     /// Branches that are in the log and not yet shown.
@@ -243,7 +251,7 @@ fn stage<'a>(
         if *branch == request.line.id && writer.body.pages().contains(&offer.page()) {
             writer.compacted += draft.adopt(offer);
         }
-        !offer.is_empty()
+        !offer.is_over()
     });
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
 }

@@ -125,12 +125,14 @@ impl Core {
 
     /// Sees to it that the cells of a page's version are in memory.
     pub fn ready(&self, page: PageRef<'_>) -> Result<(), Error> {
-        self.ready_or(page, || {
-            // A commit that is under way gives back itself what was let go of.
-            if let Ok(mut writer) = self.writer.try_lock() {
-                writer.reclaim(self);
-            }
-        })
+        self.ready_or(page, || self.reclaim_unless_busy())
+    }
+
+    /// Gives back what was let go of since the last commit; a commit that is under way does it itself.
+    pub fn reclaim_unless_busy(&self) {
+        if let Ok(mut writer) = self.writer.try_lock() {
+            writer.reclaim(self);
+        }
     }
 
     /// As [`Core::ready`], for somebody who holds the writer.

@@ -17,9 +17,9 @@ use crate::page::version::PageRef;
 
 /// A draft that is never published; its memory goes with it.
 pub(crate) struct Private {
-    /// Borrows from `core`, which therefore must go after it.
+    /// Borrows from `_core`, which therefore must go after it.
     draft: ManuallyDrop<Draft<'static>>,
-    core: Arc<Core>,
+    _core: Arc<Core>,
 }
 
 impl fmt::Debug for Private {
@@ -45,7 +45,7 @@ impl Private {
         let stage = Stage::new(arena, core.private_seq(), Scratch::default());
         let root = RootRef::new(arena, base);
         let draft = Draft::new(stage, tables, base, Epoch(root.epoch().0 + 1), root.position())?;
-        Ok(Private { draft: ManuallyDrop::new(draft), core: Arc::clone(core) })
+        Ok(Private { draft: ManuallyDrop::new(draft), _core: Arc::clone(core) })
     }
 
     /// A draft without pages.
@@ -60,7 +60,7 @@ impl Private {
             }
         };
         let draft = Draft::new(stage, tables, root, epoch, 0)?;
-        Ok(Private { draft: ManuallyDrop::new(draft), core: Arc::clone(core) })
+        Ok(Private { draft: ManuallyDrop::new(draft), _core: Arc::clone(core) })
     }
 
     /// Changes the draft.
@@ -80,16 +80,11 @@ impl Private {
     pub fn is_own(&self, page: PageRef<'_>) -> bool {
         self.draft.is_own(page)
     }
-
-    /// The bus it belongs to.
-    pub fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
 }
 
 impl Drop for Private {
     fn drop(&mut self) {
-        // SAFETY: taken once, here; `core` is still alive, since fields go after this.
+        // SAFETY: taken once, here; `_core` is still alive, since fields go after this.
         let draft = unsafe { ManuallyDrop::take(&mut self.draft) };
         draft.abort();
     }

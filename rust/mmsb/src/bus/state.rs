@@ -205,9 +205,12 @@ impl State {
         schema.column(column as u16)?;
         let part = page.column(&schema, column);
         match &self.kind {
-            Kind::Live { pin, .. } => {
+            Kind::Live { pin, root } => {
                 let view = View::live(&self.core, part, pin.again(id.0)?, reuse)?;
-                if let Some(pieces) = view.scattered() {
+                // An older state stays as it is.
+                if let Some(pieces) = view.scattered()
+                    && self.line.head() == *root
+                {
                     Background::compact(&self.core, (self.line.id, id), page.version(), pieces);
                 }
                 Ok(view)

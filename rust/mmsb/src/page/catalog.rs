@@ -86,6 +86,11 @@ impl<'a> RootRef<'a> {
         trie::get(self.arena, self.directory(), id.0)
     }
 
+    /// Whether no other root has the version of a page that this one has.
+    pub fn is_alone(&self, id: PageId) -> bool {
+        trie::is_alone(self.arena, self.directory(), id.0)
+    }
+
     /// The versions of all pages, by id.
     pub fn pages(&self) -> trie::Leaves<'a> {
         trie::leaves(self.arena, self.directory())

@@ -1,17 +1,17 @@
 //! Compaction: chunks of a column that lie scattered, copied side by side, so that a view of it is few mappings again.
 //!
-//! The copies are made beside the writer. The next commit that changes the page puts them in the place of the chunks it
+//! The copies are made beside the writer. The next commits that change the page put them in the place of the chunks they
 //! left as they were, so what is published is published by commits alone, and nothing but places changes.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::ids::PageId;
 use crate::base::limits::{CHUNK, COMPACT_AT_ONCE, COMPACT_GAIN};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::page::block;
-use crate::page::column::{ColumnRef, FAN};
+use crate::page::block::{self, head, is_null};
+use crate::page::column::{ColumnRef, FAN, Place, child, chunks_of, entry, height, slots};
 use crate::page::schema::Schema;
 use crate::page::stage;
 use crate::page::version::PageRef;
@@ -29,21 +29,93 @@ pub(crate) struct Moved {
     pub to: Addr,
 }
 
-/// Copies of a page's scattered chunks, side by side; those that no commit took are given back when this is dropped.
+/// Up to 64 chunks of a column that one node is over, and that would be in fewer pieces side by side.
+#[derive(Debug)]
+pub struct Scattered {
+    column: usize,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    index: u64,
+    from: (Addr, u64),
+}
+
+/// What lies scattered in a published version of a page that no other branch has. What is shared with another version that
+/// lives is left alone: a copy would end that.
+pub fn scattered(page: PageRef<'_>, schema: &Schema) -> Vec<Scattered> {
+    let mut found = Vec::new();
+    for column in 0..schema.columns().len() {
+        let tree = page.column(schema, column);
+        if let Place::Tree(root) = tree.place {
+            let mut walk = Walk { tree: &tree, column, found: &mut found };
+            walk.node(root, height(chunks_of(tree.bytes)), 0);
+        }
+    }
+    found
+}
+
+struct Walk<'w> {
+    tree: &'w ColumnRef<'w>,
+    column: usize,
+    found: &'w mut Vec<Scattered>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, at: Addr, h: u32, first: u64) {
+        let arena = self.tree.arena;
+        if is_null(at) || head(arena, at).count() > 1 {
+            return;
+        }
+        if h > 0 {
+            let step = FAN.pow(h);
+            (0..slots(arena, at))
+                .for_each(|i| self.node(child(arena, at, h, i), h - 1, first + i as u64 * step));
+            return;
+        }
+        let chunks =
+            (0..slots(arena, at)).map(|i| Chunk { index: first + i as u64, from: entry(arena, at, i) });
+        let alone = |chunk: &Chunk| {
+            let at = chunk.from.0;
+            !is_null(at) && arena.chunk_rc(at).load(std::sync::atomic::Ordering::Relaxed) == 1
+        };
+        let chunks: Vec<Chunk> = chunks.filter(alone).collect();
+        let neighbours = chunks.windows(2).filter(|pair| pair[0].index + 1 == pair[1].index);
+        if neighbours.filter(|pair| pair[0].from.0.0 + CHUNK as u64 != pair[1].from.0.0).count()
+            >= COMPACT_GAIN
+        {
+            self.found.push(Scattered { column: self.column, chunks });
+        }
+    }
+}
+
+/// Copies of a page's scattered chunks, side by side; those that no commit took are given back with this.
 #[derive(Debug)]
 pub struct Compacted {
     arena: Arc<Arena>,
     page: PageId,
+    copies: Mutex<Copies>,
+}
+
+#[derive(Debug, Default)]
+struct Copies {
     /// Those that wait.
     moved: Vec<Moved>,
-    /// There as long as this is.
-    alive: Arc<()>,
+    /// Whether there will be no more, so that commits may take them.
+    offered: bool,
+    /// Whether none is wanted any more.
+    over: bool,
 }
 
 impl Compacted {
     /// No copies yet.
     pub fn new(arena: &Arc<Arena>, page: PageId) -> Self {
-        Compacted { arena: Arc::clone(arena), page, moved: Vec::new(), alive: Arc::default() }
+        Compacted { arena: Arc::clone(arena), page, copies: Mutex::default() }
+    }
+
+    fn copies(&self) -> MutexGuard<'_, Copies> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The page.
@@ -51,55 +123,48 @@ impl Compacted {
         self.page
     }
 
-    /// What is there as long as this is.
-    pub fn alive(&self) -> Weak<()> {
-        Arc::downgrade(&self.alive)
-    }
-
-    /// How many copies wait.
-    pub fn len(&self) -> usize {
-        self.moved.len()
-    }
-
-    /// Whether none does.
-    pub fn is_empty(&self) -> bool {
-        self.moved.is_empty()
-    }
-
-    /// Copies what lies scattered in a version of the page, which the caller keeps pinned, a node of 64 chunks at a time.
-    /// `go_on` is asked before each; what was copied until then is of use without the rest.
-    pub fn copy(
-        &mut self,
-        page: PageRef<'_>,
-        schema: &Schema,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<(), MemoryError> {
-        for column in 0..schema.columns().len() {
-            for chunks in scattered(&page.column(schema, column)) {
-                if !go_on() {
-                    return Ok(());
-                }
-                self.copy_node(column, &chunks)?;
-            }
+    /// Copies chunks of a version that the caller keeps pinned; false where none is wanted any more.
+    pub fn copy(&self, scattered: &Scattered) -> Result<bool, MemoryError> {
+        let mut copies = self.copies();
+        if copies.over {
+            return Ok(false);
         }
-        Ok(())
-    }
-
-    fn copy_node(&mut self, column: usize, chunks: &[Chunk]) -> Result<(), MemoryError> {
-        let run = self.arena.alloc_chunks(chunks.len())?;
-        for (i, chunk) in chunks.iter().enumerate() {
+        let run = self.arena.alloc_chunks(scattered.chunks.len())?;
+        for (i, chunk) in scattered.chunks.iter().enumerate() {
             let to = Addr(run.0 + (i * CHUNK) as u64);
             let bytes = block::bytes(&self.arena, chunk.from.0, 0, CHUNK);
             block::bytes_mut(&self.arena, to, 0, CHUNK).copy_from_slice(bytes);
-            self.moved.push(Moved { column, index: chunk.index, from: chunk.from, to });
+            copies.moved.push(Moved { column: scattered.column, index: chunk.index, from: chunk.from, to });
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Lets commits take the copies.
+    pub fn offer(&self) {
+        self.copies().offered = true;
+    }
+
+    /// Gives back what was copied, and has no more copied.
+    pub fn give_up(&self) {
+        let mut copies = self.copies();
+        copies.over = true;
+        copies.moved.drain(..).for_each(|moved| stage::free_chunk(&self.arena, moved.to));
+    }
+
+    /// Whether there is nothing to take, now or later.
+    pub fn is_over(&self) -> bool {
+        let copies = self.copies();
+        copies.over || copies.offered && copies.moved.is_empty()
     }
 
     /// Hands over up to [`COMPACT_AT_ONCE`] copies; those that `take` says no to are given back.
-    pub(crate) fn hand_over(&mut self, mut take: impl FnMut(&Moved) -> bool) {
-        let rest = self.moved.len().saturating_sub(COMPACT_AT_ONCE);
-        for moved in self.moved.drain(rest..) {
+    pub(crate) fn hand_over(&self, mut take: impl FnMut(&Moved) -> bool) {
+        let mut copies = self.copies();
+        if !copies.offered {
+            return;
+        }
+        let rest = copies.moved.len().saturating_sub(COMPACT_AT_ONCE);
+        for moved in copies.moved.drain(rest..) {
             if !take(&moved) {
                 stage::free_chunk(&self.arena, moved.to);
             }
@@ -109,32 +174,6 @@ impl Compacted {
 
 impl Drop for Compacted {
     fn drop(&mut self) {
-        self.moved.iter().for_each(|moved| stage::free_chunk(&self.arena, moved.to));
+        self.give_up();
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Chunk {
-    index: u64,
-    from: (Addr, u64),
-}
-
-/// The chunks of every node over 64 of them that would be in fewer pieces side by side.
-fn scattered(column: &ColumnRef<'_>) -> Vec<Vec<Chunk>> {
-    let mut nodes: Vec<Vec<Chunk>> = Vec::new();
-    if column.is_tree() {
-        column.chunks(|byte, at, born| {
-            let chunk = Chunk { index: byte / CHUNK as u64, from: (at, born) };
-            match nodes.last_mut() {
-                Some(node) if node[0].index / FAN == chunk.index / FAN => node.push(chunk),
-                _ => nodes.push(vec![chunk]),
-            }
-        });
-    }
-    nodes.retain(|node| {
-        let pairs = node.windows(2).map(|pair| (pair[0], pair[1]));
-        let neighbours = pairs.filter(|(a, b)| a.index + 1 == b.index);
-        neighbours.filter(|(a, b)| a.from.0.0 + CHUNK as u64 != b.from.0.0).count() >= COMPACT_GAIN
-    });
-    nodes
 }

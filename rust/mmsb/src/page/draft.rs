@@ -196,22 +196,26 @@ impl<'a> Draft<'a> {
 
     /// Puts copies in the place of the chunks of a page that the draft has changed, where it left them as they were; how
     /// many. Those that it has no use for are given back: the page is the same either way.
-    pub fn adopt(&mut self, compacted: &mut Compacted) -> u64 {
-        let (page, arena) = (self.page(compacted.page()), self.stage.arena());
-        let page = page
-            .filter(|page| self.is_own(*page))
-            .map(|page| (page.at, self.tables.catalog.schema(page.def())));
+    pub fn adopt(&mut self, compacted: &Compacted) -> u64 {
+        let arena = self.stage.arena();
+        let Some(page) = self.page(compacted.page()) else {
+            compacted.give_up();
+            return 0;
+        };
+        if !self.is_own(page) {
+            return 0;
+        }
+        let (at, schema) = (page.at, self.tables.catalog.schema(page.def()));
         let mut taken = 0;
         compacted.hand_over(|moved| {
-            let Some((at, schema)) = &page else { return false };
             let Ok(ColumnMut::Tree(mut writer)) =
-                version::column_mut(&mut self.stage, *at, schema, moved.column)
+                version::column_mut(&mut self.stage, at, &schema, moved.column)
             else {
                 return false;
             };
             let replaced = writer.replace(moved.index, moved.from, moved.to).unwrap_or(false);
             let root = writer.root();
-            version::set_tree(arena, *at, moved.column, root);
+            version::set_tree(arena, at, moved.column, root);
             taken += u64::from(replaced);
             replaced
         });

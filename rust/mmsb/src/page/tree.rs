@@ -51,7 +51,7 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
     }
 
     /// Makes the chunks `first..end`, all of whose bytes are about to be written, fresh without copying them; those that
-    /// were not fresh lie side by side.
+    /// were not fresh lie side by side, as far as memory has room for so many in a row.
     pub fn cover(&mut self, first: u64, end: u64) -> Result<(), MemoryError> {
         let mut from = first;
         while from < end {
@@ -59,11 +59,20 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
             while until < end && !self.is_fresh(until)? {
                 until += 1;
             }
-            if until > from {
-                let run = self.stage.chunks((until - from) as usize)?;
-                for index in from..until {
-                    self.exchange(index, Addr(run.0 + (index - from) * CHUNK as u64))?;
+            let mut most = until - from;
+            while from < until {
+                let n = most.min(until - from);
+                let run = match self.stage.chunks(n as usize) {
+                    Err(_) if n > 1 => {
+                        most = n / 2;
+                        continue;
+                    }
+                    run => run?,
+                };
+                for i in 0..n {
+                    self.exchange(from + i, Addr(run.0 + i * CHUNK as u64))?;
                 }
+                from += n;
             }
             from = until + 1;
         }

@@ -72,6 +72,22 @@ pub fn get(arena: &Arena, root: Addr, key: u64) -> Option<Addr> {
     }
 }
 
+/// Whether nothing but this trie has the leaf of `key`: every block on the way to it, and itself, has one parent.
+pub fn is_alone(arena: &Arena, root: Addr, key: u64) -> bool {
+    let mut at = root;
+    while !is_null(at) && head(arena, at).count() == 1 {
+        if is_leaf(at) {
+            return head(arena, at).key == key;
+        }
+        let (map, bit) = (bitmap(arena, at), bit(key, shift_of(arena, at)));
+        if map >> bit & 1 == 0 {
+            return false;
+        }
+        at = Addr(children(arena, at)[rank(map, bit)]);
+    }
+    false
+}
+
 /// The trie with `leaf` under its key; a leaf that was there is let go.
 pub fn put(stage: &mut Stage<'_>, at: Addr, leaf: Addr) -> Result<Addr, MemoryError> {
     let arena = stage.arena();

@@ -78,8 +78,11 @@ pub(crate) struct Past {
     stretches: Vec<Stretch>,
     /// The branch and the epoch, for messages.
     of: (String, Epoch),
+    branch: BranchId,
     begin: Begin,
-    private: Mutex<Private>,
+    core: Arc<Core>,
+    /// What was rebuilt, each page in a draft of its own: one that cannot be rebuilt leaves nothing behind.
+    rebuilt: Mutex<Vec<Private>>,
     /// Keeps what is shared with the present, where there is one.
     _pin: Option<PinGuard>,
 }
@@ -117,8 +120,8 @@ impl Past {
         }
         let names = pages.iter().map(|(&id, page)| (page.name.clone(), id)).collect();
         let of = (line.name.clone(), epoch);
-        let private = Mutex::new(Private::empty(core, line.id, epoch)?);
-        Ok(Arc::new(Past { pages, names, stretches, of, begin, private, _pin: pin }))
+        let (core, rebuilt) = (Arc::clone(core), Mutex::default());
+        Ok(Arc::new(Past { pages, names, stretches, of, begin, core, rebuilt, branch: line.id, _pin: pin }))
     }
 
     /// The ids of its pages, ascending.
@@ -140,9 +143,8 @@ impl Past {
     pub fn info(&self, id: PageId) -> Result<PageInfo, Error> {
         let page = self.pages.get(&id).ok_or(crate::page::state_error::StateError::NoPage(id))?;
         self.page(id)?;
-        let private = self.private.lock().unwrap_or_else(PoisonError::into_inner);
         let at = page.built.get().copied().unwrap_or_default();
-        let version = PageRef::new(&private.core().arena, at).version();
+        let version = PageRef::new(&self.core.arena, at).version();
         Ok(PageInfo {
             id,
             name: page.name.clone(),
@@ -168,20 +170,27 @@ impl Past {
         if let Some(&at) = page.built.get() {
             return Ok(Some(at));
         }
-        let mut private = self.private.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rebuilt = self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(&at) = page.built.get() {
             return Ok(Some(at));
         }
-        let core = Arc::clone(private.core());
-        let rebuilt = private.edit(|draft| {
-            // Half a page is left where an earlier reader failed.
-            if draft.page(id).is_some() {
-                draft.drop_page(id)?;
+        let found = match self.rebuild(id) {
+            Err(error) if error.code() == Code::MemoryBudget => {
+                // What was let go of since the last commit may be enough.
+                self.core.reclaim_unless_busy();
+                self.rebuild(id)
             }
-            rebuild(&core.log, &self.begin, &self.stretches, id, draft)
-        });
-        let at = rebuilt.map_err(|error| self.gone(&core, error))?;
+            found => found,
+        };
+        let (private, at) = found.map_err(|error| self.gone(&self.core, error))?;
+        rebuilt.push(private);
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
+    }
+
+    fn rebuild(&self, id: PageId) -> Result<(Private, Option<Addr>), Error> {
+        let mut private = Private::empty(&self.core, self.branch, self.of.1)?;
+        let at = private.edit(|draft| rebuild(&self.core.log, &self.begin, &self.stretches, id, draft))?;
+        Ok((private, at))
     }
 }
 

@@ -9,11 +9,16 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::state::State;
-use crate::page::compact::Compacted;
+use crate::page::catalog::RootRef;
+use crate::page::compact::{self, Compacted};
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
 
 /// A page of a branch.
 pub(crate) type Place = (BranchId, PageId);
+
+/// Pages after which those that were seen are forgotten.
+const SEEN: usize = 1024;
 
 /// What is known of pages that had scattered views.
 #[derive(Debug, Default)]
@@ -34,7 +39,7 @@ struct Seen {
     /// Fewer pieces than so are not worth the trouble: compaction found nothing to do there.
     least: usize,
     /// Alive while copies wait for commits.
-    copies: Weak<()>,
+    copies: Weak<Compacted>,
 }
 
 impl Asked {
@@ -43,6 +48,9 @@ impl Asked {
     pub fn note(&mut self, place: Place, version: Epoch, pieces: usize) -> bool {
         if self.at_work == Some(place) || self.due.contains(&place) {
             return false;
+        }
+        if self.seen.len() >= SEEN {
+            self.seen.retain(|_, seen| seen.copies.strong_count() > 0);
         }
         let seen = self.seen.entry(place).or_insert(Seen { version, pieces, least: 0, copies: Weak::new() });
         if seen.version == version || pieces < seen.least || seen.copies.strong_count() > 0 {
@@ -61,7 +69,7 @@ impl Asked {
 
     /// Notes what was copied of a page, or that there was nothing to do: then it is looked at again when it is in twice as
     /// many pieces.
-    pub fn done(&mut self, place: Place, copies: Option<Weak<()>>) {
+    pub fn done(&mut self, place: Place, copies: Option<Weak<Compacted>>) {
         self.at_work = None;
         if let Some(seen) = self.seen.get_mut(&place) {
             seen.least = if copies.is_some() { 0 } else { 2 * seen.pieces };
@@ -73,30 +81,44 @@ impl Asked {
 /// Copies what lies scattered of a page, for the next commits to it; what lives as long as the copies wait for them, where
 /// there was something to do. `rest` is told how long each step took, and says whether to go on.
 pub(crate) fn prepare(
-    core: &Arc<Core>,
+    core: &Core,
     line: &Arc<Line>,
     page: PageId,
     rest: &mut dyn FnMut(Duration) -> bool,
-) -> Result<Option<Weak<()>>, Error> {
-    let mut compacted = Compacted::new(&core.arena, page);
-    let state = State::live(core, line)?;
-    let mut began = None;
-    compacted.copy(state.page(page)?, &*state.schema(page)?, &mut || {
-        let now = Instant::now();
-        let go_on = began.replace(now).is_none_or(|began| rest(now - began));
-        began = Some(Instant::now());
-        go_on
-    })?;
-    let copies = (!compacted.is_empty()).then(|| compacted.alive());
-    if copies.is_some() {
-        core.writer()?.offer(line, compacted);
+) -> Result<Option<Weak<Compacted>>, Error> {
+    let (pin, root) = core.pin(line)?;
+    let root = RootRef::new(&core.arena, root);
+    let at = root.page(page).ok_or(StateError::NoPage(page))?;
+    if !root.is_alone(page) {
+        return Ok(None);
     }
-    Ok(copies)
+    let version = PageRef::new(&core.arena, at);
+    core.ready(version)?;
+    let scattered = compact::scattered(version, &core.catalog.schema(version.def()));
+    if scattered.is_empty() {
+        return Ok(None);
+    }
+    // Everything else may go while the copies are made.
+    pin.narrow(page.0);
+    let compacted = Arc::new(Compacted::new(&core.arena, page));
+    // From now on a commit that wants memory can have theirs.
+    core.writer()?.offer(line, &compacted);
+    for chunks in &scattered {
+        let began = Instant::now();
+        let copied = compacted.copy(chunks);
+        if !copied.as_ref().is_ok_and(|copied| *copied) || !rest(began.elapsed()) {
+            compacted.give_up();
+            return copied.map(|_| None).map_err(|error| StateError::from(error).into());
+        }
+    }
+    compacted.offer();
+    Ok(Some(Arc::downgrade(&compacted)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::{self, arena::Arena};
 
     const PLACE: Place = (BranchId(0), PageId(7));
 
@@ -114,7 +136,8 @@ mod tests {
         assert!(!asked.note(PLACE, Epoch(5), 219), "nothing could be done about 110");
         assert!(asked.note(PLACE, Epoch(6), 220));
         assert_eq!(asked.next(), Some(PLACE));
-        let copies = Arc::new(());
+        let arena = Arc::new(Arena::new(memory::place::Place::Memory, 64 << 20).expect("a small arena"));
+        let copies = Arc::new(Compacted::new(&arena, PLACE.1));
         asked.done(PLACE, Some(Arc::downgrade(&copies)));
         assert!(!asked.note(PLACE, Epoch(7), 300), "copies wait");
         drop(copies);
