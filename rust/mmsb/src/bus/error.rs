@@ -274,6 +274,8 @@ impl Error {
         let place = path.display().to_string();
         match self {
             Error::Log(LogError::NotABus { reason }) => Error::NotABus { place, reason },
+            Error::Log(LogError::Exists) => Error::Exists(place),
+            Error::Disk(DiskError::Exists { path: file }) if file.is_empty() => Error::Exists(place),
             Error::Log(_) | Error::Disk(_) | Error::Checkpoint(_) | Error::Memory(_) => {
                 Error::At { place, source: Box::new(self) }
             }

@@ -46,16 +46,12 @@ impl Bus {
     }
 
     fn open_at(path: &Path, options: &Options) -> Result<Bus, Error> {
-        let there = path.exists();
-        match options.mode {
-            Mode::Create if there => return Err(Error::Exists(path.display().to_string())),
-            Mode::Create | Mode::Append if !there => {}
-            _ => check_directory(path)?,
-        }
         let read_only = options.mode == Mode::Read;
-        let disk: Arc<dyn Disk> = Arc::new(Real::new(path, read_only));
-        if !there {
-            disk.create_dir("")?;
+        let disk = Arc::new(Real::new(path, read_only));
+        match options.mode {
+            Mode::Create => disk.make()?,
+            Mode::Append if !path.exists() => disk.create_dir("")?,
+            _ => check_directory(path)?,
         }
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let slot = opened::slot(&path);
@@ -63,6 +59,10 @@ impl Bus {
         if let Some(core) = open.as_ref().and_then(|open| open.upgrade())
             && (read_only || !core.read_only)
         {
+            if options.mode == Mode::Create {
+                // Somebody else has made a bus in the new directory meanwhile.
+                return Err(Error::Exists(path.display().to_string()));
+            }
             match shared(&core, options) {
                 // Its last handle was closed; somebody still looks at what it had.
                 Err(Error::Closed(_)) => core.background.wait_until_closed(),
@@ -252,6 +252,9 @@ fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
         && disk.list(DIR)?.is_empty()
     {
         return Ok(Log::create(Arc::clone(disk), options.log)?);
+    }
+    if options.mode == Mode::Create {
+        return Err(LogError::Exists.into());
     }
     let (log, _recovered) = Log::open(Arc::clone(disk), options.log, &describe)?;
     Ok(log)
