@@ -369,5 +369,8 @@ class Bus(CoreBus):
         return replace(report, ok=not findings, findings=findings)
 
     def pins(self) -> list[Pin]:
-        """Who holds which versions: snapshots, arrays and transactions of all processes."""
+        """Who holds which versions in this process: snapshots, arrays, transactions, and work behind its back.
+
+        A reader in another process has memory of its own, and holds nothing here.
+        """
         return pins(self)

@@ -3,7 +3,7 @@
 import re
 
 # What controls a terminal, ends a line, or turns the line round; joiners inside a word are let be.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def legible(text: str) -> str:

@@ -106,8 +106,8 @@ def test_a_reader_that_goes_away(path: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-ODD = "a\nb\x1b[31m\t\u202ec\x9b"
-SHOWN = r"a\nb\x1b[31m\t\u202ec\x9b"
+ODD = "a\nb\x1b[31m\t\u202e\u061cc\x9b"
+SHOWN = r"a\nb\x1b[31m\t\u202e\u061cc\x9b"
 
 
 def test_names_that_would_break_a_line(run: Run, run_json: RunJson, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_names_that_would_break_a_line(run: Run, run_json: RunJson, tmp_path: Pa
     ):
         out = run(*line).stdout
         assert out.count(SHOWN) == found, line
-        assert not set(out) & set("\x1b\t\u202e\x9b")
+        assert not set(out) & set("\x1b\t\u202e\u061c\x9b")
     assert r"x\ny" in run("show", path, ODD).stdout
     assert run("show", path, ODD + "nope", code=1).stderr.count("\n") == 1
     assert run_json("show", path)["pages"][0]["name"] == ODD

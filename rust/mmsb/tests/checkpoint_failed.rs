@@ -74,3 +74,42 @@ fn what_could_not_be_removed_goes_with_the_next_checkpoint() {
     }
     assert!(left > 3, "{left}");
 }
+
+/// The first attempt gets as far as its record, so that the second one takes that one's place; where that fails, it may
+/// have done so all the same. Whatever is removed from then on, every record there is has what it refers to.
+#[test]
+fn a_record_whose_place_was_taken_by_an_attempt_that_failed_is_whole() {
+    let refers = |sim: &Sim| {
+        for seq in store::list(sim).unwrap() {
+            for number in store::read(sim, seq).unwrap().files.into_keys() {
+                assert!(sim.exists(&format!("ckpt/{number:010}{CHUNKS}")), "{seq:?} refers to {number}");
+            }
+        }
+    };
+    let (operations, mut replaced) = (operations(), 0);
+    let count = operations.end - operations.start;
+    for first in operations {
+        let begin = || {
+            let (sim, bus) = changed();
+            sim.fail(first, Fault::Full, false);
+            let failed = bus.checkpoint(&mut |_| {}).is_err();
+            (failed && store::list(&sim).unwrap().len() == 2).then_some((sim, bus))
+        };
+        for second in 0..count {
+            for third in 0..count {
+                let Some((sim, bus)) = begin() else { break };
+                sim.fail(sim.ops() + second, Fault::Io, false);
+                let failed = bus.checkpoint(&mut |_| {}).is_err();
+                refers(&sim);
+                if !failed {
+                    continue;
+                }
+                replaced += 1;
+                sim.stop_at(sim.ops() + third);
+                let _ = bus.checkpoint(&mut |_| {});
+                refers(&sim);
+            }
+        }
+    }
+    assert!(replaced > 0);
+}

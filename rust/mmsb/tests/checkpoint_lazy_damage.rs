@@ -5,9 +5,10 @@
 mod bus_common;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bus_common::{
-    CHUNKS, Epochs, ROWS, Step, all_cells, cells, check_epochs, made, note, open, row_bytes, run,
+    CHUNKS, Epochs, ROWS, Step, all_cells, cells, check_epochs, fill, made, note, open, quiet, row_bytes, run,
 };
 use mmsb::base::ids::Epoch;
 use mmsb::bus::error::Code;
@@ -205,6 +206,50 @@ fn damage_for_good_keeps_no_checkpoint_from_being_made() {
         bus.prune(1).unwrap();
         bus.audit().unwrap();
     }
+}
+
+/// A bus in a directory whose first page is damaged for good: what is behind its back reads in the other three.
+#[test]
+fn the_background_goes_on_after_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let bus = Bus::open(&path, &quiet()).unwrap();
+    fill(&bus);
+    bus.squash().unwrap();
+    let first = all_cells(&bus)[0][0].clone();
+    bus.close();
+    drop(bus);
+    let mut hurt = 0;
+    for file in std::fs::read_dir(path.join("ckpt")).unwrap().map(|file| file.unwrap().path()) {
+        let mut bytes = std::fs::read(&file).unwrap();
+        if let Some(at) = bytes.windows(first.len()).position(|bytes| bytes == first) {
+            (bytes[at], hurt) = (!bytes[at], hurt + 1);
+            std::fs::write(&file, bytes).unwrap();
+        }
+    }
+    assert_eq!(hurt, 1);
+    let bus = Bus::open(&path, &quiet()).unwrap();
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while bus.stats().unwrap().unread > 1 {
+        assert!(Instant::now() < give_up, "{} pages are unread", bus.stats().unwrap().unread);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let state = bus.state().unwrap();
+    assert_eq!(state.view(state.ids()[0], 0, None).unwrap_err().code(), Code::CorruptLog);
+}
+
+#[test]
+fn damage_is_looked_at_again_by_who_wants_the_page_and_not_by_every_checkpoint() {
+    let (sim, ..) = hurt(false);
+    let bus = open(&sim).unwrap();
+    let read = || (sim.read_of(CHUNKS), sim.read_of(".seg"));
+    bus.checkpoint(&mut |_| {}).unwrap();
+    let before = read();
+    bus.checkpoint(&mut |_| {}).unwrap();
+    assert_eq!(read(), before);
+    let state = bus.state().unwrap();
+    assert_eq!(state.view(state.ids()[2], 0, None).unwrap_err().code(), Code::CorruptLog);
+    assert_ne!(read(), before);
 }
 
 fn elsewhere() -> Arc<dyn Disk> {

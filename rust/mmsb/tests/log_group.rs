@@ -2,98 +2,27 @@
 #![allow(clippy::unwrap_used)]
 
 mod log_common;
+mod slow_disk;
 
 use log_common::*;
-use mmsb::memory::disk::{Crash, Disk, DiskError, DiskFile, Lock, Open, Sim};
+use mmsb::memory::disk::{Crash, Sim};
 use mmsb::page::log::{Log, LogConfig, LogError};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A simulated disk whose file syncs take a while.
-#[derive(Clone, Debug)]
-struct Slow {
-    sim: Sim,
-    syncing: Arc<AtomicBool>,
-}
+use slow_disk::Slow;
 
-#[derive(Debug)]
-struct SlowFile(Arc<dyn DiskFile>, Arc<AtomicBool>);
-
-impl Disk for Slow {
-    fn create_dir(&self, path: &str) -> Result<(), DiskError> {
-        self.sim.create_dir(path)
-    }
-    fn list(&self, dir: &str) -> Result<Vec<String>, DiskError> {
-        self.sim.list(dir)
-    }
-    fn open(&self, path: &str, how: Open) -> Result<Arc<dyn DiskFile>, DiskError> {
-        Ok(Arc::new(SlowFile(self.sim.open(path, how)?, Arc::clone(&self.syncing))))
-    }
-    fn rename(&self, from: &str, to: &str) -> Result<(), DiskError> {
-        self.sim.rename(from, to)
-    }
-    fn remove(&self, path: &str) -> Result<(), DiskError> {
-        self.sim.remove(path)
-    }
-    fn sync_dir(&self, dir: &str) -> Result<(), DiskError> {
-        self.sim.sync_dir(dir)
-    }
-    fn exists(&self, path: &str) -> bool {
-        self.sim.exists(path)
-    }
-    fn lock(&self) -> Result<Box<dyn Lock>, DiskError> {
-        self.sim.lock()
-    }
-    fn read_only(&self) -> bool {
-        false
-    }
-    fn free_bytes(&self) -> Result<u64, DiskError> {
-        self.sim.free_bytes()
-    }
-    fn random(&self) -> u64 {
-        self.sim.random()
-    }
-}
-
-impl DiskFile for SlowFile {
-    fn len(&self) -> Result<u64, DiskError> {
-        self.0.len()
-    }
-    fn read_at(&self, into: &mut [u8], at: u64) -> Result<usize, DiskError> {
-        self.0.read_at(into, at)
-    }
-    fn write_at(&self, bytes: &[u8], at: u64) -> Result<(), DiskError> {
-        self.0.write_at(bytes, at)
-    }
-    fn allocate(&self, len: u64) -> Result<(), DiskError> {
-        self.0.allocate(len)
-    }
-    fn append(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
-        self.0.append(at, parts)
-    }
-    fn trim(&self, len: u64) -> Result<(), DiskError> {
-        self.0.trim(len)
-    }
-    fn sync_data(&self) -> Result<(), DiskError> {
-        // What is written while the sync is under way is not covered by it: the disk syncs first, then it takes long.
-        let done = self.0.sync_data();
-        self.1.store(true, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(2));
-        done
-    }
-    fn seal(&self) {
-        self.0.seal();
-    }
-}
+/// How long a sync takes.
+const SYNC: Duration = Duration::from_millis(2);
 
 #[test]
 fn threads_share_syncs() {
     const THREADS: u64 = 8;
     const COMMITS: u64 = 12;
     for background in [false, true] {
-        let (sim, syncing) = (Sim::new(1), Arc::new(AtomicBool::new(false)));
-        let disk = Arc::new(Slow { sim: sim.clone(), syncing });
+        let sim = Sim::new(1);
+        let disk = Arc::new(Slow::new(&sim, SYNC));
         let config = LogConfig { background, ..SMALL };
         let log = Mutex::new(Log::create(disk, config).unwrap());
         let syncer = log.lock().unwrap().syncer();
@@ -135,15 +64,14 @@ fn threads_share_syncs() {
 
 #[test]
 fn appends_go_on_during_a_sync() {
-    let (sim, syncing) = (Sim::new(1), Arc::new(AtomicBool::new(false)));
-    let disk = Arc::new(Slow { sim, syncing: Arc::clone(&syncing) });
-    let mut log = Log::create(disk, SMALL).unwrap();
+    let disk = Slow::new(&Sim::new(1), SYNC);
+    let mut log = Log::create(Arc::new(disk.clone()), SMALL).unwrap();
     let end = append(&mut log, 1).unwrap().end();
-    syncing.store(false, Ordering::SeqCst);
+    let before = disk.syncs();
     let syncer = log.syncer();
     std::thread::scope(|scope| {
         let syncing_thread = scope.spawn(|| syncer.sync_through(end).unwrap());
-        while !syncing.load(Ordering::SeqCst) {
+        while disk.syncs() == before {
             std::thread::yield_now();
         }
         append(&mut log, 2).unwrap();

@@ -49,7 +49,7 @@ pub(crate) fn fork(
     }
     let seq = writer.seq + 1;
     let mut stage = Stage::new(&core.arena, seq, Default::default());
-    let mut merged = parent.merged().clone();
+    let mut merged = Merged::clone(&parent.merged());
     let root = if epoch == head {
         match catalog::fork_root(&mut stage, parent.appended(), id) {
             Ok(root) => root,

@@ -14,7 +14,7 @@ use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::line::{Line, note_merged};
+use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::limbo::{Limbo, Retired};
@@ -296,11 +296,12 @@ fn append(
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
-    for change in request.changes {
-        if let Change::Remark(Record::Merged { branch, epoch }) = change {
-            note_merged(&mut request.line.merged(), *branch, *epoch, committed.seq);
-        }
-    }
+    let news = request.changes.iter().filter_map(|change| match change {
+        Change::Remark(Record::Merged { branch, epoch }) => Some((*branch, *epoch)),
+        _ => None,
+    });
+    let published = RootRef::new(&core.arena, request.line.head()).epoch();
+    request.line.note_merged(published, (committed.epoch, committed.seq), news);
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
     let shown = Shown::Root(Arc::clone(request.line), root);
     writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
@@ -359,6 +360,13 @@ pub(crate) fn control(
     let needs = if control.durability == Durability::Disk { head.end() } else { 0 };
     writer.pending.push_back(Pending { shown: shown(), seq, needs, retired });
     Ok(())
+}
+
+/// Publishes all that is in the log by now, waiting for the disk as any commit does.
+pub(crate) fn show_all(core: &Core, busy_timeout: Duration) -> Result<(), Error> {
+    let writer = core.writer_within(busy_timeout)?;
+    let seq = Seq(writer.seq);
+    show(core, writer, seq)
 }
 
 /// Publishes what is ready, in the order of the log; first waits for the disk where this commit, or one before it, must.

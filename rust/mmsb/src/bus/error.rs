@@ -261,11 +261,16 @@ fn describe(clashes: &[Clash]) -> String {
 }
 
 impl Error {
-    /// The error with the path that it is about, where it is that this is no bus.
+    /// The error with the path that it is about, where it is that this is no bus, or
+    /// that something is there already.
     pub(crate) fn at(self, path: &Path) -> Self {
         match self {
             Error::Log(LogError::NotABus { reason }) => {
                 Error::NotABus { place: path.display().to_string(), reason }
+            }
+            Error::Log(LogError::Exists) => Error::Exists(path.display().to_string()),
+            Error::Disk(DiskError::Exists { path: file }) if file.is_empty() => {
+                Error::Exists(path.display().to_string())
             }
             error => error,
         }

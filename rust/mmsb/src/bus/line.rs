@@ -1,10 +1,11 @@
 //! A line of epochs: a branch while it lives, with the roots it has published and appended.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::bus::error::Error;
 use crate::memory::addr::Addr;
 
 /// Where a branch comes from.
@@ -44,8 +45,9 @@ pub struct Line {
     /// The highest page counter given out.
     counter: AtomicU32,
     dropped: AtomicBool,
-    /// What came in by merges, here or before this branch was forked.
-    pub merged: Mutex<Merged>,
+    /// What had come in by merges, here or before this branch was forked: from which epoch on, for every epoch that may
+    /// still be published, and the one that is.
+    merged: Mutex<BTreeMap<Epoch, Arc<Merged>>>,
 }
 
 impl Line {
@@ -66,7 +68,7 @@ impl Line {
             appended: AtomicU64::new(root.0),
             counter: AtomicU32::new(counter),
             dropped: AtomicBool::new(false),
-            merged: Mutex::new(merged),
+            merged: Mutex::new(BTreeMap::from([(Epoch(0), Arc::new(merged))])),
         })
     }
 
@@ -103,9 +105,46 @@ impl Line {
         self.counter.load(Ordering::Relaxed)
     }
 
-    /// What came in by merges.
-    pub fn merged(&self) -> MutexGuard<'_, Merged> {
+    fn versions(&self) -> MutexGuard<'_, BTreeMap<Epoch, Arc<Merged>>> {
         self.merged.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What came in by merges up to the root that the next commit starts from: that root's own, with the writer held.
+    pub fn merged(&self) -> Arc<Merged> {
+        self.versions().last_key_value().map(|(_, merged)| Arc::clone(merged)).unwrap_or_default()
+    }
+
+    /// Takes a published epoch by `take`, with what had come in by merges then.
+    pub fn with_merged<T>(
+        &self,
+        take: impl FnOnce() -> Result<(Epoch, T), Error>,
+    ) -> Result<(T, Arc<Merged>), Error> {
+        // What is known of the published epoch is there as long as nothing else can be noted.
+        let versions = self.versions();
+        let (epoch, taken) = take()?;
+        let merged = versions.range(..=epoch).next_back().map(|(_, merged)| Arc::clone(merged));
+        Ok((taken, merged.unwrap_or_default()))
+    }
+
+    /// Notes what an epoch that is not published yet brought in; call with the writer held. Nobody takes an epoch from
+    /// before `published` any more.
+    pub fn note_merged(
+        &self,
+        published: Epoch,
+        (epoch, seq): (Epoch, Seq),
+        news: impl Iterator<Item = (BranchId, Epoch)>,
+    ) {
+        let mut news = news.peekable();
+        if news.peek().is_none() {
+            return;
+        }
+        let mut merged = Merged::clone(&self.merged());
+        news.for_each(|(branch, newest)| note_merged(&mut merged, branch, newest, seq));
+        let mut versions = self.versions();
+        if let Some((&first, _)) = versions.range(..=published).next_back() {
+            *versions = versions.split_off(&first);
+        }
+        versions.insert(epoch, Arc::new(merged));
     }
 
     /// Whether the branch was dropped.

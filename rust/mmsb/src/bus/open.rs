@@ -44,26 +44,32 @@ impl Bus {
     /// has it open for writing, `NotABus`, `UnsupportedFormat`, `CorruptLog`, `Permission`.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Bus, Error> {
         let path = path.as_ref();
-        let there = path.exists();
-        match options.mode {
-            Mode::Create if there => return Err(Error::Exists(path.display().to_string())),
-            Mode::Create | Mode::Append if !there => {}
-            _ => check_directory(path)?,
-        }
         let read_only = options.mode == Mode::Read;
-        let disk: Arc<dyn Disk> = Arc::new(Real::new(path, read_only));
-        if matches!(options.mode, Mode::Create | Mode::Append) && !superblock::exists(&*disk) {
+        let disk = Arc::new(Real::new(path, read_only));
+        let makes = match options.mode {
+            Mode::Create => !path.exists(),
+            Mode::Append => !superblock::exists(&*disk),
+            Mode::Read | Mode::ReadWrite => false,
+        };
+        if makes {
             fits(options)?;
         }
-        if !there {
-            disk.create_dir("")?;
+        match options.mode {
+            Mode::Create => disk.make().map_err(|error| Error::from(error).at(path))?,
+            Mode::Append if !path.exists() => disk.create_dir("")?,
+            _ => check_directory(path)?,
         }
+        let disk: Arc<dyn Disk> = disk;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let slot = opened::slot(&path);
         let mut open = slot.as_ref().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
         if let Some(core) = open.as_ref().and_then(|open| open.upgrade())
             && (read_only || !core.read_only)
         {
+            if options.mode == Mode::Create {
+                // Somebody else has made a bus in the new directory meanwhile.
+                return Err(Error::Exists(path.display().to_string()));
+            }
             match shared(&core, options) {
                 // Its last handle was closed; somebody still looks at what it had.
                 Err(Error::Closed(_)) => core.background.wait_until_closed(),
@@ -290,6 +296,9 @@ fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
         && disk.list(DIR)?.is_empty()
     {
         return Ok(Log::create(Arc::clone(disk), options.log)?);
+    }
+    if options.mode == Mode::Create {
+        return Err(LogError::Exists.into());
     }
     let (log, _recovered) = Log::open(Arc::clone(disk), options.log, &describe)?;
     Ok(log)

@@ -68,8 +68,19 @@ impl Transaction {
         isolation: Isolation,
         note: Note,
     ) -> Result<Self, Error> {
-        let (pin, root) = core.pin(line)?;
-        Ok(Transaction {
+        Ok(Transaction::upon(core, line, core.pin(line)?, manner, isolation, note))
+    }
+
+    /// One that starts from a root of the line, which the pin keeps.
+    pub(crate) fn upon(
+        core: &Arc<Core>,
+        line: &Arc<Line>,
+        (pin, root): (PinGuard, Addr),
+        manner: Manner,
+        isolation: Isolation,
+        note: Note,
+    ) -> Self {
+        Transaction {
             core: Arc::clone(core),
             line: Arc::clone(line),
             root,
@@ -83,7 +94,7 @@ impl Transaction {
             reads: Mutex::default(),
             listed: Mutex::new(false),
             looked: BTreeSet::new(),
-        })
+        }
     }
 
     /// The epoch it started from.

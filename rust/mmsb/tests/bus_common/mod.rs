@@ -193,12 +193,17 @@ pub fn row_bytes(rows: u64) -> u64 {
 /// A bus with a page of each size, all of whose cells are written.
 pub fn made(sim: &Sim) -> Bus {
     let bus = open(sim).unwrap();
-    for (i, rows) in ROWS.into_iter().enumerate() {
-        run(&bus, Step::Create(0, rows), i as u64).unwrap();
-        run(&bus, Step::Write(0, i, 0, rows), 100).unwrap();
-        run(&bus, Step::Write(0, i, 0, rows), 101).unwrap();
-    }
+    fill(&bus);
     bus
+}
+
+/// Makes those pages.
+pub fn fill(bus: &Bus) {
+    for (i, rows) in ROWS.into_iter().enumerate() {
+        run(bus, Step::Create(0, rows), i as u64).unwrap();
+        run(bus, Step::Write(0, i, 0, rows), 100).unwrap();
+        run(bus, Step::Write(0, i, 0, rows), 101).unwrap();
+    }
 }
 
 /// The cells of a page, column by column.

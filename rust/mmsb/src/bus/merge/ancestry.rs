@@ -11,13 +11,27 @@ use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, note_merged};
 use crate::bus::past::pages::{begin_of, leads, lineage};
+use crate::memory::addr::Addr;
+use crate::memory::guard::PinGuard;
 use crate::page::body::{self, Glance, Record};
+use crate::page::catalog::RootRef;
 
 /// The newest epoch of each branch that leads to a state.
 pub(crate) type Known = BTreeMap<BranchId, Epoch>;
 
+/// The published root of a line, pinned, and what leads to it: neither has what the other has not, whatever is committed
+/// meanwhile or waits for the disk.
+pub(crate) fn published(core: &Core, line: &Arc<Line>) -> Result<((PinGuard, Addr), Known), Error> {
+    let ((epoch, pinned), merged) = line.with_merged(|| {
+        let pinned = core.pin(line)?;
+        let epoch = RootRef::new(&core.arena, pinned.1).epoch();
+        Ok((epoch, (epoch, pinned)))
+    })?;
+    Ok((pinned, known(core, line, &merged, epoch)))
+}
+
 /// What leads to an epoch of a line, into which `merged` came by then.
-pub(crate) fn known(core: &Core, line: &Arc<Line>, merged: &Merged, epoch: Epoch) -> Known {
+fn known(core: &Core, line: &Arc<Line>, merged: &Merged, epoch: Epoch) -> Known {
     let mut known: Known = merged.iter().map(|(&branch, &(epoch, _))| (branch, epoch)).collect();
     for stretch in lineage(core, line, epoch) {
         note(&mut known, stretch.branch, stretch.to);
@@ -47,7 +61,7 @@ pub(crate) struct Common {
 impl Common {
     /// What is surely known to lead to it, and whether that is all.
     fn surely(&self, core: &Core) -> (Known, bool) {
-        let mut merged = self.line.merged().clone();
+        let mut merged = Merged::clone(&self.line.merged());
         let noted = merged.len();
         // Of what came in later the line has forgotten what it replaced.
         merged.retain(|_, (_, seq)| *seq <= self.seq);

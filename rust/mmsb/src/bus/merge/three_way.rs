@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use crate::base::ids::Epoch;
 use crate::bus::cells::{copy_cells, copy_page};
-use crate::bus::commit::Committed;
+use crate::bus::commit::{self, Committed};
 use crate::bus::core::Core;
 use crate::bus::diff::{Fate, PageDiff, diff};
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::merge::ancestry::known;
+use crate::bus::merge::ancestry::published;
 use crate::bus::merge::common::{Base, Place};
 use crate::bus::merge::join::join;
 use crate::bus::merge::runs::{Runs, clip};
@@ -44,36 +44,41 @@ pub(crate) fn merge(
     policy: OnConflict,
     note: &Note,
 ) -> Result<Option<Committed>, Error> {
+    if Arc::ptr_eq(ours, theirs) {
+        return Ok(None);
+    }
     let mut attempt = 0;
     loop {
         attempt += 1;
-        match merge_once(core, [ours, theirs], manner, policy, note) {
-            // Somebody committed to `ours` between our look at it and our commit: look again.
-            Err(Error::Conflict(_)) if policy != OnConflict::Raise && attempt < ATTEMPTS => {}
+        let Some(tx) = merged(core, [ours, theirs], manner, policy, note)? else { return Ok(None) };
+        let from = tx.base_epoch();
+        match tx.commit() {
+            Err(Error::Conflict(_) | Error::State(_))
+                if attempt < ATTEMPTS && moved(core, ours, from, manner)? => {}
             done => return done,
         }
     }
 }
 
-fn merge_once(
+/// Whether somebody committed to a line between a look at it and now; if so, another look shows that.
+fn moved(core: &Arc<Core>, line: &Arc<Line>, from: Epoch, manner: Manner) -> Result<bool, Error> {
+    commit::show_all(core, manner.busy_timeout)?;
+    Ok(State::live(core, line)?.epoch() > from)
+}
+
+/// What the published states come to; `None` where there is nothing to take or settle.
+fn merged(
     core: &Arc<Core>,
     [ours, theirs]: [&Arc<Line>; 2],
     manner: Manner,
     policy: OnConflict,
     note: &Note,
-) -> Result<Option<Committed>, Error> {
-    if Arc::ptr_eq(ours, theirs) {
-        return Ok(None);
-    }
-    let mut tx = Transaction::begin(core, ours, manner, Isolation::Snapshot, note.clone())?;
-    // What is known first, so that it is never ahead of the states it is said of.
-    // One lock at a time: the other side may be merging this one.
-    let our_known = ours.merged().clone();
-    let their_known = theirs.merged().clone();
+) -> Result<Option<Transaction>, Error> {
+    let (pinned, our_known) = published(core, ours)?;
+    let mut tx = Transaction::upon(core, ours, pinned, manner, Isolation::Snapshot, note.clone());
     let mine = tx.base_state()?;
-    let other = State::live(core, theirs)?;
-    let our_known = known(core, ours, &our_known, mine.epoch());
-    let their_known = known(core, theirs, &their_known, other.epoch());
+    let ((pin, root), their_known) = published(core, theirs)?;
+    let other = State::pinned(core, theirs, root, pin);
     let sides = Sides { ours: &our_known, theirs: &their_known };
     let base = Base::of(Place { core, line: ours, manner }, sides)?;
     let joined = join(&mut tx, &mine, &other, &base, sides, policy)?;
@@ -89,7 +94,7 @@ fn merge_once(
     news().for_each(|(&branch, &epoch)| tx.remark(Record::Merged { branch, epoch }));
     // What was settled is not what one side did: it is told apart by coming last.
     joined.settled.write(&mut tx)?;
-    tx.commit()
+    Ok(Some(tx))
 }
 
 /// The state of a line at an epoch it has.

@@ -14,6 +14,8 @@ use crate::bus::upkeep::checkpoint;
 use crate::bus::upkeep::compact;
 use crate::bus::upkeep::compact::{Asked, Place};
 use crate::bus::upkeep::retain;
+use crate::page::checkpoint::error::CheckpointError;
+use crate::page::state_error::StateError;
 
 /// How many times as long as it worked the background rests, unless replaying the log would take too long.
 const REST: u32 = 9;
@@ -209,16 +211,25 @@ impl Background {
     }
 }
 
-/// Reads in, page by page, what opening left on disk, working half of the time.
+/// Reads in, page by page, what opening left on disk, working half of the time. What keeps it from a page is said to
+/// whoever needs that: it goes on with the next one, unless there is no memory.
 fn read_in(core: &Core) {
+    let mut for_good = true;
     for number in 0..core.lazy.pages() {
         let began = Instant::now();
-        // Damage and want of memory are said to whoever needs the page.
-        if core.lazy.read(&core.arena, number).is_err() || !core.background.rest(began.elapsed()) {
+        match core.lazy.read(&core.arena, number) {
+            Err(CheckpointError::State(StateError::Memory(_))) => return,
+            Err(error) => for_good &= error.is_damage(),
+            Ok(()) => {}
+        }
+        if !core.background.rest(began.elapsed()) {
             return;
         }
     }
-    core.lazy.tell(&core.checkpoints);
+    // What may be read in yet is told of later.
+    if for_good {
+        core.lazy.tell(&core.checkpoints);
+    }
 }
 
 fn run(core: &Weak<Core>) {

@@ -16,12 +16,10 @@ pub(crate) fn to_path(
     path: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<CheckpointInfo, Error> {
-    if path.exists() {
-        return Err(Error::Exists(path.display().to_string()));
-    }
     let real = Arc::new(Real::new(path, false));
+    // Whoever makes the directory may discard it, and nobody else.
+    real.make().map_err(|error| Error::from(error).at(path))?;
     let disk: Arc<dyn Disk> = Arc::clone(&real) as Arc<dyn Disk>;
-    disk.create_dir("")?;
     to_disk(core, &disk, progress).inspect_err(|_| {
         // Where not even that can be done, what is there is no bus.
         let _ = real.discard();

@@ -38,6 +38,22 @@ impl Real {
         &self.root
     }
 
+    /// Makes the directory, and those above it that are missing. Of several that try, one does.
+    ///
+    /// # Errors
+    /// [`DiskError::Exists`] where there is anything of its name; after any error, this call has not made it.
+    pub fn make(&self) -> Result<(), DiskError> {
+        self.may_change("", "create")?;
+        let above = self.root.parent().filter(|above| !above.as_os_str().is_empty());
+        let made = above.map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::create_dir(&self.root));
+        let made = made.and_then(|()| {
+            above.map_or(Ok(()), sync_directory).inspect_err(|_| {
+                let _ = fs::remove_dir(&self.root);
+            })
+        });
+        made.map_err(|source| DiskError::of(source, "", "create", 0))
+    }
+
     /// Removes the directory with everything in it.
     pub fn discard(&self) -> Result<(), DiskError> {
         self.may_change("", "remove")?;

@@ -62,7 +62,19 @@ struct Page {
     id: PageId,
     /// In the order of the record, in which none is told against a later one.
     versions: Vec<Version>,
-    read: Mutex<bool>,
+    found: Mutex<Found>,
+}
+
+/// What was found of a page's cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Found {
+    /// Nobody has looked.
+    #[default]
+    Unread,
+    /// They were damaged when somebody looked last, and there was no other way to them.
+    Damaged,
+    /// They are in memory.
+    Read,
 }
 
 /// A version of a page.
@@ -122,7 +134,7 @@ impl Unread {
         let next = self.pages.len() as u32;
         let number = *self.numbers.entry(id).or_insert(next);
         if number == next {
-            self.pages.push(Page { id, versions: Vec::new(), read: Mutex::default() });
+            self.pages.push(Page { id, versions: Vec::new(), found: Mutex::default() });
         }
         self.pages[number as usize].versions.push(version);
         head_mut(arena, version.at).set_extra(number + 1);
@@ -258,18 +270,23 @@ impl Lazy {
     pub fn read(&self, arena: &Arena, number: usize) -> Result<(), CheckpointError> {
         let Some(unread) = self.unread.get() else { return Ok(()) };
         let page = &unread.pages[number];
-        let mut read = lock(&page.read);
-        if *read {
+        let mut found = lock(&page.found);
+        if *found == Found::Read {
             return Ok(());
         }
-        match (unread.images(arena, page), self.rescue.get()) {
+        let done = match (unread.images(arena, page), self.rescue.get()) {
             (Err(damage), Some(rescue)) if damage.is_damage() => {
-                unread.rescue(arena, page, &**rescue, damage)?;
+                unread.rescue(arena, page, &**rescue, damage)
             }
-            (done, _) => done?,
-        }
+            (done, _) => done,
+        };
+        done.inspect_err(|error| {
+            if error.is_damage() {
+                *found = Found::Damaged;
+            }
+        })?;
         page.versions.iter().for_each(|version| head(arena, version.at).set_read());
-        *read = true;
+        *found = Found::Read;
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             lock(&unread.readers).clear();
             lock(&unread.files).clear();
@@ -286,16 +303,21 @@ impl Lazy {
     }
 
     /// Reads in everything but pages that are damaged for good, which stay unread: a checkpoint refers to what there is of
-    /// them.
+    /// them. One that was found damaged is not looked at again, unless somebody wants it.
     pub fn all_whole(&self, arena: &Arena) -> Result<(), CheckpointError> {
         let Some(unread) = self.unread.get().filter(|_| self.left() > 0) else { return Ok(()) };
+        // Chunks of another size are not told.
+        if unread.record.head.chunk as usize != CHUNK {
+            return self.all(arena);
+        }
         let mut damaged = false;
-        for number in 0..self.pages() {
+        for (number, page) in unread.pages.iter().enumerate() {
+            if *lock(&page.found) == Found::Damaged {
+                damaged = true;
+                continue;
+            }
             match self.read(arena, number) {
-                // Chunks of another size are not told.
-                Err(error) if error.is_damage() && unread.record.head.chunk as usize == CHUNK => {
-                    damaged = true
-                }
+                Err(error) if error.is_damage() => damaged = true,
                 done => done?,
             }
         }

@@ -237,7 +237,10 @@ impl Store {
         let number = self.next_number();
         let replaced = disk.exists(&path(cut.seq));
         let done = self.images(arena, tables, cut, number, progress);
-        let done = done.and_then(|(told, bytes)| Ok((bytes + put(disk, &told.record)?, told)));
+        let done = done.and_then(|(told, bytes)| {
+            let put = put(disk, &told.record).inspect_err(|_| self.doubt(cut.seq));
+            Ok((bytes + put?, told))
+        });
         let (bytes, told) = done.inspect_err(|_| self.clear(cut.seq, number))?;
         let record = Arc::new(told.record);
         self.remember(&record);
