@@ -383,7 +383,7 @@ class Bus(CoreBus):
         return replace(report, ok=not findings, findings=findings)
 
     def pins(self) -> list[Pin]:
-        """Who holds which versions in this process: snapshots, arrays, transactions, and work behind its back.
+        """Who holds which versions in this process: snapshots, arrays, transactions and background work.
 
         A reader in another process has memory of its own, and holds nothing here.
         """

@@ -99,7 +99,8 @@ impl Bus {
         Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Mutex::default() })
     }
 
-    /// Closes it and its branches. Views and snapshots stay as they are.
+    /// Closes it and its branches. Views and snapshots stay as they are. The last handle of a bus with a path syncs what was
+    /// committed; a failure of that is not told: call `sync` before where it matters.
     fn close(&self, py: Python<'_>) -> Outcome<()> {
         self.handle.long(py, |bus| {
             bus.close();
@@ -366,7 +367,7 @@ impl Bus {
         Ok(self.handle.long(py, |bus| bus.wait(Seq(seen), timeout))?.0)
     }
 
-    /// Returns when everything committed so far survives a loss of power.
+    /// Returns when everything committed so far survives a loss of power, and is missed if the disk loses it all the same.
     fn sync(&self, py: Python<'_>) -> Outcome<()> {
         self.handle.long(py, CoreBus::sync)
     }

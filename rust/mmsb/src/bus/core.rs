@@ -209,12 +209,12 @@ impl Core {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets others write the bus. What is in memory stays, and what is in the log can be read for as long as it is there.
+    /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and what is in the log can be read for as long as it is there.
     pub fn close(&self) {
         let mut writer = self.writer_again();
         // The lock goes last: who takes it finds everything free.
         self.arena.leave_place();
-        writer.log.shut();
+        writer.log.shut(self.path.is_some());
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.

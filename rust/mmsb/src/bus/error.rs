@@ -188,6 +188,14 @@ pub enum Error {
         /// The first there is.
         first: Epoch,
     },
+    /// The history of that time is gone.
+    #[error("the time lies before what is kept of branch '{branch}': history starts at epoch {first}", first = .first.0)]
+    PrunedTime {
+        /// The branch.
+        branch: String,
+        /// The first epoch there is.
+        first: Epoch,
+    },
     /// A state that outlived its bus needs history that somebody else has let go since.
     #[error("epoch {epoch} of branch '{branch}' is gone: the bus {place} was closed, and since then: {source}", epoch = .epoch.0)]
     Gone {
@@ -298,7 +306,7 @@ impl Error {
             Error::WrongTransaction(_) => Code::WrongTransaction,
             Error::Busy { .. } => Code::Busy,
             Error::NoEpoch { .. } => Code::EpochNotFound,
-            Error::Pruned { .. } | Error::Gone { .. } => Code::HistoryPruned,
+            Error::Pruned { .. } | Error::PrunedTime { .. } | Error::Gone { .. } => Code::HistoryPruned,
             Error::NoBranch(_) => Code::BranchNotFound,
             Error::BranchExists(_) => Code::BranchExists,
             Error::Invalid(_) => Code::InvalidArgument,

@@ -96,7 +96,8 @@ impl Bus {
 
     /// Closes the handle, every handle cloned from it, and the branches opened from these; not the handle that this one
     /// was branched or checked out from. The last one of all lets go of the writer's lock, once a checkpoint or pruning
-    /// that somebody is at is through. Nothing is synced that was not asked for.
+    /// that somebody is at is through. Before that, what was committed to a bus with a path is synced as [`Bus::sync`]
+    /// does, unless an earlier write failed; a failure is not told: who must know syncs first.
     pub fn close(&self) {
         self.door.close();
     }
@@ -168,8 +169,7 @@ impl Bus {
     /// The state the branch had at a time, in UTC nanoseconds since 1970.
     pub fn at_time(&self, time: u64) -> Result<State, Error> {
         let now = self.epoch()?;
-        let epoch = history::epoch_at(&self.core, &self.line, now, time)?.unwrap_or(Epoch(0));
-        self.at(epoch)
+        self.at(history::epoch_at(&self.core, &self.line, now, time)?)
     }
 
     pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {
@@ -332,11 +332,11 @@ impl Bus {
         Seq(self.core.watch.newest())
     }
 
-    /// Waits until everything committed so far survives a loss of power.
+    /// Waits until everything committed so far survives a loss of power, and is missed if the disk loses it all the same.
     pub fn sync(&self) -> Result<(), Error> {
         self.writable()?;
         let through = self.core.writer_within(self.manner.busy_timeout)?.log.head();
-        Ok(self.core.syncer.sync_through(through)?)
+        Ok(self.core.syncer.sync_and_note(through)?)
     }
 
     /// Makes a checkpoint of all branches, so that opening need not replay what came before; commits go on meanwhile.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::ids::PageId;
+use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Lines, Parts};
 use crate::bus::error::{Error, check_directory, check_path};
@@ -13,21 +13,24 @@ use crate::bus::handle::Bus;
 use crate::bus::opened;
 use crate::bus::options::{ArenaPlace, Mode, Options};
 use crate::bus::past::begin::belongs;
-use crate::bus::past::replay::{MAIN, Replay};
+use crate::bus::past::replay::{GENESIS, MAIN, Replay};
 use crate::bus::upkeep::background::Background;
-use crate::memory::arena::Arena;
+use crate::memory::arena::{self, Arena};
 use crate::memory::disk::{Disk, Real};
+use crate::memory::guard::PinGuard;
 use crate::memory::host;
 use crate::memory::limbo::Limbo;
 use crate::memory::place::{Home, Place};
 use crate::page::body::{self, Glance, Record};
-use crate::page::catalog::Catalog;
+use crate::page::catalog::{self, Catalog};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Head;
 use crate::page::checkpoint::store::{DIR, Store};
 use crate::page::draft::Tables;
-use crate::page::log::{FrameHead, Log, LogError, Notes, superblock};
+use crate::page::log;
+use crate::page::log::{FrameHead, LOOKS, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
+use crate::page::stage::{Scratch, Stage};
 use crate::page::state_error::StateError;
 
 /// The folder of a bus in which its memory lies when it is not in tmpfs.
@@ -48,11 +51,20 @@ impl Bus {
     fn open_at(path: &Path, options: &Options) -> Result<Bus, Error> {
         let read_only = options.mode == Mode::Read;
         let disk = Arc::new(Real::new(path, read_only));
+        let makes = match options.mode {
+            Mode::Create => !path.exists(),
+            Mode::Append => !superblock::exists(&*disk),
+            Mode::Read | Mode::ReadWrite => false,
+        };
+        if makes {
+            fits(options)?;
+        }
         match options.mode {
             Mode::Create => disk.make()?,
             Mode::Append if !path.exists() => disk.create_dir("")?,
             _ => check_directory(path)?,
         }
+        let disk: Arc<dyn Disk> = disk;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let slot = opened::slot(&path);
         let mut open = slot.as_ref().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
@@ -75,7 +87,11 @@ impl Bus {
             // A reader beside a writer has a copy of its own, which nobody else needs to find.
             _ => Place::Memory,
         };
-        let bus = assemble(disk, place, Some(path.clone()), options, Arc::new(SystemClock), Vec::new())?;
+        let make = || {
+            let (place, path, clock) = (place.clone(), Some(path.clone()), Arc::new(SystemClock));
+            assemble(Arc::clone(&disk), place, path, options, clock, Vec::new())
+        };
+        let bus = if read_only { settled(&*disk, |_| true, make)? } else { make()? };
         if let Some(open) = open.as_mut().filter(|_| !read_only) {
             **open = Arc::downgrade(bus.core());
         }
@@ -94,7 +110,9 @@ impl Bus {
 
     /// Opens the bus on a disk of any kind: what tests with a simulated one do.
     pub fn on_disk(disk: Arc<dyn Disk>, options: &Options, clock: Arc<dyn Clock>) -> Result<Bus, Error> {
-        assemble(disk, Place::Memory, None, options, clock, Vec::new())
+        let make =
+            || assemble(Arc::clone(&disk), Place::Memory, None, options, Arc::clone(&clock), Vec::new());
+        if disk.read_only() { settled(&*disk, |_| true, make) } else { make() }
     }
 }
 
@@ -164,6 +182,36 @@ fn assemble(
     core.set_published(seq);
     core.watch.tell(crate::base::ids::Seq(seq));
     main(&core, options)
+}
+
+/// Calls `look`, which only reads, until it is `well`, or until nobody who writes the bus has let go of files or added
+/// some meanwhile.
+pub(crate) fn settled<T>(
+    disk: &dyn Disk,
+    well: impl Fn(&T) -> bool,
+    mut look: impl FnMut() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let files = || Ok::<_, Error>([disk.list(log::DIR)?, disk.list(DIR)?]);
+    let mut looks = 1;
+    loop {
+        let before = files()?;
+        let found = look();
+        if found.as_ref().is_ok_and(&well) || looks == LOOKS || files()? == before {
+            return found;
+        }
+        looks += 1;
+    }
+}
+
+/// Fails where there would not be memory enough for a bus without pages: asked before anything of one is made.
+fn fits(options: &Options) -> Result<(), Error> {
+    let budget = options.budget.unwrap_or_else(host::default_budget);
+    let arena = Arena::with(Place::Memory, arena::Options { budget, prefault: false })?;
+    let mut stage = Stage::new(&arena, GENESIS, Scratch::default());
+    catalog::empty_root(&mut stage, BranchId::MAIN, Epoch(0))?;
+    stage.settle(&mut Vec::new());
+    PinGuard::new(&arena, || GENESIS)?;
+    Ok(())
 }
 
 /// What a state is made of.

@@ -7,7 +7,7 @@ use crate::base::ids::{Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::past::begin::kept;
+use crate::bus::past::begin::{first_epoch, kept};
 use crate::bus::past::pages::{Stretch, leads, lineage};
 use crate::page::body::{self, Record};
 use crate::page::log::Durability;
@@ -225,13 +225,9 @@ fn bare(page: PageId, what: TouchKind) -> Touch {
     Touch { page, what, columns: Vec::new(), bytes: 0 }
 }
 
-/// The epoch that the line had at a time: of the last commit that is not later. `None` before the first.
-pub(crate) fn epoch_at(
-    core: &Arc<Core>,
-    line: &Arc<Line>,
-    epoch: Epoch,
-    time: u64,
-) -> Result<Option<Epoch>, Error> {
+/// The epoch that the line had at a time: of the last commit that is not later, 0 before the first. Where no such commit
+/// is kept, that is the one before the first that is, if anything kept is not later; else an error.
+pub(crate) fn epoch_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch, time: u64) -> Result<Epoch, Error> {
     let stretches: Vec<Stretch> = lineage(core, line, epoch);
     // Times go up along the log, so the epoch wanted is the newest one of the lineage before the first later frame.
     let end = core.log.first_at(time.saturating_add(1))?.unwrap_or(u64::MAX);
@@ -240,9 +236,29 @@ pub(crate) fn epoch_at(
         for &position in positions.iter().rev() {
             let head = core.log.frame_head(position)?;
             if leads(&stretches, &head) {
-                return Ok(Some(head.epoch));
+                return Ok(head.epoch);
             }
         }
     }
-    Ok(None)
+    let start = core.log.start();
+    if start == 0 {
+        return Ok(Epoch(0));
+    }
+    // Where no frame is kept, no time is known but the present.
+    let unknown = core.log.head() == start && time < core.clock.now_ns();
+    if end <= start || unknown {
+        let first = first_epoch(&core.checkpoints, &core.log, line.id, |id| {
+            core.line_of(id).and_then(|line| line.origin).map(|origin| origin.parent)
+        });
+        return Err(Error::PrunedTime { branch: line.name.clone(), first });
+    }
+    for stretch in stretches.iter().rev() {
+        for position in core.log.frames_of_branch(stretch.branch, end, u64::MAX)? {
+            let head = core.log.frame_head(position)?;
+            if leads(&stretches, &head) {
+                return Ok(Epoch(head.epoch.0 - 1));
+            }
+        }
+    }
+    Ok(epoch)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::base::ids::Seq;
 use crate::bus::error::{Error, check_directory};
-use crate::bus::open::describe;
+use crate::bus::open::{describe, settled};
 use crate::bus::past::begin::belongs;
 use crate::bus::past::rebuilt::Room;
 use crate::bus::past::replay::Replay;
@@ -55,10 +55,16 @@ pub fn verify(path: impl AsRef<Path>, progress: &mut dyn FnMut(u64)) -> Result<R
 
 /// As [`verify`], of a bus on a disk of any kind that was opened for reading only.
 pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
+    // What somebody who is writing has let go of meanwhile is not missing.
+    settled(&*disk, |report: &Report| report.ok, || look(&disk, progress))
+}
+
+/// Verifies the bus as its files are now.
+fn look(disk: &Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result<Report, Error> {
     let mut verifier = Verifier { report: Report::default(), progress };
     // Before the log, so that none of somebody who is writing stands behind where it ended.
-    let seqs = store::list(&*disk)?;
-    let log = match Log::open(Arc::clone(&disk), LogConfig::default(), &describe) {
+    let seqs = store::list(&**disk)?;
+    let log = match Log::open(Arc::clone(disk), LogConfig::default(), &describe) {
         Ok((log, recovered)) => {
             verifier.copies(&recovered);
             Some(log)
@@ -68,9 +74,9 @@ pub fn verify_disk(disk: Arc<dyn Disk>, progress: &mut dyn FnMut(u64)) -> Result
             None
         }
     };
-    let records = verifier.checkpoints(&disk, &seqs, log.as_ref())?;
+    let records = verifier.checkpoints(disk, &seqs, log.as_ref())?;
     if let Some(log) = &log {
-        verifier.replay(&disk, log, &records)?;
+        verifier.replay(disk, log, &records)?;
     }
     verifier.report.ok = verifier.report.findings.is_empty();
     Ok(verifier.report)

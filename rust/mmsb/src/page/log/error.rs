@@ -18,14 +18,14 @@ pub enum LogError {
     /// The directory holds a bus already.
     #[error("there is a bus in this directory already")]
     Exists,
-    /// Made by a newer version.
+    /// Made by another version.
     #[error(
         "format {found} with features {features:#x} needed; this version knows format {supported} and features {known:#x}"
     )]
     UnsupportedFormat {
         /// Format version of the bus.
         found: u32,
-        /// Newest version known here.
+        /// The version known here.
         supported: u32,
         /// Feature bits that are needed to do what was asked for.
         features: u64,

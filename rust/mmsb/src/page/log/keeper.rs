@@ -114,7 +114,7 @@ impl Keeper {
         if self.remove_spare()? {
             self.room.shared.disk.sync_dir(DIR)?;
         }
-        self.room.shared.tidy()
+        Ok(())
     }
 
     /// Leaves the work and removes the spare; where it cannot, the next opening does.

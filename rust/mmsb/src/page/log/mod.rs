@@ -32,6 +32,8 @@ pub use prune::Compressor;
 pub use reader::{Frame, Frames, FramesAt, LogReader, SegmentInfo};
 pub use repair::{Cut, Recovered};
 pub use roll::LogConfig;
+pub(crate) use segment::DIR;
 pub use superblock::{CheckpointNote, Superblock};
+pub(crate) use survey::LOOKS;
 pub use sync::Syncer;
 pub use writer::Log;

@@ -80,34 +80,17 @@ impl LogReader {
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, LogError> {
         let segments = self.shared.segments();
         let info = |segment: &Arc<Segment>| {
-            let file_bytes = |segment: &Segment| Ok(self.shared.opened(segment)?.file.len()?);
-            let (segment, file_bytes) = match file_bytes(segment) {
-                Err(LogError::Disk(_)) => {
-                    let now = self.replaced(segment)?;
-                    let bytes = file_bytes(&now)?;
-                    (now, bytes)
-                }
-                bytes => (Arc::clone(segment), bytes?),
-            };
+            let opened = self.shared.opened(segment)?;
             Ok(SegmentInfo {
                 number: segment.header.number,
                 start: segment.header.start,
-                end: self.shared.end_of(&segment),
+                end: self.shared.end_of(segment),
                 sealed: segment.end().is_some(),
-                compressed: segment.packed,
-                file_bytes,
+                compressed: opened.is_packed(),
+                file_bytes: opened.file.len()?,
             })
         };
         segments.iter().map(info).collect()
-    }
-
-    /// What a segment is now whose file was gone when it was to be read: compressed, or pruned.
-    fn replaced(&self, segment: &Segment) -> Result<Arc<Segment>, LogError> {
-        let now = self.shared.segment_of(&self.shared.segments(), segment.header.start);
-        now.filter(|now| now.header.number == segment.header.number).ok_or_else(|| {
-            let (position, start) = (segment.header.start, self.start());
-            LogError::HistoryPruned { position, start }
-        })
     }
 
     /// The frames from the one at position `from` up to position `to`, or to where the log ends now, in order and
@@ -139,24 +122,19 @@ impl LogReader {
     }
 
     fn place(&self, position: u64) -> Result<(Arc<Segment>, Arc<Opened>), LogError> {
-        // A segment may be replaced by its compressed form between the look-up and the opening.
-        for attempt in 0.. {
-            let segments = self.shared.segments();
-            let start = segments.first().map_or(0, |segment| segment.header.start);
-            if position < start {
-                return Err(LogError::HistoryPruned { position, start });
-            }
-            let head = self.head();
-            if position >= head {
-                return Err(LogError::NoSuchFrame { position, head });
-            }
-            let Some(segment) = self.shared.segment_of(&segments, position) else { break };
-            match self.shared.opened(&segment) {
-                Err(LogError::Disk(_)) if attempt == 0 => {}
-                opened => return Ok((segment, opened?)),
-            }
+        let segments = self.shared.segments();
+        let start = segments.first().map_or(0, |segment| segment.header.start);
+        if position < start {
+            return Err(LogError::HistoryPruned { position, start });
         }
-        Err(LogError::NoSuchFrame { position, head: self.head() })
+        let head = self.head();
+        match self.shared.segment_of(&segments, position) {
+            Some(segment) if position < head => {
+                let opened = self.shared.opened(&segment)?;
+                Ok((segment, opened))
+            }
+            _ => Err(LogError::NoSuchFrame { position, head }),
+        }
     }
 
     /// Positions between `from` and `to` that the index of each segment gives, in order.
@@ -177,10 +155,7 @@ impl LogReader {
     }
 
     fn ask<T>(&self, segment: &Segment, question: &impl Fn(&dyn Index) -> T) -> Result<Option<T>, LogError> {
-        match self.shared.ask(segment, question) {
-            Err(LogError::Disk(_)) => self.shared.ask(&*self.replaced(segment)?, question),
-            answer => answer,
-        }
+        self.shared.ask(segment, question)
     }
 
     /// Positions of the frames that change a page, from `from` up to `to`.

@@ -73,6 +73,7 @@ pub(crate) fn walk(
         let Some(opened) = Opened::open(disk, found.header.number, found.packed)? else {
             return Err(corrupt(&found, found.header.start, "the segment's header is damaged"));
         };
+        found.packed = opened.is_packed();
         links.push(walk.segment(found, &opened, describe)?);
         match survey.successor(found.header.number, walk.at, walk.crc) {
             Some(next) => found = next,
@@ -101,7 +102,16 @@ impl Walk<'_> {
         }
         let limit = opened.limit()?;
         let (mut window, mut tail) = (Window::new(READ_AHEAD), Tail::new(&found.header));
-        while let Some((head, body)) = window.frame(opened, self.at, limit)? {
+        loop {
+            let seen = window.holds(self.at);
+            let Some((head, body)) = window.frame(opened, self.at, limit)? else {
+                // Somebody may have written it since what is behind the last one was read.
+                if !seen {
+                    break;
+                }
+                window.clear();
+                continue;
+            };
             if head.before != self.crc {
                 break;
             }
@@ -144,6 +154,9 @@ impl Walk<'_> {
                 return damaged;
             }
             let Some(opened) = Opened::open(self.disk, later.header.number, false)? else { continue };
+            if opened.is_packed() {
+                return damaged;
+            }
             let behind = remainder(&opened, later.header.start)?;
             if behind.synced > self.at {
                 return damaged;

@@ -8,15 +8,12 @@ use crate::page::log::recover::{Chain, Link, walk};
 use crate::page::log::roll::{LogConfig, make_segment};
 use crate::page::log::segment::{DIR, Segment, SegmentHeader, path};
 use crate::page::log::shared::Shared;
-use crate::page::log::superblock::SuperblockFile;
-use crate::page::log::survey::Survey;
+use crate::page::log::superblock::{self, SuperblockFile};
+use crate::page::log::survey::{LOOKS, Survey};
 use crate::page::log::tail::Tail;
 use crate::page::log::writer::{Active, Log, Start};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-
-/// A reader that races with a writer looks again this often before it believes in damage.
-const LOOKS: usize = 3;
 
 /// What was cut off the end of the log: it was never durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,18 +55,18 @@ impl Log {
             let mut looks = 1;
             loop {
                 match open_for_reading(&disk, config, describe) {
-                    Err(LogError::CorruptLog { .. } | LogError::Disk(DiskError::NotFound { .. }))
-                        if looks < LOOKS =>
-                    {
-                        looks += 1;
-                    }
+                    Err(
+                        LogError::CorruptLog { .. }
+                        | LogError::CorruptSuperblock
+                        | LogError::Disk(DiskError::NotFound { .. }),
+                    ) if looks < LOOKS => looks += 1,
                     // Somebody may have been writing it.
                     Ok((_, recovered)) if !recovered.hurt.is_empty() && looks < LOOKS => looks += 1,
                     answer => return answer,
                 }
             }
         }
-        if !SuperblockFile::exists(&*disk) {
+        if !superblock::exists(&*disk) {
             return Err(LogError::NotABus { reason: "no file named bus" });
         }
         let lock = disk.lock()?;

@@ -190,9 +190,18 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens a file of the log. `None` if it holds no segment.
+    /// Opens a file of the log, or the compressed one that has taken its place since somebody saw it. `None` if it
+    /// holds no segment; [`DiskError::NotFound`] if it was removed.
     pub fn open(disk: &dyn Disk, number: u64, packed: bool) -> Result<Option<Self>, DiskError> {
-        let file = disk.open(&path(number, packed), Open::Read)?;
+        let file = match disk.open(&path(number, packed), Open::Read) {
+            Err(gone @ DiskError::NotFound { .. }) if !packed => {
+                return match disk.open(&path(number, true), Open::Read) {
+                    Err(DiskError::NotFound { .. }) => Err(gone),
+                    file => Self::packed(file?, number),
+                };
+            }
+            file => file?,
+        };
         if packed {
             return Self::packed(file, number);
         }
@@ -215,6 +224,11 @@ impl Opened {
             blocks: Some(blocks),
             footer: OnceLock::new(),
         }))
+    }
+
+    /// Whether it is compressed.
+    pub const fn is_packed(&self) -> bool {
+        self.blocks.is_some()
     }
 
     /// Position behind the last byte that a frame could use.

@@ -165,16 +165,31 @@ impl Shared {
         if let Some((_, _, opened)) = lock(&self.opened).iter().find(known) {
             return Ok(Arc::clone(opened));
         }
-        let opened = match Opened::open(&*self.disk, number, packed)? {
-            Some(opened) if opened.header == segment.header => Arc::new(opened),
-            _ => return Err(segment.corrupt(segment.header.start, "the segment's header is damaged")),
-        };
+        let opened =
+            match Opened::open(&*self.disk, number, packed).map_err(|cause| self.gone(segment, cause))? {
+                Some(opened) if opened.header == segment.header => Arc::new(opened),
+                _ => return Err(segment.corrupt(segment.header.start, "the segment's header is damaged")),
+            };
         let mut cache = lock(&self.opened);
         cache.push_back((number, packed, Arc::clone(&opened)));
         if cache.len() > OPENED {
             cache.pop_front();
         }
         Ok(opened)
+    }
+
+    /// The error for a segment's file that cannot be opened: it was pruned, where that is why.
+    fn gone(&self, segment: &Segment, cause: DiskError) -> LogError {
+        let position = segment.header.start;
+        let mut start = self.segments().first().map_or(0, |first| first.header.start);
+        // Where another process prunes, only the disk knows.
+        if matches!(cause, DiskError::NotFound { .. })
+            && start <= position
+            && let Ok(superblock) = SuperblockFile::open(&*self.disk, true)
+        {
+            start = superblock.now().log_start;
+        }
+        if start > position { LogError::HistoryPruned { position, start } } else { cause.into() }
     }
 
     /// Closes the segment's file, once it is gone.

@@ -11,7 +11,7 @@ const NAME: &str = "bus";
 pub(crate) const NEW_NAME: &str = "bus.new";
 const MAGIC: [u8; 8] = *b"mmsb\r\n\x1a\0";
 const SLOT: usize = 4096;
-/// Newest format known here.
+/// The format known here.
 pub const FORMAT: u32 = 1;
 /// Features known here that are needed to read.
 pub const READ_FEATURES: u64 = 0;
@@ -54,7 +54,7 @@ pub struct Superblock {
 
 enum Slot {
     Valid(Superblock),
-    Newer { found: u32, features: u64, generation: u64 },
+    Unknown { found: u32, features: u64, generation: u64 },
     Damaged,
     Foreign,
 }
@@ -119,8 +119,8 @@ impl Superblock {
         let mut uuid = [0; 16];
         uuid.copy_from_slice(input.raw(16)?);
         let generation = input.u64()?;
-        if found > FORMAT || read_features & !READ_FEATURES != 0 {
-            return Ok(Slot::Newer { found, features: read_features, generation });
+        if found != FORMAT || read_features & !READ_FEATURES != 0 {
+            return Ok(Slot::Unknown { found, features: read_features, generation });
         }
         let (synced, log_start, log_start_crc) = (input.u64()?, input.u64()?, input.u32()?);
         let length = usize::from(input.u16()?).min(MAX_NAME);
@@ -154,11 +154,6 @@ pub(crate) struct SuperblockFile {
 }
 
 impl SuperblockFile {
-    /// Whether there is one.
-    pub fn exists(disk: &dyn Disk) -> bool {
-        disk.exists(NAME)
-    }
-
     /// Makes the file, whole or not at all. From then on the directory is a bus.
     pub fn create(disk: &dyn Disk, now: Superblock) -> Result<Self, DiskError> {
         if disk.exists(NEW_NAME) {
@@ -186,7 +181,7 @@ impl SuperblockFile {
                 if read < SLOT { Slot::Damaged } else { Superblock::decode(&bytes).unwrap_or(Slot::Damaged) };
             let generation = match &slot {
                 Slot::Valid(superblock) => superblock.generation,
-                Slot::Newer { generation, .. } => *generation,
+                Slot::Unknown { generation, .. } => *generation,
                 Slot::Damaged => {
                     damaged |= bytes.starts_with(&MAGIC);
                     continue;
@@ -208,7 +203,7 @@ impl SuperblockFile {
                 })
             }
             Some((_, Slot::Valid(now), slot)) => Ok(Self { file, now, slot, hurt: valid < 2 }),
-            Some((_, Slot::Newer { found, features, .. }, _)) => {
+            Some((_, Slot::Unknown { found, features, .. }, _)) => {
                 Err(LogError::UnsupportedFormat { found, supported: FORMAT, features, known: READ_FEATURES })
             }
             _ if damaged => Err(LogError::CorruptSuperblock),
@@ -255,6 +250,11 @@ impl SuperblockFile {
     }
 }
 
+/// Whether a directory has a superblock: whether it is a bus.
+pub(crate) fn exists(disk: &dyn Disk) -> bool {
+    disk.exists(NAME)
+}
+
 /// Refuses a name that does not fit.
 pub(crate) const fn name_fits(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME
@@ -296,15 +296,21 @@ mod tests {
         let file = sim.open(NAME, Open::Create).expect("created");
         file.write_at(&[7; 9000], 0).expect("written");
         assert!(matches!(SuperblockFile::open(&sim, true), Err(LogError::NotABus { .. })));
-        let mut newer = Superblock::new(&sim).encode();
-        newer[8] = 9;
-        let crc = crc32c(&newer[..SLOT - 4]);
-        newer[SLOT - 4..].copy_from_slice(&crc.to_le_bytes());
-        file.write_at(&newer, 0).expect("written");
-        let error = SuperblockFile::open(&sim, true).expect_err("newer");
-        assert!(matches!(error, LogError::UnsupportedFormat { found: 9, supported: FORMAT, .. }), "{error}");
-        newer[100] ^= 1;
-        file.write_at(&newer, 0).expect("written");
+        let mut other = Superblock::new(&sim).encode();
+        for version in [9, 0] {
+            other[8] = version;
+            let crc = crc32c(&other[..SLOT - 4]);
+            other[SLOT - 4..].copy_from_slice(&crc.to_le_bytes());
+            file.write_at(&other, 0).expect("written");
+            let error = SuperblockFile::open(&sim, true).expect_err("another version");
+            let named = matches!(
+                error,
+                LogError::UnsupportedFormat { found, supported: FORMAT, .. } if found == u32::from(version)
+            );
+            assert!(named, "{error}");
+        }
+        other[100] ^= 1;
+        file.write_at(&other, 0).expect("written");
         assert!(matches!(SuperblockFile::open(&sim, true), Err(LogError::CorruptSuperblock)));
     }
 

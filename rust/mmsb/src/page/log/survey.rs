@@ -6,6 +6,10 @@ use crate::page::log::segment::{DIR, FileKind, HEADER, Opened, SegmentHeader, pa
 use crate::page::log::superblock::NEW_NAME;
 use std::collections::BTreeMap;
 
+/// Whoever reads while somebody else writes looks again this often, before it believes that a file is missing or
+/// damaged.
+pub(crate) const LOOKS: usize = 8;
+
 /// A file with a valid segment header.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found {
@@ -27,7 +31,18 @@ pub(crate) struct Survey {
 }
 
 impl Survey {
+    /// Lists the files and looks into them; once more where one was removed in between.
     pub fn new(disk: &dyn Disk) -> Result<Self, DiskError> {
+        let mut looks = 1;
+        loop {
+            match Self::look(disk) {
+                Err(DiskError::NotFound { .. }) if looks < LOOKS => looks += 1,
+                survey => return survey,
+            }
+        }
+    }
+
+    fn look(disk: &dyn Disk) -> Result<Self, DiskError> {
         let mut survey = Self { next: 1, ..Self::default() };
         let mut by_number: BTreeMap<u64, Found> = BTreeMap::new();
         for name in disk.list(DIR)? {
@@ -46,7 +61,7 @@ impl Survey {
                 continue;
             };
             // A compressed file has its name only once it is complete, and then the plain one goes.
-            let found = Found { header: opened.header, packed, hurt: opened.hurt };
+            let found = Found { header: opened.header, packed: opened.is_packed(), hurt: opened.hurt };
             match by_number.get(&number) {
                 Some(twin) if twin.packed => survey.stray.push(path(number, false)),
                 twin => {

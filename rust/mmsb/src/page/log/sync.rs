@@ -37,6 +37,13 @@ impl Syncer {
         self.shared.sync_through(position, None)
     }
 
+    /// As [`Syncer::sync_through`], and has the superblock say so: from then on damage before the position is known for
+    /// what it is, and never taken for a write that did not come to its end.
+    pub fn sync_and_note(&self, position: u64) -> Result<(), LogError> {
+        self.sync_through(position)?;
+        self.shared.note_synced()
+    }
+
     /// As [`crate::page::log::Log::checkpointed`], without the writer.
     pub fn checkpointed(&self, name: &str, seq: u64) -> Result<(), LogError> {
         self.shared.may_write()?;
@@ -66,6 +73,21 @@ impl Syncer {
 }
 
 impl Shared {
+    /// Has the superblock say up to where everything is durable.
+    pub(crate) fn note_synced(&self) -> Result<(), LogError> {
+        let synced = self.synced();
+        self.write_superblock(|file| {
+            if file.now().synced < synced { file.write(|now| now.synced = synced) } else { Ok(()) }
+        })
+    }
+
+    /// Makes everything durable that was appended, and the superblock say so.
+    pub(crate) fn sync_all(&self) -> Result<(), LogError> {
+        self.tidy()?;
+        self.sync_through(self.head(), None)?;
+        self.note_synced()
+    }
+
     /// As [`Syncer::sync_through`]; syncs no more than up to `most` if that is given.
     pub(crate) fn sync_through(&self, position: u64, most: Option<u64>) -> Result<(), LogError> {
         loop {

@@ -11,7 +11,7 @@ use crate::page::log::reader::LogReader;
 use crate::page::log::roll::{self, LogConfig};
 use crate::page::log::segment::{self, Segment, SegmentHeader};
 use crate::page::log::shared::Shared;
-use crate::page::log::superblock::{Superblock, SuperblockFile};
+use crate::page::log::superblock::{self, Superblock, SuperblockFile};
 use crate::page::log::survey;
 use crate::page::log::sync::Syncer;
 use crate::page::log::tail::Tail;
@@ -88,7 +88,7 @@ impl Log {
     ) -> Result<Self, LogError> {
         disk.create_dir("")?;
         let lock = disk.lock()?;
-        if SuperblockFile::exists(&*disk) {
+        if superblock::exists(&*disk) {
             return Err(LogError::Exists);
         }
         disk.create_dir(segment::DIR)?;
@@ -313,14 +313,18 @@ impl Log {
         self.syncer().checkpointed(name, seq)
     }
 
-    /// Takes no more frames, gives back what was made ahead, and lets others write the log. Syncs nothing: whoever waits
-    /// for a sync still gets it. What was appended can still be read.
-    pub fn shut(&mut self) {
+    /// Takes no more frames, gives back what was made ahead, and lets others write the log. What was appended can still
+    /// be read. With `keep` it is made durable, as far as that can be; without, whoever waits for a sync still gets it.
+    pub fn shut(&mut self, keep: bool) {
         self.shared.close();
         if let Some(keeper) = self.keeper.take() {
             keeper.leave();
         }
         if let Some(active) = self.active.take() {
+            if keep && self.shared.poison().is_none() {
+                // A failure poisons the log, which nobody writes to any more; the next opening finds what there is.
+                let _ = self.shared.sync_all();
+            }
             active.file.seal();
         }
         self.lock = None;
@@ -337,12 +341,7 @@ impl Log {
         let Some(keeper) = self.keeper.take() else { return Ok(()) };
         self.shared.may_write()?;
         keeper.close()?;
-        self.shared.sync_through(self.shared.head(), None)?;
-        let synced = self.shared.synced();
-        if self.shared.superblock().now().synced < synced {
-            self.shared.write_superblock(|file| file.write(|now| now.synced = synced))?;
-        }
-        Ok(())
+        self.shared.sync_all()
     }
 }
 
