@@ -20,7 +20,7 @@ struct Opened {
 }
 
 /// Those of the newest process that asked. A child that was forked finds its parent's, perhaps locked by a thread that it
-/// has not, and makes its own. None is ever freed.
+/// has not, and makes its own. None that was shown is ever freed.
 static NEWEST: AtomicPtr<Opened> = AtomicPtr::new(ptr::null_mut());
 
 /// Those of this process.
@@ -28,17 +28,20 @@ fn opened() -> &'static Opened {
     let process = std::process::id();
     let mut found = NEWEST.load(Ordering::Acquire);
     loop {
-        // SAFETY: null, or what was leaked below, which nobody writes to.
+        // SAFETY: null, or what was let go of below and is never freed, which nobody writes to.
         if let Some(opened) = unsafe { found.as_ref() }
             && opened.process == process
         {
             return opened;
         }
-        let fresh: &'static Opened = Box::leak(Box::new(Opened { process, slots: Mutex::default() }));
-        let new = ptr::from_ref(fresh).cast_mut();
-        match NEWEST.compare_exchange(found, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return fresh,
-            Err(other) => found = other,
+        let fresh = Box::into_raw(Box::new(Opened { process, slots: Mutex::default() }));
+        match NEWEST.compare_exchange(found, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => found = fresh,
+            Err(other) => {
+                // SAFETY: made just now and shown to nobody: another thread came first.
+                drop(unsafe { Box::from_raw(fresh) });
+                found = other;
+            }
         }
     }
 }
