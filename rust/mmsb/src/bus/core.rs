@@ -209,7 +209,8 @@ impl Core {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and what is in the log can be read for as long as it is there.
+    /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and
+    /// what is in the log can be read for as long as it is there.
     pub fn close(&self) {
         let mut writer = self.writer_again();
         // The lock goes last: who takes it finds everything free.
