@@ -352,17 +352,22 @@ class Bus(CoreBus):
         """
         return Checkpoint(*self._export(place("path", path), perhaps_callback("progress", progress)))
 
-    def prune(self, keep_checkpoints: int = 1) -> Pruned:
+    def prune(self, keep_checkpoints: int = 1, progress: Callable[[int], object] | None = None) -> Pruned:
         """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
 
-        Without a checkpoint nothing goes.
+        Without a checkpoint nothing goes. `progress` is told the bytes read so far of the oldest one kept,
+        which is read once more before what it replaces goes.
         """
-        return Pruned(*self._prune(count("keep_checkpoints", keep_checkpoints)))
+        tell = perhaps_callback("progress", progress)
+        return Pruned(*self._prune(count("keep_checkpoints", keep_checkpoints), tell))
 
-    def squash(self) -> Pruned:
-        """Make a checkpoint and let all history before it go."""
-        self.checkpoint()
-        return self.prune()
+    def squash(self, progress: Callable[[int], object] | None = None) -> Pruned:
+        """Make a checkpoint and let all history before it go.
+
+        `progress` is told the bytes written of it, then those read of it.
+        """
+        self.checkpoint(progress)
+        return self.prune(progress=progress)
 
     def verify(self, progress: Callable[[int], object] | None = None) -> Report:
         """Read every frame, checkpoint and image, and compare every branch with a replay of the log.

@@ -99,14 +99,19 @@ def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | Non
     return Report(*_verify(place("path", path), perhaps_callback("progress", progress)))
 
 
-def doctor(path: str | os.PathLike[str], *, salvage: bool = False) -> Diagnosis:
+def doctor(
+    path: str | os.PathLike[str],
+    *,
+    salvage: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Diagnosis:
     """Verify a bus; with `salvage`, cut its log at the first damage so that it opens again.
 
     What is behind the damage is lost then. A damaged copy of a header is restored from the other one, as
-    opening the bus to write does. Without `salvage` nothing is changed.
+    opening the bus to write does. Without `salvage` nothing is changed. `progress` is told the bytes read.
 
     Raises:
         BusNotFound, DiskError, PermissionDenied, LockedError: as they say.
     """
-    (ok, findings, *_), done = _doctor(place("path", path), salvage)
+    (ok, findings, *_), done = _doctor(place("path", path), salvage, perhaps_callback("progress", progress))
     return Diagnosis(ok, findings, done)

@@ -71,6 +71,36 @@ def test_a_callback_may_use_the_bus(tmp_path: Path) -> None:
     ends(work)
 
 
+def test_pruning_squashing_and_the_doctor_tell_how_far_they_are(tmp_path: Path) -> None:
+    def work() -> None:
+        told: dict[str, list[int]] = {"prune": [], "squash": [], "doctor": []}
+        with made(tmp_path / "bus", 1 << 20) as bus:
+            bus.checkpoint()
+            bus["p"][...] = 6
+
+            def pruning(done: int) -> None:
+                told["prune"].append(done)
+                bus["p"][0] = 7
+                bus.checkpoint()
+
+            bus.prune(progress=pruning)
+            bus.squash(told["squash"].append)
+            assert (bus["p"].array[1:] == 6).all()
+            with pytest.raises(ZeroDivisionError):
+                bus.prune(progress=lambda done: 1 // 0)
+            for wrong in (5, "x"):
+                with pytest.raises(mmsb.InvalidArgument, match="progress"):
+                    bus.prune(progress=wrong)  # type: ignore[arg-type]
+                with pytest.raises(mmsb.InvalidArgument, match="progress"):
+                    bus.squash(wrong)  # type: ignore[arg-type]
+        report = mmsb.doctor(tmp_path / "bus", progress=told["doctor"].append)
+        assert report.ok
+        for what, steps in told.items():
+            assert max(steps, default=0) >= 1 << 20, what
+
+    ends(work)
+
+
 def test_a_callback_that_fails_leaves_no_copy(tmp_path: Path) -> None:
     bus = made(tmp_path / "bus")
 

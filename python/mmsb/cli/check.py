@@ -44,8 +44,8 @@ def doctor(ctx: click.Context, path: str, salvage: bool, as_json: bool) -> None:
 
     Nothing is changed without --salvage. Exit code 1 if anything is wrong, or was.
     """
-    with progress("doctor", counted=False):
-        report = mmsb.doctor(path, salvage=salvage)
+    with progress("doctor") as tick:
+        report = mmsb.doctor(path, salvage=salvage, progress=tick)
     if as_json:
         emit({"path": path, "ok": report.ok, "findings": report.findings, "salvaged": report.salvaged})
     else:

@@ -52,8 +52,8 @@ def prune(path: str, keep_checkpoints: int, as_json: bool) -> None:
     The oldest checkpoint kept is where history then starts. Without any checkpoint nothing is forgotten.
     """
     with opened(path, "r+") as bus:
-        with progress("prune", counted=False):
-            pruned = bus.prune(keep_checkpoints=keep_checkpoints)
+        with progress("prune") as tick:
+            pruned = bus.prune(keep_checkpoints=keep_checkpoints, progress=tick)
         if as_json:
             counts = {"checkpoints": pruned.checkpoints, "segments": pruned.segments, "bytes": pruned.bytes}
             emit({"path": path, **counts, "first": pruned.first_epoch})

@@ -431,8 +431,15 @@ impl Bus {
 
     /// Keeps that many checkpoints and the history from the oldest of them on: checkpoints and segments removed, bytes
     /// given back, and the first epoch that can still be had.
-    fn _prune(&self, py: Python<'_>, keep: usize) -> Outcome<(u64, u64, i64, u64)> {
-        let info = self.handle.long(py, |bus| bus.prune(keep))?;
+    fn _prune(
+        &self,
+        py: Python<'_>,
+        keep: usize,
+        progress: Option<Bound<'_, PyAny>>,
+    ) -> Outcome<(u64, u64, i64, u64)> {
+        let mut told = Told::new(progress);
+        let info = self.handle.long(py, |bus| bus.prune(keep, &mut |bytes| told.tell(bytes)))?;
+        told.end()?;
         Ok((info.checkpoints, info.segments, info.bytes, info.first.0))
     }
 

@@ -27,7 +27,14 @@ pub fn _verify(py: Python<'_>, path: PathBuf, progress: Option<Bound<'_, PyAny>>
 
 /// Verifies, and with `salvage` makes a damaged bus open again: what was found, and what was done.
 #[pyfunction]
-pub fn _doctor(py: Python<'_>, path: PathBuf, salvage: bool) -> Outcome<(Found, Vec<String>)> {
-    let diagnosis = py.detach(|| examine(&path, salvage))?;
+pub fn _doctor(
+    py: Python<'_>,
+    path: PathBuf,
+    salvage: bool,
+    progress: Option<Bound<'_, PyAny>>,
+) -> Outcome<(Found, Vec<String>)> {
+    let mut told = Told::new(progress);
+    let diagnosis = py.detach(|| examine(&path, salvage, &mut |bytes| told.tell(bytes)))?;
+    told.end()?;
     Ok((found(diagnosis.report), diagnosis.done))
 }

@@ -44,8 +44,12 @@ fn another_checkpoint_from_the_middle_of_one_is_refused() {
         let mut told = 0;
         let made = bus.checkpoint(&mut |_| {
             told += 1;
-            for refused in [bus.checkpoint(&mut |_| {}).err(), bus.prune(1).err(), bus.squash().err()]
-                .map(Option::unwrap)
+            for refused in [
+                bus.checkpoint(&mut |_| {}).err(),
+                bus.prune(1, &mut |_| {}).err(),
+                bus.squash(&mut |_| {}).err(),
+            ]
+            .map(Option::unwrap)
             {
                 assert_eq!(refused.code(), Code::Busy, "{refused}");
                 assert!(refused.to_string().contains("progress"), "{refused}");
@@ -56,7 +60,7 @@ fn another_checkpoint_from_the_middle_of_one_is_refused() {
         assert_eq!(bus.stats().unwrap().checkpoints, 2, "nothing was pruned");
         bus.at(Epoch(1)).unwrap();
         // And afterwards it is as ever.
-        bus.squash().unwrap();
+        bus.squash(&mut |_| {}).unwrap();
         assert_eq!(bus.stats().unwrap().checkpoints, 1);
     });
 }
@@ -93,7 +97,7 @@ fn checkpoints_go_from_the_middle_of_an_export_and_a_verification() {
             told += 1;
             run(&bus, Step::Write(0, 0, 0, 3000), told).unwrap();
             bus.checkpoint(&mut |_| {}).unwrap();
-            bus.squash().unwrap();
+            bus.squash(&mut |_| {}).unwrap();
         })
         .unwrap();
         let exported = told;

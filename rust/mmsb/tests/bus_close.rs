@@ -190,7 +190,7 @@ fn a_past_state_is_read_from_the_files_for_as_long_as_they_are_there() {
     let other = Bus::open(&path, &Options::default()).unwrap();
     other.write(fill(pages[0], 9), &Note::default()).unwrap();
     assert_eq!(past.view(pages[0], 0, None).unwrap().bytes()[..8], cell(1));
-    other.squash().unwrap();
+    other.squash(&mut |_| {}).unwrap();
     other.close();
     std::fs::remove_dir_all(path.join("log")).unwrap();
     std::fs::create_dir(path.join("log")).unwrap();

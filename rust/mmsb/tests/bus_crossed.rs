@@ -293,7 +293,7 @@ fn a_merge_whose_common_states_were_pruned_is_refused() {
         write(&bus, p, add, 1, &(n as u8).to_le_bytes());
     }
     bus.checkpoint(&mut |_| {}).unwrap();
-    bus.prune(1).unwrap();
+    bus.prune(1, &mut |_| {}).unwrap();
     let before = bytes(&bus, p);
     match bus.merge(&plan, OnConflict::Raise, &note()) {
         Ok(taken) => assert!(taken.is_none(), "it has everything"),

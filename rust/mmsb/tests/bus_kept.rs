@@ -52,7 +52,7 @@ fn a_time_before_what_is_kept_is_pruned_and_not_nothing() {
     clock.set(7 * HOUR);
     let plan = bus.branch("plan", None).unwrap();
     clock.set(8 * HOUR);
-    bus.squash().unwrap();
+    bus.squash(&mut |_| {}).unwrap();
     assert_eq!(at(9).unwrap(), 6, "no commit is kept, but the state is");
     for hour in 0..7 {
         let error = at(hour).unwrap_err();
@@ -187,7 +187,7 @@ fn others_open_and_verify_beside_a_busy_writer() {
             for number in 0.. {
                 write(&bus, page, number);
                 if number % 400 == 399 {
-                    bus.prune(2).unwrap();
+                    bus.prune(2, &mut |_| {}).unwrap();
                 }
                 if done.load(Ordering::Relaxed) {
                     return;

@@ -30,7 +30,7 @@ fn what_is_no_bus_is_named() {
         let error = Bus::open(path, &Options { mode: Mode::Create, ..Options::default() }).unwrap_err();
         assert_eq!(error.code(), Code::Exists);
     }
-    for error in [verify(&file, &mut |_| {}).unwrap_err(), doctor(&file, false).unwrap_err()] {
+    for error in [verify(&file, &mut |_| {}).unwrap_err(), doctor(&file, false, &mut |_| {}).unwrap_err()] {
         assert_eq!(error.code(), Code::NotABus, "{error}");
         assert!(error.to_string().contains("letter.txt"), "{error}");
     }

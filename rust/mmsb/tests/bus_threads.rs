@@ -248,7 +248,7 @@ fn the_end_of_history_is_no_conflict() {
     let bus = Bus::memory(&Options { history_budget: None, ..Options::default() }).unwrap();
     let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
     let page = bus.create_page("p", schema, 10, &Note::default()).unwrap();
-    bus.squash().unwrap();
+    bus.squash(&mut |_| {}).unwrap();
     let write = |row: u64| {
         let mut tx = bus.begin(Isolation::Serializable, Note::default()).unwrap();
         let data = Data::Dense(Cow::Owned(vec![row as u8]));

@@ -82,13 +82,13 @@ fn a_second_checkpoint_writes_what_is_new() {
     run(&bus, Step::Write(0, 0, 5, 1), 6).unwrap();
     let third = bus.checkpoint(&mut |_| {}).unwrap();
     assert!(third.bytes < 20_000 && third.reused >= 1_590_000, "what was loaded is known: {third:?}");
-    let pruned = bus.prune(1).unwrap();
+    let pruned = bus.prune(1, &mut |_| {}).unwrap();
     assert_eq!(pruned.checkpoints, 2);
     assert_eq!(sim.list("ckpt").unwrap().iter().filter(|name| name.ends_with(".root")).count(), 1);
     for n in 0..8 {
         run(&bus, Step::Write(0, 0, n * 25_000, 25_000), n * 2).unwrap();
     }
-    bus.squash().unwrap();
+    bus.squash(&mut |_| {}).unwrap();
     let chunks: u64 = sim
         .list("ckpt")
         .unwrap()
@@ -132,7 +132,7 @@ fn squashing_lets_all_history_go_however_little_there_is() {
     run(&bus, Step::Write(0, 0, 0, 100), 2).unwrap();
     run(&bus, Step::Write(0, 0, 5, 1), 4).unwrap();
     let (epoch, digest) = (bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap());
-    let squashed = bus.squash().unwrap();
+    let squashed = bus.squash(&mut |_| {}).unwrap();
     assert_eq!(squashed.first, epoch);
     assert_eq!(bus.at(Epoch(epoch.0 - 1)).unwrap_err().code(), Code::HistoryPruned);
     let mut told = 0;
@@ -151,8 +151,8 @@ fn squashing_lets_all_history_go_however_little_there_is() {
         (bus.state().unwrap().digest().unwrap(), bus.at(epoch).unwrap().digest().unwrap()),
         (after, digest)
     );
-    bus.squash().unwrap();
-    bus.squash().unwrap();
+    bus.squash(&mut |_| {}).unwrap();
+    bus.squash(&mut |_| {}).unwrap();
     assert_eq!(bus.state().unwrap().digest().unwrap(), after);
 }
 
@@ -190,7 +190,7 @@ fn pruning_that_fails_anywhere_leaves_what_is_there_in_use() {
         let (before, used) = chunk_files(&sim);
         assert_eq!((before.len(), &before), (3, &used));
         sim.fail(sim.ops() + op, Fault::Full, false);
-        let done = bus.prune(2);
+        let done = bus.prune(2, &mut |_| {});
         sim.heal();
         let roots = store::list(&sim).unwrap();
         if roots.len() == 3 {
@@ -208,7 +208,7 @@ fn pruning_that_fails_anywhere_leaves_what_is_there_in_use() {
         *(if moved { &mut late } else { &mut in_time }) += u32::from(done.is_err());
         run(&bus, Step::Write(0, 0, 7, 1), 8).unwrap();
         bus.checkpoint(&mut |_| {}).unwrap();
-        bus.prune(1).unwrap();
+        bus.prune(1, &mut |_| {}).unwrap();
         let (there, used) = chunk_files(&sim);
         assert_eq!(there, used, "{what}");
         bus.checkpoint(&mut |_| {}).unwrap();

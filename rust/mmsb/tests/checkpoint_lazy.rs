@@ -267,7 +267,7 @@ fn pruning_takes_nothing_from_a_page_that_is_unread() {
     let beside = Bus::on_disk(Arc::new(sim.for_reading()), &reader, clock()).unwrap();
     assert_eq!(beside.stats().unwrap().unread, 4);
     let bus = open(&sim).unwrap();
-    assert!(bus.prune(1).unwrap().checkpoints == 1);
+    assert!(bus.prune(1, &mut |_| {}).unwrap().checkpoints == 1);
     assert_eq!(all_cells(&bus), wanted);
     assert_eq!(all_cells(&beside), wanted, "who reads beside the writer holds on to what it may need");
     let third = bus.checkpoint(&mut |_| {}).unwrap();
@@ -320,7 +320,7 @@ fn a_snapshot_outlives_its_bus_with_pages_that_are_unread() {
     for which in 0..4 {
         run(&next, Step::Write(0, which, 0, 40_000), 400).unwrap();
     }
-    next.squash().unwrap();
+    next.squash(&mut |_| {}).unwrap();
     for (i, id) in state.ids().into_iter().enumerate() {
         assert_eq!(cells(&state, id), wanted[i], "from files that are gone for others");
     }

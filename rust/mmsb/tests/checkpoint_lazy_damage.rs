@@ -24,13 +24,13 @@ fn hurt(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Digest) {
     let sim = Sim::new(1);
     let bus = made(&sim);
     if !whole_log {
-        bus.squash().unwrap();
+        bus.squash(&mut |_| {}).unwrap();
     }
     let (id, mark) = (bus.state().unwrap().ids()[2], [1234.5678f64; 10]);
     bus.assign(id, 0, Select::range(2500, 2510), &mark, &Note::default()).unwrap();
     bus.checkpoint(&mut |_| {}).unwrap();
     if !whole_log {
-        bus.prune(1).unwrap();
+        bus.prune(1, &mut |_| {}).unwrap();
     }
     let (wanted, digest) = (all_cells(&bus), bus.state().unwrap().digest().unwrap());
     drop(bus);
@@ -71,7 +71,7 @@ fn hurt_for_several(whole_log: bool) -> (Sim, Vec<Vec<Vec<u8>>>, Epochs) {
             note(&bus, &mut epochs);
         }
         if round == 0 && !whole_log {
-            bus.squash().unwrap();
+            bus.squash(&mut |_| {}).unwrap();
         } else {
             let made = bus.checkpoint(&mut |_| {}).unwrap();
             assert!(round == 0 || made.reused >= row_bytes(ROWS[2]), "shared: {made:?}");
@@ -96,7 +96,7 @@ fn damage_that_older_checkpoints_share_is_made_good_from_the_log() {
     bus.audit().unwrap();
     assert!(check_epochs(&bus, &epochs) > 9, "nor is the past served from what is damaged");
     bus.checkpoint(&mut |_| {}).unwrap();
-    bus.prune(1).unwrap();
+    bus.prune(1, &mut |_| {}).unwrap();
     let digest = state.digest().unwrap();
     drop((state, bus));
     assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "the next one is whole");
@@ -155,7 +155,7 @@ fn damage_for_good_keeps_no_checkpoint_from_being_made() {
         let bus = made(&sim);
         let (id, mark) = (bus.state().unwrap().ids()[which], [1234.5678f64; 10]);
         bus.assign(id, 0, Select::range(5, 15), &mark, &Note::default()).unwrap();
-        bus.squash().unwrap();
+        bus.squash(&mut |_| {}).unwrap();
         let cells_of = all_cells(&bus);
         drop(bus);
         let found = find(&sim, &cells_of[which][0][8 * 5..8 * 15]);
@@ -179,7 +179,9 @@ fn damage_for_good_keeps_no_checkpoint_from_being_made() {
         assert!(made.reused >= row_bytes(ROWS[3]) / 2, "what was read in is not written again: {made:?}");
         refused(&bus);
         refused(&plan);
-        for error in [bus.prune(1).unwrap_err(), bus.export_to(&elsewhere(), &mut |_| {}).unwrap_err()] {
+        for error in
+            [bus.prune(1, &mut |_| {}).unwrap_err(), bus.export_to(&elsewhere(), &mut |_| {}).unwrap_err()]
+        {
             assert_eq!(error.code(), Code::CorruptLog, "what refers to it stays, and nothing else comes to");
         }
         bus.audit().unwrap();
@@ -203,7 +205,7 @@ fn damage_for_good_keeps_no_checkpoint_from_being_made() {
             let state = bus.state().unwrap();
             assert_eq!(cells(&state, state.ids()[which]), cells_of[which]);
         }
-        bus.prune(1).unwrap();
+        bus.prune(1, &mut |_| {}).unwrap();
         bus.audit().unwrap();
     }
 }
@@ -215,7 +217,7 @@ fn the_background_goes_on_after_damage() {
     let path = dir.path().join("bus");
     let bus = Bus::open(&path, &quiet()).unwrap();
     fill(&bus);
-    bus.squash().unwrap();
+    bus.squash(&mut |_| {}).unwrap();
     let first = all_cells(&bus)[0][0].clone();
     bus.close();
     drop(bus);
@@ -267,7 +269,7 @@ fn a_damaged_page_is_made_of_the_log_where_that_leads_to_it() {
     run(&bus, Step::Write(0, 2, 0, 5), 500).unwrap();
     let digest = bus.state().unwrap().digest().unwrap();
     bus.checkpoint(&mut |_| {}).unwrap();
-    bus.prune(1).unwrap();
+    bus.prune(1, &mut |_| {}).unwrap();
     drop((state, bus));
     assert!(verify_disk(Arc::new(sim.for_reading()), &mut |_| {}).unwrap().ok, "the next one is whole");
     assert_eq!(open(&sim).unwrap().state().unwrap().digest().unwrap(), digest);

@@ -59,7 +59,8 @@ fn a_whole_bus_is_in_order_and_stays_as_it_is() {
     assert!(report.ok, "{report:?}");
     assert!(report.checkpoints == 2 && report.segments > 2 && report.frames == 12, "{report:?}");
     assert!(report.bytes > 40_000 && told == report.bytes, "{report:?}, told {told}");
-    let diagnosis = doctor_disk(Arc::new(sim.for_reading()), Some(Arc::new(sim.clone()))).unwrap();
+    let diagnosis =
+        doctor_disk(Arc::new(sim.for_reading()), Some(Arc::new(sim.clone())), &mut |_| {}).unwrap();
     assert!(diagnosis.done.is_empty());
     assert_eq!(contents(&sim), before);
     let error = verify("/nowhere/at all", &mut |_| {}).unwrap_err();
@@ -117,7 +118,7 @@ fn a_damaged_copy_is_found_while_the_other_is_whole_and_made_good() {
         }
         if number.is_multiple_of(2) {
             let disk: Arc<dyn Disk> = Arc::new(hurt.clone());
-            let done = doctor_disk(Arc::new(hurt.for_reading()), Some(disk)).unwrap().done;
+            let done = doctor_disk(Arc::new(hurt.for_reading()), Some(disk), &mut |_| {}).unwrap().done;
             assert!(done.len() == 1 && done[0].contains(&path), "{done:?}");
         } else {
             assert_eq!(open(&hurt).unwrap().state().unwrap().digest().unwrap(), digest);
@@ -140,12 +141,12 @@ fn the_doctor_cuts_only_when_asked_and_says_what_goes() {
             let hurt = sim.kill();
             hurt.flip(&path, bit);
             let before = contents(&hurt);
-            let diagnosis = doctor_disk(Arc::new(hurt.for_reading()), None).unwrap();
+            let diagnosis = doctor_disk(Arc::new(hurt.for_reading()), None, &mut |_| {}).unwrap();
             assert_eq!(contents(&hurt), before, "unasked, it changes nothing");
             let Some(position) = diagnosis.report.damage else { continue };
             let opened = open(&hurt).map(|bus| bus.state().unwrap().digest().unwrap());
             let disk: Arc<dyn Disk> = Arc::new(hurt.clone());
-            let treated = doctor_disk(Arc::new(hurt.for_reading()), Some(disk)).unwrap();
+            let treated = doctor_disk(Arc::new(hurt.for_reading()), Some(disk), &mut |_| {}).unwrap();
             assert!(!treated.done.is_empty(), "damage at {position}");
             let bus = open(&hurt).unwrap_or_else(|error| panic!("bit {bit} of {path}: {error}"));
             match opened {

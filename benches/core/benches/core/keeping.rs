@@ -48,7 +48,7 @@ pub fn checkpoints(c: &mut Criterion) {
         let mut written = 0;
         let change = |n: u64| {
             // Old checkpoints would fill the disk.
-            bus.prune(1).unwrap();
+            bus.prune(1, &mut |_| {}).unwrap();
             if writes == 0 {
                 bus.write(delta(id, 0, &vec![n as u8; LARGE as usize]), &note).unwrap();
             }

@@ -148,7 +148,7 @@ pub fn whole(c: &mut Criterion) {
     let id = full(&bus, "page", 64 * MIB).unwrap();
     let (data, mut memory) = (vec![3; bytes], vec![2; bytes]);
     // The log would grow by the page with every step.
-    let shrink = |_| assert!(bus.squash().is_ok());
+    let shrink = |_| assert!(bus.squash(&mut |_| {}).is_ok());
     let workload = "all 64 MiB of a page written";
     measure_slow(c, "commit", workload, "mmsb", shrink, |()| bus.write(delta(id, 0, &data), &note).unwrap());
     let file = File::create(dir.path().join("limit")).unwrap();

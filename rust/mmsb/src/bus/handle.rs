@@ -349,21 +349,22 @@ impl Bus {
     }
 
     /// Keeps the newest checkpoints, so many of them (at least 1), and the history from the oldest of those on; earlier
-    /// states are gone for good. Without a checkpoint nothing goes.
-    pub fn prune(&self, keep: usize) -> Result<PruneInfo, Error> {
+    /// states are gone for good. Without a checkpoint nothing goes. `progress` is told the bytes read so far of the oldest
+    /// one kept, from which everything can be had then.
+    pub fn prune(&self, keep: usize, progress: &mut dyn FnMut(u64)) -> Result<PruneInfo, Error> {
         self.writable()?;
         let _open = Door::open(&self.core)?;
-        retain::prune(&self.core, keep)
+        retain::prune(&self.core, keep, progress)
     }
 
-    /// Makes a checkpoint and lets all history before it go.
-    pub fn squash(&self) -> Result<PruneInfo, Error> {
+    /// Makes a checkpoint and lets all history before it go. `progress` is told the bytes written, then those read.
+    pub fn squash(&self, progress: &mut dyn FnMut(u64)) -> Result<PruneInfo, Error> {
         self.writable()?;
         self.core.checkpoints.outside()?;
         // History goes by whole segments.
         self.core.writer()?.log.go_on()?;
-        self.checkpoint(&mut |_| {})?;
-        self.prune(1)
+        self.checkpoint(progress)?;
+        self.prune(1, progress)
     }
 
     /// Writes the present state of all branches to a directory that is not there yet: a bus of its own, with the same

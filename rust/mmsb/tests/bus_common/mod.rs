@@ -146,7 +146,7 @@ pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
             done => done.map(|_| ()),
         },
         Step::Checkpoint => bus.checkpoint(&mut |_| {}).map(|_| ()),
-        Step::Prune(keep) => bus.prune(keep).map(|_| ()),
+        Step::Prune(keep) => bus.prune(keep, &mut |_| {}).map(|_| ()),
     }
 }
 

@@ -245,8 +245,9 @@ fn run(core: &Weak<Core>) {
             continue;
         }
         let began = Instant::now();
-        let done = checkpoint::make(&core, &mut |_| {})
-            .and_then(|_| if core.background.prunes { retain::prune(&core, 1).map(|_| ()) } else { Ok(()) });
+        let done = checkpoint::make(&core, &mut |_| {}).and_then(|_| {
+            if core.background.prunes { retain::prune(&core, 1, &mut |_| {}).map(|_| ()) } else { Ok(()) }
+        });
         if done.is_err() {
             // Nothing is lost but time at the next opening; it is tried again when the log has grown as much again.
             core.background.checkpointed(core.log.head(), 0);

@@ -22,21 +22,29 @@ pub struct Diagnosis {
 }
 
 /// Verifies the bus in a directory; with `salvage`, makes it open again where damage in the log keeps it from that, or
-/// restores damaged copies of headers. Asked for nothing, it changes nothing.
+/// restores damaged copies of headers. Asked for nothing, it changes nothing. `progress` is told the bytes read so far.
 ///
 /// # Errors
 /// As [`crate::bus::upkeep::verify::verify`]; with `salvage` also `Locked` and what writing raises.
-pub fn doctor(path: impl AsRef<Path>, salvage: bool) -> Result<Diagnosis, Error> {
+pub fn doctor(
+    path: impl AsRef<Path>,
+    salvage: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Diagnosis, Error> {
     let path = path.as_ref();
     check_directory(path)?;
     let read = Arc::new(Real::new(path, true));
     let write: Option<Arc<dyn Disk>> = if salvage { Some(Arc::new(Real::new(path, false))) } else { None };
-    doctor_disk(read, write).map_err(|error| error.at(path))
+    doctor_disk(read, write, progress).map_err(|error| error.at(path))
 }
 
 /// As [`doctor`], of a bus on a disk of any kind, which is salvaged where it is given for writing too.
-pub fn doctor_disk(read: Arc<dyn Disk>, write: Option<Arc<dyn Disk>>) -> Result<Diagnosis, Error> {
-    let report = verify_disk(read, &mut |_| {})?;
+pub fn doctor_disk(
+    read: Arc<dyn Disk>,
+    write: Option<Arc<dyn Disk>>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Diagnosis, Error> {
+    let report = verify_disk(read, progress)?;
     let mut done = Vec::new();
     match (write, report.damage) {
         (Some(disk), Some(position)) => done = treat(&disk, position)?,

@@ -25,7 +25,7 @@ pub struct PruneInfo {
 
 /// Keeps the newest checkpoints, so many of them, and the history from the oldest of those on; or from an earlier one on,
 /// where a branch that was forked since begins at a state from before. Without a checkpoint nothing goes.
-pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
+pub(crate) fn prune(core: &Core, keep: usize, progress: &mut dyn FnMut(u64)) -> Result<PruneInfo, Error> {
     if keep == 0 {
         return Err(Error::Invalid("at least one checkpoint must be kept".into()));
     }
@@ -48,7 +48,7 @@ pub(crate) fn prune(core: &Core, keep: usize) -> Result<PruneInfo, Error> {
     }
     let Some(oldest) = oldest else { return Ok(PruneInfo::default()) };
     drop(writer);
-    store.check(&oldest, &mut HashSet::new(), &mut |_| {})?;
+    store.check(&oldest, &mut HashSet::new(), progress)?;
     writer = core.writer()?;
     if !stands_alone(core, &oldest)? {
         return Ok(PruneInfo::default());
