@@ -245,8 +245,9 @@ impl Log {
         rolled?;
         let segment = Arc::new(Segment::open(header, Some(Arc::clone(&spare.file))));
         let next = Arc::clone(&segment);
-        self.shared.change_segments(|segments| segments.push(next));
+        // The tail first: whoever finds a segment that has no footer yet finds its tail.
         *self.shared.tail() = Tail::new(&header);
+        self.shared.change_segments(|segments| segments.push(next));
         *active = Active::new(segment, spare.file, spare.capacity);
         self.ahead.moved(start);
         keeper.rolled()
