@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,27 @@ def run_json(run: Run) -> Callable[..., Any]:
         return json.loads(result.stdout)
 
     return call
+
+
+@pytest.fixture
+def others_run() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Does some long work, during which another Python thread must run."""
+    ran, stop = 0, threading.Event()
+
+    def run() -> None:
+        nonlocal ran
+        while not stop.is_set():
+            ran += 1
+            time.sleep(0.0005)
+
+    def check(work: Callable[[], object]) -> None:
+        before, began = ran, time.perf_counter()
+        work()
+        moved, took = ran - before, time.perf_counter() - began
+        assert moved > took / 0.02, f"{moved} steps of another thread in {took:.3f} s"
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield check
+    stop.set()
+    thread.join()

@@ -1,7 +1,7 @@
 """Memory-Mapped State Bus: typed arrays in pages, every change a delta in one log, every past state kept."""
 
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
-from mmsb.bus import Branch, Bus, Upsert, open  # noqa: A004 - it is used as `mmsb.open`
+from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.errors import (
     BadIndex,
@@ -38,6 +38,7 @@ from mmsb.errors import (
     WrongTransaction,
 )
 from mmsb.keep import Checkpoint, Diagnosis, Pin, Pruned, Report, doctor, verify
+from mmsb.upsert import Upsert
 from mmsb.watch import Update, Watch
 
 __all__ = [

@@ -11,8 +11,9 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
-from mmsb.errors import ConflictError, InvalidArgument
+from mmsb.errors import InvalidArgument
 from mmsb.given import (
+    Progress,
     callback,
     count,
     nanoseconds,
@@ -28,14 +29,12 @@ from mmsb.given import (
 from mmsb.keep import Checkpoint, Pin, Pruned, Report, pins, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
+from mmsb.upsert import Upsert, until_settled
 from mmsb.watch import Watch
 
 Isolation = Literal["snapshot", "serializable"]
 Durability = Literal["memory", "process", "disk"]
 Moment = SupportsIndex | Snapshot | CoreBus
-
-_ATTEMPTS = 32
-"""How often a conditional write that lost a race starts over."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,6 @@ class Branch:
     epoch: int
     parent: str | None
     forked_at: int | None
-
-
-@dataclass(frozen=True)
-class Upsert:
-    """What became of a conditional write. `epoch` is the epoch it made, or at which its condition failed.
-
-    It is `None` where the write joined a transaction, which makes the epoch at its end.
-    """
-
-    applied: bool
-    why: str
-    epoch: int | None
-
-    def __bool__(self) -> bool:
-        return self.applied
 
 
 def open(  # noqa: A001 - the face is `mmsb.open`
@@ -199,15 +183,17 @@ class Bus(CoreBus):
             return self._at(epoch)
         return self._at_time(nanoseconds(time))
 
-    def diff(self, before: Moment, after: Moment | None = None) -> list[Change]:
+    def diff(self, before: Moment, after: Moment | None = None, progress: Progress = None) -> list[Change]:
         """What differs between two moments, page by page: epochs, snapshots or branches. By default from now.
 
         The cells are read from the states when they are asked for. In rows that only one state of a page has
-        they are those that are not zeros, and count as zeros in the other.
+        they are those that are not zeros, and count as zeros in the other. `progress` is told the pages
+        compared so far.
         """
+        tell = perhaps_callback("progress", progress)
         if after is None:
-            return self._diff(self, before)
-        return self._diff(before, after)
+            return self._diff(self, before, tell)
+        return self._diff(before, after, tell)
 
     def log(
         self,
@@ -253,13 +239,15 @@ class Bus(CoreBus):
         *,
         source: str | None = None,
         intent: Any = None,
+        progress: Progress = None,
     ) -> int | None:
         """Merges what a branch changed since the two last agreed into this one, cell by cell.
 
         Cells that both changed only by merges with their page's operator (`page.merge`) get the other's
         merges too, one by one in the order they were made; others that both changed conflict. What a policy
         settled in cells is not asked again. Of two pages that both made under one name, "ours" keeps this
-        branch's and leaves the other out, "theirs" takes the other and drops this branch's.
+        branch's and leaves the other out, "theirs" takes the other and drops this branch's. `progress` is
+        told the pages looked at so far. An exception that it raises comes when all is done.
 
         Returns:
             The epoch it made; `None` where there was nothing to take or to settle.
@@ -270,11 +258,18 @@ class Bus(CoreBus):
         if not isinstance(branch, CoreBus):
             raise InvalidArgument(f"branch {branch!r}: a branch is wanted, as bus.checkout(name) gives it")
         policy = text("on_conflict", on_conflict)
-        return self._merge(branch, policy, perhaps_text("source", source), reason(intent))
+        tell = perhaps_callback("progress", progress)
+        return self._merge(branch, policy, perhaps_text("source", source), reason(intent), tell)
 
-    def revert(self, to: SupportsIndex, *, source: str | None = None, intent: Any = None) -> int | None:
-        """Brings the state of an epoch back, as a new epoch; `None` where it is the present one."""
-        return self._revert(to, perhaps_text("source", source), reason(intent))
+    def revert(
+        self, to: SupportsIndex, *, source: str | None = None, intent: Any = None, progress: Progress = None
+    ) -> int | None:
+        """Brings the state of an epoch back, as a new epoch; `None` where it is the present one.
+
+        `progress` is told the pages looked at so far. An exception that it raises comes when all is done.
+        """
+        tell = perhaps_callback("progress", progress)
+        return self._revert(to, perhaps_text("source", source), reason(intent), tell)
 
     def upsert(
         self,
@@ -302,13 +297,7 @@ class Bus(CoreBus):
             InvalidArgument: the page is of another branch or bus, or the condition's answer is no boolean.
         """
         callback("when", when)
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._try_upsert(page, when, write, source, intent)
-            except ConflictError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return until_settled(lambda: self._try_upsert(page, when, write, source, intent))
 
     def _try_upsert(
         self, page: str | int | Page, when: Callable[[Page], Any], write: Any, source: str | None, intent: Any
@@ -331,7 +320,7 @@ class Bus(CoreBus):
         number = None if page is None else self[page].id
         return Watch(self.snapshot, self._diff, self._wait, number)
 
-    def checkpoint(self, progress: Callable[[int], object] | None = None) -> Checkpoint:
+    def checkpoint(self, progress: Progress = None) -> Checkpoint:
         """Write the state of all branches out, so that opening need not replay what came before.
 
         Commits go on meanwhile. `progress` is told the bytes written so far. It may use the bus, but for
@@ -339,9 +328,7 @@ class Bus(CoreBus):
         """
         return Checkpoint(*self._checkpoint(perhaps_callback("progress", progress)))
 
-    def export(
-        self, path: str | os.PathLike[str], progress: Callable[[int], object] | None = None
-    ) -> Checkpoint:
+    def export(self, path: str | os.PathLike[str], progress: Progress = None) -> Checkpoint:
         """Write the present state of all branches to a new directory: a bus of its own.
 
         It has the same names, ids and epochs, and none of the history. `progress` is told the bytes written
@@ -352,7 +339,7 @@ class Bus(CoreBus):
         """
         return Checkpoint(*self._export(place("path", path), perhaps_callback("progress", progress)))
 
-    def prune(self, keep_checkpoints: int = 1, progress: Callable[[int], object] | None = None) -> Pruned:
+    def prune(self, keep_checkpoints: int = 1, progress: Progress = None) -> Pruned:
         """Keep the newest checkpoints and the history from the oldest of those on; the rest is gone for good.
 
         Without a checkpoint nothing goes. `progress` is told the bytes read so far of the oldest one kept,
@@ -361,7 +348,7 @@ class Bus(CoreBus):
         tell = perhaps_callback("progress", progress)
         return Pruned(*self._prune(count("keep_checkpoints", keep_checkpoints), tell))
 
-    def squash(self, progress: Callable[[int], object] | None = None) -> Pruned:
+    def squash(self, progress: Progress = None) -> Pruned:
         """Make a checkpoint and let all history before it go.
 
         `progress` is told the bytes written of it, then those read of it.
@@ -369,7 +356,7 @@ class Bus(CoreBus):
         self.checkpoint(progress)
         return self.prune(progress=progress)
 
-    def verify(self, progress: Callable[[int], object] | None = None) -> Report:
+    def verify(self, progress: Progress = None) -> Report:
         """Read every frame, checkpoint and image, and compare every branch with a replay of the log.
 
         Changes nothing; damage is in the report. `progress` is told the bytes read. `mmsb.verify` does it

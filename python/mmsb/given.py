@@ -55,6 +55,10 @@ def callback(what: str, value: Any) -> Callable[..., Any]:
     return function
 
 
+Progress = Callable[[int], object] | None
+"""What is told how far long work has come, if anything is."""
+
+
 def perhaps_callback(what: str, value: Any) -> Callable[..., Any] | None:
     """Something that can be called, or nothing."""
     return None if value is None else callback(what, value)

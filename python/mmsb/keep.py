@@ -1,12 +1,11 @@
 """Keeping a bus: checkpoints made, history let go, all of it verified, damage cut away; who holds what."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from time import time_ns
 
 from mmsb._core import Bus, _doctor, _verify
-from mmsb.given import perhaps_callback, place
+from mmsb.given import Progress, perhaps_callback, place
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def pins(bus: Bus) -> list[Pin]:
     return found
 
 
-def verify(path: str | os.PathLike[str], progress: Callable[[int], object] | None = None) -> Report:
+def verify(path: str | os.PathLike[str], progress: Progress = None) -> Report:
     """Read every header, frame, checkpoint and image, and compare checkpoints with a replay of the log.
 
     Changes nothing, and takes a damaged bus: damage is in the report. `progress` is told the bytes read.
@@ -103,7 +102,7 @@ def doctor(
     path: str | os.PathLike[str],
     *,
     salvage: bool = False,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress = None,
 ) -> Diagnosis:
     """Verify a bus; with `salvage`, cut its log at the first damage so that it opens again.
 

@@ -101,6 +101,62 @@ def test_pruning_squashing_and_the_doctor_tell_how_far_they_are(tmp_path: Path) 
     ends(work)
 
 
+def test_digest_diff_merge_and_revert_tell_how_far_they_are() -> None:
+    def work() -> None:
+        bus = mmsb.open()
+        for name in range(3):
+            bus.create_page(str(name), shape=(2 << 20,), dtype="u1")[...] = name + 1
+        told: list[int] = []
+
+        def use(done: int) -> None:
+            told.append(done)
+            bus.digest()
+            assert bus.snapshot().epoch == bus.epoch
+
+        digest = bus.digest(told.append)
+        assert told == sorted(told)
+        assert told[-1] == 6 << 20
+        assert len(told) > 12, "within a page too"
+        told.clear()
+        assert bus.digest(use) == bus.snapshot().digest(progress=use) == digest
+        assert set(told) <= {0}, "all is known"
+        side = bus.branch("side")
+        side["0"][5] = 9
+        side["2"][5] = 9
+        told.clear()
+        side.snapshot().digest(progress=use)
+        assert told
+        told.clear()
+        assert len(bus.diff(bus, side, progress=use)) == 2
+        assert told[-2:] == [1, 2], "pages that are the same are not looked at"
+        told.clear()
+        assert bus.merge(side, progress=use) == bus.epoch
+        assert told == [1, 2, 3, 4], "two compared, two joined"
+        told.clear()
+        assert bus.revert(3, progress=use) == bus.epoch
+        assert told[-1] > 2
+
+        def fail(_done: int) -> None:
+            raise KeyboardInterrupt
+
+        bus["0"][0] += 1
+        before = bus.epoch
+        calls: list[Callable[[], object]] = [
+            lambda: bus.digest(fail),
+            lambda: bus.diff(3, progress=fail),
+            lambda: bus.revert(3, progress=fail),
+            lambda: bus.merge(bus.checkout("side"), progress=fail),
+        ]
+        side["0"][7] = 9
+        for call in calls:
+            with pytest.raises(KeyboardInterrupt):
+                call()
+        assert bus.epoch == before + 2, "what was done is done"
+        assert bus["0"][7] == 9
+
+    ends(work)
+
+
 def test_a_callback_that_fails_leaves_no_copy(tmp_path: Path) -> None:
     bus = made(tmp_path / "bus")
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -290,3 +291,18 @@ def test_serializable_protects_that_a_page_is_there(bus: mmsb.Bus) -> None:
             bus["a"][0] = 1
         in_thread(lambda: bus.drop_page("flag"))
     assert bus["a"][0] == 0
+
+
+def test_long_work_inside_lets_other_threads_run(others_run: Callable[[Callable[[], object]], None]) -> None:
+    bus = mmsb.open()
+    count = 8_000_000
+    page = bus.create_page("p", shape=(count,), dtype="f8")
+    ones, picked = np.ones(count), np.arange(0, count, 3)
+    with bus.transaction():
+        others_run(lambda: page.assign(ones, rows=slice(0, count)))
+        others_run(lambda: page[picked])
+        page[:] = 3.0
+        others_run(lambda: page.array)
+        others_run(lambda: page.__setitem__(slice(None), ones))
+        page[1] = 5
+        assert page[:3].tolist() == [1, 5, 1]

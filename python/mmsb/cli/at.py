@@ -47,8 +47,8 @@ def at(
     with opened(path, branch=branch) as bus, state(bus, moment) as past:
         about: dict[str, Any] = {"path": path, "branch": past.branch, "epoch": past.epoch}
         if digest:
-            with progress("digest", counted=False):
-                about["digest"] = past.digest()
+            with progress("digest") as tick:
+                about["digest"] = past.digest(tick)
         if page is not None:
             show_page(past[page], rows, as_json, about.get("digest"))
             return

@@ -12,17 +12,11 @@ Tick = Callable[[int], None]
 
 
 @contextmanager
-def progress(label: str, counted: bool = True) -> Iterator[Tick]:
-    """Yield what long work calls with the bytes done so far; the bar goes when it is over.
-
-    Of work that does not count its bytes it shows that it goes on, and since when.
-    """
+def progress(label: str) -> Iterator[Tick]:
+    """Yield what long work calls with the bytes done so far; the bar goes when it is over."""
     console = Console(stderr=True)
-    bar_of = TextColumn("{task.description}"), BarColumn(40)
-    count = (DownloadColumn(),) if counted else ()
-    with Progress(
-        *bar_of, *count, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    columns = TextColumn("{task.description}"), BarColumn(40), DownloadColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=None)
 
         def tick(done: int) -> None:

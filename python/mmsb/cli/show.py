@@ -42,8 +42,8 @@ def show(
     with opened(path, branch=branch) as bus:
         about: dict[str, Any] = {"path": path, "branch": bus.branch_name, "epoch": bus.epoch}
         if digest:
-            with progress("digest", counted=False):
-                about["digest"] = bus.digest()
+            with progress("digest") as tick:
+                about["digest"] = bus.digest(tick)
         if page is not None:
             show_page(bus[page], rows, as_json, about.get("digest"))
             return

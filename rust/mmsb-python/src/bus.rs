@@ -29,6 +29,7 @@ use crate::progress::Told;
 use crate::sheet::{Sheet, Source};
 use crate::show::{legible, plural};
 use crate::state::{Snapshot, names};
+use crate::stats;
 use crate::transaction::{Transaction, current, outside};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
@@ -208,7 +209,7 @@ impl Bus {
         let schema = layout::schema(bus, kind, columns, op).map_err(about)?;
         schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
         let id = match current(py, &self.handle)? {
-            Some(tx) => tx.get().with(|tx| tx.create_page(name, schema, rows))?,
+            Some(tx) => tx.get().catch_up(py, 0, |tx| tx.create_page(name, schema, rows))?,
             None => {
                 let note = Note::default();
                 self.handle.call(py, 0, &note, |bus| bus.create_page(name, schema, rows, &note))?
@@ -222,7 +223,7 @@ impl Bus {
         let py = page.py();
         let id = self.own_id_of(py, page)?;
         match current(py, &self.handle)? {
-            Some(tx) => tx.get().with(|tx| tx.drop_page(id))?,
+            Some(tx) => tx.get().catch_up(py, 0, |tx| tx.drop_page(id))?,
             None => {
                 let note = Note::default();
                 self.handle.call(py, 0, &note, |bus| bus.drop_page(id, &note))?;
@@ -259,8 +260,14 @@ impl Bus {
     }
 
     /// The digest of the present state, as 64 hexadecimal digits: the same on every machine.
-    fn digest(&self, py: Python<'_>) -> Outcome<String> {
-        Ok(self.handle.long(py, |bus| bus.state()?.digest())?.to_string())
+    ///
+    /// `progress` is told the bytes of cells hashed so far: those that were not hashed before.
+    #[pyo3(signature = (progress = None))]
+    fn digest(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> Outcome<String> {
+        let mut told = Told::checked(progress)?;
+        let digest = self.handle.long(py, |bus| bus.state()?.digest_with(&mut |bytes| told.tell(bytes)))?;
+        told.end()?;
+        Ok(digest.to_string())
     }
 
     #[pyo3(signature = (name, at))]
@@ -289,7 +296,7 @@ impl Bus {
         self.handle.long(py, CoreBus::drop_branch)
     }
 
-    #[pyo3(signature = (other, on_conflict, source, intent))]
+    #[pyo3(signature = (other, on_conflict, source, intent, progress))]
     fn _merge(
         &self,
         py: Python<'_>,
@@ -297,6 +304,7 @@ impl Bus {
         on_conflict: &str,
         source: Option<String>,
         intent: Option<String>,
+        progress: Option<Bound<'_, PyAny>>,
     ) -> Outcome<Option<u64>> {
         outside(py, &self.handle)?;
         outside(py, &other.handle)?;
@@ -311,33 +319,44 @@ impl Bus {
             }
         };
         let (other, note) = (other.handle.bus()?, note(source, intent));
-        let committed = self.handle.long(py, |bus| bus.merge(other, policy, &note))?;
+        let mut told = Told::new(progress);
+        let merge = |bus: &CoreBus| bus.merge_with(other, policy, &note, &mut |pages| told.tell(pages));
+        let committed = self.handle.long(py, merge)?;
+        told.end()?;
         Ok(committed.map(|committed| committed.epoch.0))
     }
 
-    #[pyo3(signature = (to, source, intent))]
+    #[pyo3(signature = (to, source, intent, progress))]
     fn _revert(
         &self,
         py: Python<'_>,
         to: &Bound<'_, PyAny>,
         source: Option<String>,
         intent: Option<String>,
+        progress: Option<Bound<'_, PyAny>>,
     ) -> Outcome<Option<u64>> {
         outside(py, &self.handle)?;
         let (to, note) = (epoch_of(to)?, note(source, intent));
-        let committed = self.handle.long(py, |bus| bus.revert(to, &note))?;
+        let mut told = Told::new(progress);
+        let committed =
+            self.handle.long(py, |bus| bus.revert_with(to, &note, &mut |pages| told.tell(pages)))?;
+        told.end()?;
         Ok(committed.map(|committed| committed.epoch.0))
     }
 
-    #[pyo3(signature = (before, after))]
+    #[pyo3(signature = (before, after, progress = None))]
     fn _diff(
         &self,
         py: Python<'_>,
         before: &Bound<'_, PyAny>,
         after: &Bound<'_, PyAny>,
+        progress: Option<Bound<'_, PyAny>>,
     ) -> Outcome<Vec<Change>> {
         let (before, after) = (self.state_of(py, before)?, self.state_of(py, after)?);
-        let found = self.handle.long(py, |bus| bus.diff(before.get(), after.get()))?;
+        let mut told = Told::new(progress);
+        let (from, to) = (before.get(), after.get());
+        let found = self.handle.long(py, |bus| bus.diff_with(from, to, &mut |pages| told.tell(pages)))?;
+        told.end()?;
         found.into_iter().map(|page| Change::new(py, page, &before, &after)).collect()
     }
 
@@ -402,31 +421,8 @@ impl Bus {
 
     /// What the bus holds and has done, by name.
     fn stats<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyDict>> {
-        let stats = self.handle.long(py, CoreBus::stats)?;
-        let counts = [
-            ("branches", stats.branches),
-            ("pages", stats.pages),
-            ("seq", stats.seq.0),
-            ("commits", stats.commits),
-            ("compacted_chunks", stats.compacted),
-            ("hashed_blocks", stats.hashed),
-            ("appended_bytes", stats.appended),
-            ("log_bytes", stats.log),
-            ("synced_bytes", stats.synced),
-            ("log_segments", stats.segments),
-            ("log_file_bytes", stats.segment_bytes),
-            ("syncs", stats.syncs),
-            ("checkpoints", stats.checkpoints),
-            ("checkpoint_bytes", stats.checkpoint_bytes),
-            ("replay_bytes", stats.tail),
-            ("unread_pages", stats.unread),
-            ("held_bytes", stats.held),
-            ("memory_bytes", stats.arena.committed),
-            ("memory_budget_bytes", stats.arena.budget),
-        ];
-        let told = PyDict::new(py);
-        counts.iter().try_for_each(|(name, count)| told.set_item(name, count)).map_err(Fault::from)?;
-        Ok(told)
+        let found = self.handle.long(py, CoreBus::stats)?;
+        Ok(stats::by_name(py, &found)?)
     }
 
     /// Keeps that many checkpoints and the history from the oldest of them on: checkpoints and segments removed, bytes

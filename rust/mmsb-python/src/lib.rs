@@ -23,6 +23,7 @@ mod rows;
 mod sheet;
 mod show;
 mod state;
+mod stats;
 mod transaction;
 mod upkeep;
 mod value;

@@ -271,7 +271,7 @@ impl Page {
         let rows = show::count(rows, "rows").map_err(about)?;
         let handle = self.sheet.live()?;
         if let Some(tx) = crate::transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.resize(self.sheet.id, rows)).map_err(about);
+            return tx.get().catch_up(py, 0, |tx| tx.resize(self.sheet.id, rows)).map_err(about);
         }
         let note = Default::default();
         handle.call(py, 0, &note, |bus| bus.resize(self.sheet.id, rows, &note)).map_err(about)?;

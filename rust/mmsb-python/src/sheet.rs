@@ -171,8 +171,9 @@ impl Sheet {
             Source::Fixed(held, _) => return self.fixed_array(py, held.state()?.get(), column),
         };
         if let Some(tx) = transaction::current(py, handle)? {
-            let view = tx.get().with(|tx| tx.view(self.id, column))?;
             let rows = tx.get().with(|tx| tx.rows(self.id))?;
+            let bytes = rows * self.schema.columns()[column].row_bytes();
+            let view = tx.get().catch_up(py, bytes as usize, |tx| tx.view(self.id, column))?;
             return Ok(self.show(py, view, column, rows)?.bind(py));
         }
         let bus = handle.bus()?;
@@ -325,7 +326,7 @@ impl Sheet {
             Source::Live(handle) => handle,
         };
         if let Some(tx) = transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.read(self.id, column, select, out));
+            return tx.get().catch_up(py, out.len(), |tx| tx.read(self.id, column, select, out));
         }
         let state = handle.bus()?.state()?;
         if out.len() < LONG && state.is_at_hand(self.id) {
@@ -396,7 +397,7 @@ impl Sheet {
     fn update(&self, py: Python<'_>, column: usize, bytes: &[u8]) -> Outcome<()> {
         let handle = self.live()?;
         if let Some(tx) = transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.update(self.id, column, bytes));
+            return tx.get().catch_up(py, bytes.len(), |tx| tx.update(self.id, column, bytes));
         }
         let note = Note::default();
         let committed =
@@ -423,7 +424,7 @@ impl Sheet {
         let delta = Delta { page: self.id, op, parts };
         let about = |fault: Fault| fault.about(&self.named_page());
         if let Some(tx) = transaction::current(py, handle)? {
-            return tx.get().with(|tx| tx.write(delta)).map_err(about);
+            return tx.get().call(py, bytes, |tx| tx.write(delta)).map_err(about);
         }
         let note = Note::default();
         let committed = handle.call(py, bytes, &note, |bus| bus.write(delta, &note)).map_err(about)?;

@@ -14,6 +14,7 @@ use crate::fork::Own;
 use crate::given::{number_of, text};
 use crate::handle::{Handle, Origin};
 use crate::page::Page;
+use crate::progress::Told;
 use crate::python;
 use crate::sheet::{Sheet, Source};
 use crate::show::{legible, plural};
@@ -124,9 +125,15 @@ impl Snapshot {
     }
 
     /// The digest of the state, as 64 hexadecimal digits: the same on every machine.
-    fn digest(&self, py: Python<'_>) -> Outcome<String> {
+    ///
+    /// `progress` is told the bytes of cells hashed so far: those that were not hashed before.
+    #[pyo3(signature = (progress = None))]
+    fn digest(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> Outcome<String> {
         let state = self.state()?;
-        Ok(py.detach(|| state.get().digest())?.to_string())
+        let mut told = Told::checked(progress)?;
+        let digest = py.detach(|| state.get().digest_with(&mut |bytes| told.tell(bytes)))?;
+        told.end()?;
+        Ok(digest.to_string())
     }
 
     /// Lets go of the state: it and its pages are read no more. Arrays taken from them stay as they are.

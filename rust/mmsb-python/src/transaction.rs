@@ -17,7 +17,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
-use crate::handle::Handle;
+use crate::handle::{Handle, LONG};
 use crate::python;
 use crate::show::legible;
 
@@ -186,6 +186,28 @@ impl Transaction {
         } else {
             Err(wrong("the transaction was entered by another asyncio task: begin one of your own"))
         }
+    }
+
+    /// Writes so many bytes, detached from the interpreter where that takes long.
+    /// Nobody waits for its lock meanwhile: only its owner, who is here, gets as far as that.
+    pub fn call<T: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error> + Send,
+    ) -> Outcome<T> {
+        self.with(|tx| if bytes < LONG { work(tx) } else { py.detach(|| work(tx)) })
+    }
+
+    /// As [`Transaction::call`], for what needs all that was written so far to be readable.
+    pub fn catch_up<T: Send>(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error> + Send,
+    ) -> Outcome<T> {
+        let behind = self.with(|tx| Ok(tx.behind()))?;
+        self.call(py, bytes.saturating_add(behind), work)
     }
 
     /// Reads or writes in it.

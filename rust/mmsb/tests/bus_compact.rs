@@ -23,8 +23,12 @@ use model::setting;
 use proptest::prelude::*;
 
 fn bus() -> Bus {
-    let options = Options { checkpoint_after: None, history_budget: None, ..Options::default() };
-    Bus::memory(&options).unwrap()
+    Bus::memory(&Options { checkpoint_after: None, history_budget: None, ..Options::default() }).unwrap()
+}
+
+fn bus_within(budget: u64) -> Bus {
+    let history = Options { checkpoint_after: None, history_budget: None, ..Options::default() };
+    Bus::memory(&Options { budget: Some(budget), ..history }).unwrap()
 }
 
 fn array(bus: &Bus, chunks: u64) -> PageId {
@@ -92,13 +96,7 @@ fn a_commit_takes_a_bounded_part_of_the_copies() {
 #[test]
 fn copies_nobody_takes_are_given_back_before_memory_is_refused() {
     const CHUNKS: u64 = 512;
-    let options = Options {
-        checkpoint_after: None,
-        history_budget: None,
-        budget: Some(24 << 20),
-        ..Options::default()
-    };
-    let bus = Bus::memory(&options).unwrap();
+    let bus = bus_within(24 << 20);
     let page = array(&bus, CHUNKS);
     scatter(&bus, page, CHUNKS, 1);
     assert!(bus.compact(page).unwrap());
@@ -124,13 +122,7 @@ fn a_page_that_goes_takes_its_copies_along() {
 
 #[test]
 fn the_past_and_branches_have_the_memory_of_copies() {
-    let options = Options {
-        checkpoint_after: None,
-        history_budget: None,
-        budget: Some(32 << 20),
-        ..Options::default()
-    };
-    let bus = Bus::memory(&options).unwrap();
+    let bus = bus_within(32 << 20);
     let page = array(&bus, 1500);
     scatter(&bus, page, 1500, 1);
     let before = Epoch(bus.epoch().unwrap().0 - 1);
@@ -143,13 +135,7 @@ fn the_past_and_branches_have_the_memory_of_copies() {
 
 #[test]
 fn a_past_page_that_could_not_be_rebuilt_leaves_nothing() {
-    let options = Options {
-        checkpoint_after: None,
-        history_budget: None,
-        budget: Some(20 << 20),
-        ..Options::default()
-    };
-    let bus = Bus::memory(&options).unwrap();
+    let bus = bus_within(20 << 20);
     let page = array(&bus, 1500);
     scatter(&bus, page, 1500, 1);
     let past = bus.at(Epoch(bus.epoch().unwrap().0 - 1)).unwrap();
@@ -162,13 +148,7 @@ fn a_past_page_that_could_not_be_rebuilt_leaves_nothing() {
 #[test]
 fn a_large_write_takes_memory_in_pieces_where_there_is_no_more_in_a_row() {
     const CHUNKS: u64 = 4096;
-    let options = Options {
-        checkpoint_after: None,
-        history_budget: None,
-        budget: Some(112 << 20),
-        ..Options::default()
-    };
-    let bus = Bus::memory(&options).unwrap();
+    let bus = bus_within(112 << 20);
     let page = array(&bus, CHUNKS);
     let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
     let other = bus.create_page("b", schema, CHUNKS * CHUNK as u64, &Note::default()).unwrap();

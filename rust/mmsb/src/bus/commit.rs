@@ -247,7 +247,7 @@ fn stage<'a>(
             return Err(error.into());
         }
     }
-    writer.offered.retain_mut(|(branch, offer)| {
+    writer.offered.retain(|(branch, offer)| {
         if *branch == request.line.id && writer.body.pages().contains(&offer.page()) {
             writer.compacted += draft.adopt(offer);
         }

@@ -64,8 +64,8 @@ fn candidates(before: &State, after: &State) -> Vec<PageId> {
     ids.into_iter().collect()
 }
 
-/// What differs between two states of one bus, by page id.
-pub(crate) fn diff(before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
+/// What differs between two states of one bus, by page id. `looked` is called after every page that was compared.
+pub(crate) fn diff(before: &State, after: &State, looked: &mut dyn FnMut()) -> Result<Vec<PageDiff>, Error> {
     let mut found = Vec::new();
     for id in candidates(before, after) {
         let page = match (before.found_if(id)?, after.found_if(id)?) {
@@ -79,6 +79,7 @@ pub(crate) fn diff(before: &State, after: &State) -> Result<Vec<PageDiff>, Error
             (None, Some(b)) => whole(after, b, Fate::Created),
             (None, None) => continue,
         };
+        looked();
         if page.fate != Fate::Changed || page.rows.0 != page.rows.1 || !page.columns.is_empty() {
             found.push(page);
         }

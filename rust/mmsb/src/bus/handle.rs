@@ -277,6 +277,17 @@ impl Bus {
     /// both sides changed by merges with their page's operator alone get those of the other side too, one by one, as far
     /// as their history is kept; others that both changed conflict.
     pub fn merge(&self, other: &Bus, policy: OnConflict, note: &Note) -> Result<Option<Committed>, Error> {
+        self.merge_with(other, policy, note, &mut |_| {})
+    }
+
+    /// [`Bus::merge`], where `progress` is told the pages looked at so far.
+    pub fn merge_with(
+        &self,
+        other: &Bus,
+        policy: OnConflict,
+        note: &Note,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Option<Committed>, Error> {
         self.writable()?;
         other.usable()?;
         if !Arc::ptr_eq(&self.core, &other.core) {
@@ -285,20 +296,47 @@ impl Bus {
                 "cannot merge a branch of the bus {theirs} into the bus {ours}"
             )));
         }
-        three_way::merge(&self.core, [&self.line, &other.line], self.manner, policy, note)
+        three_way::merge(
+            &self.core,
+            [&self.line, &other.line],
+            self.manner,
+            policy,
+            note,
+            &mut counted(progress),
+        )
     }
 
     /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
     pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
+        self.revert_with(to, note, &mut |_| {})
+    }
+
+    /// [`Bus::revert`], where `progress` is told the pages looked at so far.
+    pub fn revert_with(
+        &self,
+        to: Epoch,
+        note: &Note,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Option<Committed>, Error> {
         self.writable()?;
         self.at(to)?;
-        three_way::revert(&self.core, &self.line, self.manner, to, note)
+        three_way::revert(&self.core, &self.line, self.manner, to, note, &mut counted(progress))
     }
 
     /// What differs between two states of this bus.
     pub fn diff(&self, before: &State, after: &State) -> Result<Vec<PageDiff>, Error> {
+        self.diff_with(before, after, &mut |_| {})
+    }
+
+    /// [`Bus::diff`], where `progress` is told the pages compared so far.
+    pub fn diff_with(
+        &self,
+        before: &State,
+        after: &State,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<PageDiff>, Error> {
         self.usable()?;
-        diff(before, after)
+        diff(before, after, &mut counted(progress))
     }
 
     /// Calls `visit` with the commits that lead to the present and pass the filter, oldest first, until it says false.
@@ -419,5 +457,14 @@ impl Bus {
     pub fn pins(&self) -> Result<Vec<PinInfo>, Error> {
         self.usable()?;
         holders::pins(&self.core)
+    }
+}
+
+/// Something to call after each, which tells how many there were.
+fn counted(progress: &mut dyn FnMut(u64)) -> impl FnMut() {
+    let mut done = 0;
+    move || {
+        done += 1;
+        progress(done);
     }
 }

@@ -13,7 +13,7 @@ use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;
 use crate::page::catalog::RootRef;
 use crate::page::delta;
-use crate::page::digest::Digest;
+use crate::page::digest::{Digest, Tally};
 use crate::page::schema::Schema;
 use crate::page::select::Select;
 use crate::page::state_error::StateError;
@@ -231,12 +231,18 @@ impl State {
 
     /// The digest of the state.
     pub fn digest(&self) -> Result<Digest, Error> {
+        self.digest_with(&mut |_| {})
+    }
+
+    /// The digest of the state. `progress` is told the bytes of cells hashed so far: those of which it was not known.
+    pub fn digest_with(&self, progress: &mut dyn FnMut(u64)) -> Result<Digest, Error> {
         let Core { digests, catalog, .. } = &*self.core;
+        let mut tally = Tally::new(progress);
         if let Some(root) = self.root() {
-            return digests.state(root, catalog, &mut |page| self.core.ready(page));
+            return digests.state(root, catalog, &mut |page| self.core.ready(page), &mut tally);
         }
         let pages = self.ids().into_iter().map(|id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(digests.pages(pages.into_iter(), catalog))
+        Ok(digests.pages(pages.into_iter(), catalog, &mut tally))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {

@@ -317,11 +317,12 @@ impl Transaction {
 
     /// Bytes of data it has to commit.
     pub fn bytes(&self) -> usize {
-        let of = |change: &Change<'_>| match change {
-            Change::Write(delta) => delta.parts.iter().map(|part| part.data.bytes().len()).sum(),
-            _ => 0,
-        };
-        self.changes.iter().map(of).sum()
+        bytes_of(&self.changes)
+    }
+
+    /// Bytes of data written since somebody last read, which the next to read waits for.
+    pub fn behind(&self) -> usize {
+        bytes_of(&self.changes[self.applied..])
     }
 
     /// One column of a page with the transaction's own writes in it, as contiguous memory that never changes.
@@ -404,6 +405,14 @@ impl Transaction {
         drop(self.pin);
         Ok(Some(committed))
     }
+}
+
+fn bytes_of(changes: &[Change<'_>]) -> usize {
+    let of = |change: &Change<'_>| match change {
+        Change::Write(delta) => delta.parts.iter().map(|part| part.data.bytes().len()).sum(),
+        _ => 0,
+    };
+    changes.iter().map(of).sum()
 }
 
 fn named(page: PageRef<'_>, source: crate::page::error::PageError) -> StateError {

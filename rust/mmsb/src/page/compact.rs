@@ -125,17 +125,24 @@ impl Compacted {
 
     /// Copies chunks of a version that the caller keeps pinned; false where none is wanted any more.
     pub fn copy(&self, scattered: &Scattered) -> Result<bool, MemoryError> {
-        let mut copies = self.copies();
-        if copies.over {
+        if self.copies().over {
             return Ok(false);
         }
         let run = self.arena.alloc_chunks(scattered.chunks.len())?;
-        for (i, chunk) in scattered.chunks.iter().enumerate() {
+        // Without the lock, which every commit takes to see what is offered.
+        let moved = scattered.chunks.iter().enumerate().map(|(i, chunk)| {
             let to = Addr(run.0 + (i * CHUNK) as u64);
             let bytes = block::bytes(&self.arena, chunk.from.0, 0, CHUNK);
             block::bytes_mut(&self.arena, to, 0, CHUNK).copy_from_slice(bytes);
-            copies.moved.push(Moved { column: scattered.column, index: chunk.index, from: chunk.from, to });
+            Moved { column: scattered.column, index: chunk.index, from: chunk.from, to }
+        });
+        let moved: Vec<Moved> = moved.collect();
+        let mut copies = self.copies();
+        if copies.over {
+            moved.iter().for_each(|moved| stage::free_chunk(&self.arena, moved.to));
+            return Ok(false);
         }
+        copies.moved.extend(moved);
         Ok(true)
     }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use crate::base::codec::Writer;
 use crate::base::limits::CHUNK;
@@ -96,14 +96,37 @@ fn node_hash(children: &[Hash], height: usize) -> Hash {
     tagged("mmsb node", &[&[height as u8, used as u8], children[..used].as_flattened()])
 }
 
-/// One column being hashed.
-struct Hashing<'a, 'c> {
-    column: ColumnRef<'a>,
-    cache: &'c mut Pairs,
-    missed: &'c AtomicU64,
+/// Who is told how many bytes of cells were hashed so far. Nothing is locked meanwhile, so it may ask for digests too.
+pub struct Tally<'p> {
+    hashed: u64,
+    progress: &'p mut dyn FnMut(u64),
 }
 
-impl Hashing<'_, '_> {
+impl fmt::Debug for Tally<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tally({} bytes)", self.hashed)
+    }
+}
+
+impl<'p> Tally<'p> {
+    /// Nothing was hashed so far.
+    pub fn new(progress: &'p mut dyn FnMut(u64)) -> Self {
+        Tally { hashed: 0, progress }
+    }
+
+    fn tell(&mut self) {
+        (self.progress)(self.hashed);
+    }
+}
+
+/// One column being hashed.
+struct Hashing<'a, 'c, 'p> {
+    column: ColumnRef<'a>,
+    cache: &'c DigestCache,
+    tally: &'c mut Tally<'p>,
+}
+
+impl Hashing<'_, '_, '_> {
     /// The digests at height `h + 1` of the two subtrees that the node of the column's tree over the chunks from `first`
     /// on stands for, `h` being its height.
     fn node(&mut self, at: Addr, h: u32, first: u64) -> Pair {
@@ -121,6 +144,9 @@ impl Hashing<'_, '_> {
                     _ => hashing.node(child(arena, at, h, i), h - 1, from),
                 };
             }
+            if h == 0 {
+                hashing.tally.tell();
+            }
             let (left, right) = below.split_at(FAN);
             [node_hash(left, height), node_hash(right, height)]
         })
@@ -134,6 +160,7 @@ impl Hashing<'_, '_> {
         }
         self.remember(at, born, first + CHUNK as u64, |hashing| {
             let n = (hashing.column.bytes - first).min(CHUNK as u64) as usize;
+            hashing.tally.hashed += n as u64;
             let mut pair = [ZERO[0]; 2];
             let leaves = hashing.column.slice(at, n).chunks(LEAF);
             pair.iter_mut().zip(leaves).for_each(|(hash, leaf)| *hash = leaf_hash(leaf));
@@ -144,16 +171,15 @@ impl Hashing<'_, '_> {
     /// What is known of the block, or is made and known from now on. A leaf ends with the last row: nothing is known of
     /// what ends, at byte `end`, behind that.
     fn remember(&mut self, at: Addr, born: u64, end: u64, make: impl FnOnce(&mut Self) -> Pair) -> Pair {
-        if end > self.column.bytes {
-            self.missed.fetch_add(1, Ordering::Relaxed);
-            return make(self);
-        }
-        if let Some(&known) = self.cache.get(&(at, born)) {
+        let lasts = end <= self.column.bytes;
+        if lasts && let Some(&known) = self.cache.pairs().get(&(at, born)) {
             return known;
         }
-        self.missed.fetch_add(1, Ordering::Relaxed);
+        self.cache.missed.fetch_add(1, Ordering::Relaxed);
         let pair = make(self);
-        self.cache.insert((at, born), pair);
+        if lasts {
+            self.cache.pairs().insert((at, born), pair);
+        }
         pair
     }
 
@@ -166,6 +192,7 @@ impl Hashing<'_, '_> {
             Place::Block(at, offset) => {
                 let bytes = self.column.slice(Addr(at.0 + offset as u64), self.column.bytes as usize);
                 let hashes: Vec<Hash> = bytes.chunks(LEAF).map(leaf_hash).collect();
+                self.tally.hashed += self.column.bytes;
                 ([node_hash(&hashes, 1), ZERO[1]], 1)
             }
             Place::Tree(root) => {
@@ -187,13 +214,18 @@ impl DigestCache {
         self.missed.load(Ordering::Relaxed)
     }
 
+    fn pairs(&self) -> MutexGuard<'_, Pairs> {
+        self.pairs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The hash of a column's cells.
-    fn column(&self, column: ColumnRef<'_>) -> Hash {
-        let mut cache = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() > CACHE_MAX {
-            cache.clear();
+    fn column(&self, column: ColumnRef<'_>, tally: &mut Tally<'_>) -> Hash {
+        let mut pairs = self.pairs();
+        if pairs.len() > CACHE_MAX {
+            pairs.clear();
         }
-        Hashing { column, cache: &mut cache, missed: &self.missed }.root()
+        drop(pairs);
+        Hashing { column, cache: self, tally }.root()
     }
 
     fn known(&self, key: (Addr, u64)) -> Option<Hash> {
@@ -211,7 +243,7 @@ impl DigestCache {
     }
 
     /// The hash of a page version whose cells can be read: its id, name, schema, rows and columns.
-    fn page(&self, page: PageRef<'_>, catalog: &Catalog) -> Hash {
+    fn page(&self, page: PageRef<'_>, catalog: &Catalog, tally: &mut Tally<'_>) -> Hash {
         let key = (page.at, page.born());
         if let Some(known) = self.known(key) {
             return known;
@@ -223,7 +255,8 @@ impl DigestCache {
         schema.encode(&mut about);
         about.u64(page.rows());
         let columns: Vec<Hash> =
-            (0..schema.columns().len()).map(|i| self.column(page.column(&schema, i))).collect();
+            (0..schema.columns().len()).map(|i| self.column(page.column(&schema, i), tally)).collect();
+        tally.tell();
         self.learn(key, tagged("mmsb page", &[about.as_slice(), columns.as_flattened()]))
     }
 
@@ -233,12 +266,13 @@ impl DigestCache {
         root: RootRef<'_>,
         catalog: &Catalog,
         ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
+        tally: &mut Tally<'_>,
     ) -> Result<Digest, E> {
         let directory = root.directory();
         let hash = if is_null(directory) {
             no_pages()
         } else {
-            self.directory(root.arena, directory, catalog, ready)?
+            self.directory(root.arena, directory, catalog, ready, tally)?
         };
         Ok(Digest(tagged("mmsb state", &[&hash])))
     }
@@ -250,11 +284,12 @@ impl DigestCache {
         at: Addr,
         catalog: &Catalog,
         ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
+        tally: &mut Tally<'_>,
     ) -> Result<Hash, E> {
         if is_leaf(at) {
             let page = PageRef::new(arena, untag(at));
             ready(page)?;
-            return Ok(self.page(page, catalog));
+            return Ok(self.page(page, catalog, tally));
         }
         let key = (at, head(arena, at).born);
         if let Some(known) = self.known(key) {
@@ -262,14 +297,20 @@ impl DigestCache {
         }
         let children = trie::children(arena, at).iter();
         let parts: Vec<Hash> = children
-            .map(|&child| self.directory(arena, Addr(child), catalog, ready))
+            .map(|&child| self.directory(arena, Addr(child), catalog, ready, tally))
             .collect::<Result<_, _>>()?;
         Ok(self.learn(key, pages_hash(head(arena, at).shift, &parts)))
     }
 
     /// The digest of a state that is these pages, whose cells can be read, by id.
-    pub fn pages<'a>(&self, pages: impl Iterator<Item = PageRef<'a>>, catalog: &Catalog) -> Digest {
-        let hashed: Vec<(u64, Hash)> = pages.map(|page| (page.id().0, self.page(page, catalog))).collect();
+    pub fn pages<'a>(
+        &self,
+        pages: impl Iterator<Item = PageRef<'a>>,
+        catalog: &Catalog,
+        tally: &mut Tally<'_>,
+    ) -> Digest {
+        let hashed: Vec<(u64, Hash)> =
+            pages.map(|page| (page.id().0, self.page(page, catalog, tally))).collect();
         Digest(tagged("mmsb state", &[&directory_of(&hashed)]))
     }
 }

@@ -104,8 +104,8 @@ impl Base {
         // Made of the present, from which it differs in little; never committed.
         let mut tx =
             Transaction::begin(place.core, place.line, place.manner, Isolation::Snapshot, Note::default())?;
-        bring(&mut tx, &self.state)?;
-        let found = join(&mut tx, &self.state, &theirs, &below, sides, OnConflict::Raise)?;
+        bring(&mut tx, &self.state, &mut || {})?;
+        let found = join(&mut tx, &self.state, &theirs, &below, sides, OnConflict::Raise, &mut || {})?;
         let mut unsure = self.unsure;
         unsure.pages.extend(found.unsure.pages);
         found.unsure.cells.into_iter().for_each(|((page, column), runs)| unsure.add(page, column, runs));

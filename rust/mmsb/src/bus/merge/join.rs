@@ -59,8 +59,9 @@ pub(crate) fn join(
     base: &Base,
     sides: Sides<'_>,
     policy: OnConflict,
+    looked: &mut dyn FnMut(),
 ) -> Result<Joined, Error> {
-    let mut found = diff(&base.state, other)?;
+    let mut found = diff(&base.state, other, looked)?;
     let mut left = base.unsure.all();
     left.retain(|id| found.iter().all(|page| page.page != *id));
     for id in left {
@@ -75,6 +76,7 @@ pub(crate) fn join(
     // A name is free for another page when the one that had it has gone.
     for page in gone.iter().chain(&there) {
         join.page(page)?;
+        looked();
     }
     Ok(join.joined)
 }

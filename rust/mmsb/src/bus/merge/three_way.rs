@@ -43,6 +43,7 @@ pub(crate) fn merge(
     manner: Manner,
     policy: OnConflict,
     note: &Note,
+    looked: &mut dyn FnMut(),
 ) -> Result<Option<Committed>, Error> {
     if Arc::ptr_eq(ours, theirs) {
         return Ok(None);
@@ -50,7 +51,7 @@ pub(crate) fn merge(
     let mut attempt = 0;
     loop {
         attempt += 1;
-        let Some(tx) = merged(core, [ours, theirs], manner, policy, note)? else { return Ok(None) };
+        let Some(tx) = merged(core, [ours, theirs], manner, policy, note, looked)? else { return Ok(None) };
         let from = tx.base_epoch();
         match tx.commit() {
             Err(Error::Conflict(_) | Error::State(_))
@@ -73,6 +74,7 @@ fn merged(
     manner: Manner,
     policy: OnConflict,
     note: &Note,
+    looked: &mut dyn FnMut(),
 ) -> Result<Option<Transaction>, Error> {
     let (pinned, our_known) = published(core, ours)?;
     let mut tx = Transaction::upon(core, ours, pinned, manner, Isolation::Snapshot, note.clone());
@@ -81,7 +83,7 @@ fn merged(
     let other = State::pinned(core, theirs, root, pin);
     let sides = Sides { ours: &our_known, theirs: &their_known };
     let base = Base::of(Place { core, line: ours, manner }, sides)?;
-    let joined = join(&mut tx, &mine, &other, &base, sides, policy)?;
+    let joined = join(&mut tx, &mine, &other, &base, sides, policy, looked)?;
     if !joined.clashes.is_empty() {
         return Err(Error::Conflict(joined.clashes));
     }
@@ -115,10 +117,11 @@ pub(crate) fn revert(
     manner: Manner,
     to: Epoch,
     note: &Note,
+    looked: &mut dyn FnMut(),
 ) -> Result<Option<Committed>, Error> {
     let past = state_at(core, line, to)?;
     let mut tx = Transaction::begin(core, line, manner, Isolation::Snapshot, note.clone())?;
-    bring(&mut tx, &past)?;
+    bring(&mut tx, &past, looked)?;
     if tx.is_empty() {
         return Ok(None);
     }
@@ -127,8 +130,8 @@ pub(crate) fn revert(
 }
 
 /// Makes what a transaction starts from another state.
-pub(crate) fn bring(tx: &mut Transaction, to: &State) -> Result<(), Error> {
-    let changes = diff(&tx.base_state()?, to)?;
+pub(crate) fn bring(tx: &mut Transaction, to: &State, looked: &mut dyn FnMut()) -> Result<(), Error> {
+    let changes = diff(&tx.base_state()?, to, looked)?;
     // Names are free only when every page that is to go has gone.
     for page in changes.iter().filter(|page| page.fate == Fate::Dropped) {
         tx.drop_page(page.page)?;
@@ -139,6 +142,7 @@ pub(crate) fn bring(tx: &mut Transaction, to: &State) -> Result<(), Error> {
             Fate::Created => copy_page(tx, to, page.page)?,
             Fate::Changed => bring_back(tx, to, page)?,
         }
+        looked();
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::page::checkpoint::CheckpointError;
 use crate::page::checkpoint::load::load;
 use crate::page::checkpoint::record::{Branch, Record as Checkpoint};
 use crate::page::checkpoint::store::Store;
-use crate::page::digest::DigestCache;
+use crate::page::digest::{DigestCache, Tally};
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
 use crate::page::stage::{Scratch, Stage, recycle};
@@ -255,7 +255,12 @@ impl<'a> Replay<'a> {
         let mut found = Vec::new();
         for line in self.lines.values().filter(|line| !line.dropped) {
             let root = RootRef::new(self.arena, line.root);
-            let digest = self.digests.state::<Error>(root, self.tables.catalog, &mut |_| Ok(()))?;
+            let digest = self.digests.state::<Error>(
+                root,
+                self.tables.catalog,
+                &mut |_| Ok(()),
+                &mut Tally::new(&mut |_| {}),
+            )?;
             found.push(BranchDigest { branch: line.name.clone(), epoch: root.epoch(), digest });
         }
         found.sort_unstable();
