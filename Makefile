@@ -21,7 +21,7 @@ RUNS   ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz asan campaign docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -87,6 +87,14 @@ bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into
 	--benchmark-json=target/bench/$$run/python.json || exit 1; done
 	rm -rf target/bench/tmp
 	$(PY) benches/report.py target/bench docs/measurements.md
+
+guard: $(BUILD) ## Count the instructions of the hot paths and compare with benches/guard/baseline.tsv; needs valgrind.
+	@command -v valgrind >/dev/null || { echo "make guard needs valgrind (apt-get install valgrind)" >&2; exit 1; }
+	$(CARGO) build --release --locked -p mmsb-guard
+	$(PY) benches/guard/guard.py $${CARGO_TARGET_DIR:-target}/release/mmsb-guard $(ACCEPT)
+
+guard-accept: ## Write the counts of now to benches/guard/baseline.tsv.
+	@$(MAKE) guard ACCEPT=--accept
 
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist
