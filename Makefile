@@ -23,7 +23,7 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-peers loom fuzz asan campaign docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-peers loom fuzz asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -92,8 +92,16 @@ bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into
 
 # The rivals have an environment and a workspace of their own: nothing else needs them. One that cannot be installed is left out.
 bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.
-	$(CARGO) build --release --locked --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
+	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
 	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers $(ARGS)
+
+guard: $(BUILD) ## Count the instructions of the hot paths and compare with benches/guard/baseline.tsv; needs valgrind.
+	@command -v valgrind >/dev/null || { echo "make guard needs valgrind (apt-get install valgrind)" >&2; exit 1; }
+	$(CARGO) build --release --locked -p mmsb-guard
+	$(PY) benches/guard/guard.py $${CARGO_TARGET_DIR:-target}/release/mmsb-guard $(ACCEPT)
+
+guard-accept: ## Write the counts of now to benches/guard/baseline.tsv.
+	@$(MAKE) guard ACCEPT=--accept
 
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist
