@@ -7,7 +7,8 @@ from typing import Any
 
 from peers.case import LEVELS, MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import ABSENT, cells, judge, told
+from peers.targets import ABSENT
+from peers.verdicts import cells, judge, told
 from peers.workloads import APPEND, BATCHES, DENSITIES, LIMITS, SYNC, WORKLOADS, Workload
 from report import duration, ratio
 
