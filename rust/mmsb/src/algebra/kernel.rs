@@ -1,11 +1,14 @@
-//! The arithmetic of cells: one loop per operation and type, simple enough for the compiler to vectorise, with the same
-//! bits on every machine.
+//! The arithmetic of cells: one loop per operation and type, simple enough for the compiler to vectorise, compiled once
+//! for each set of wide instructions, with the same bits on every machine.
 //!
 //! Integers wrap. `bool` is 0 or 1, and any other byte reads as 1: add and max are `or`, mul and min are `and`, as in
 //! numpy. A float result that is not a number is always the quiet NaN without sign or payload, because processors
 //! disagree on which operand's payload survives. `min` and `max` give NaN when either side is one, and order -0.0 below
 //! +0.0; with that they are associative and commutative bit for bit.
 
+#![allow(unsafe_code)]
+
+use crate::base::wide::{Set, Wide};
 use half::f16;
 
 /// A cell as its little-endian bytes and back.
@@ -29,12 +32,70 @@ pub(crate) trait Bits: Copy {
     fn xor(self, other: Self) -> Self;
 }
 
+/// Below this many bytes the widest loop is not worth looking for.
+const SHORT: usize = 64;
+
+/// The widest loops there are for so many bytes.
+#[inline]
+pub(crate) fn widest(bytes: usize) -> Wide {
+    if bytes < SHORT { Wide::PLAIN } else { Wide::best() }
+}
+
 /// `dst[i] = op(dst[i], src[i])`.
 #[inline]
-pub(crate) fn each<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
+pub(crate) fn each<const N: usize, T: Cell<N>>(
+    wide: Wide,
+    dst: &mut [u8],
+    src: &[u8],
+    op: impl Fn(T, T) -> T,
+) {
+    match wide.set() {
+        Set::Plain => each_plain::<N, T>(dst, src, op),
+        // SAFETY: whoever has the set has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => unsafe { each_avx2::<N, T>(dst, src, op) },
+        // SAFETY: whoever has the set has the instructions.
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => unsafe { each_avx512::<N, T>(dst, src, op) },
+    }
+}
+
+#[inline(always)]
+fn each_plain<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
     for (dst, src) in dst.as_chunks_mut::<N>().0.iter_mut().zip(src.as_chunks::<N>().0) {
         *dst = op(T::load(*dst), T::load(*src)).store();
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn each_avx2<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
+    each_plain::<N, T>(dst, src, op);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn each_avx512<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
+    each_plain::<N, T>(dst, src, op);
+}
+
+/// `dst[cell - first] = op(dst[cell - first], src[i])` for cells that are listed, in their order, up to the first that is
+/// not in `dst`; how many there were.
+#[inline]
+pub(crate) fn each_at<const N: usize, T: Cell<N>>(
+    dst: &mut [u8],
+    (list, first): (&[u64], u64),
+    src: &[u8],
+    op: impl Fn(T, T) -> T,
+) -> usize {
+    let dst = dst.as_chunks_mut::<N>().0;
+    let mut cells = list.iter().zip(src.as_chunks::<N>().0);
+    let outside = cells.position(|(&cell, src)| {
+        let Some(dst) = dst.get_mut(cell.wrapping_sub(first) as usize) else { return true };
+        *dst = op(T::load(*dst), T::load(*src)).store();
+        false
+    });
+    outside.unwrap_or(list.len())
 }
 
 macro_rules! integer {

@@ -6,3 +6,4 @@ pub mod crc;
 pub mod ids;
 pub mod limits;
 pub mod sync;
+pub mod wide;

@@ -211,13 +211,32 @@ impl Select {
         out.flush();
     }
 
-    /// The cells, where they are listed one by one.
-    pub(crate) fn single_cells(&self, column: &Column) -> Option<&[u64]> {
+    /// Calls `each` with lists of the cells, in order, where no two of them are known to lie side by side: those that are
+    /// listed, and every so manyth; whether they are such.
+    pub(crate) fn singly(&self, column: &Column, mut each: impl FnMut(&[u64])) -> bool {
         match self {
-            Self::Cells(list) => Some(list),
-            Self::Rows { rows: Rows::Index(list), inner: None } if column.cells_per_row() == 1 => Some(list),
-            Self::Rows { .. } => None,
+            Self::Cells(list) => each(list),
+            Self::Rows { inner: Some(_), .. } => return false,
+            Self::Rows { .. } if column.cells_per_row() != 1 => return false,
+            Self::Rows { rows: Rows::Index(list), .. } => each(list),
+            Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => return false,
+            &Self::Rows { rows: Rows::Range { start, stop, step }, .. } => {
+                let mut block = [0; 256];
+                let mut left = Axis { start, stop, step }.count();
+                let mut cell = start;
+                while left > 0 {
+                    let many = left.min(block.len() as u64);
+                    let list = &mut block[..many as usize];
+                    for (place, listed) in list.iter_mut().enumerate() {
+                        *listed = cell + step * place as u64;
+                    }
+                    each(list);
+                    cell = cell.wrapping_add(step.wrapping_mul(many));
+                    left -= many;
+                }
+            }
         }
+        true
     }
 
     /// The first and the last row selected, in the page's order; `None` when no cell is.
