@@ -21,7 +21,7 @@ RUNS   ?= 3
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz asan campaign docs wheel clean guard guard-accept
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide loom fuzz asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -82,11 +82,14 @@ docs: $(BUILD) ## Write the API reference of both languages under site/.
 bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into docs/measurements.md.
 	rm -rf target/bench
 	for run in $$(seq $(RUNS)); do mkdir -p target/bench/$$run; \
-	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --locked \
+	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --bench core --locked \
 	&& $(PY) -m pytest benches/python --basetemp=target/bench/tmp \
 	--benchmark-json=target/bench/$$run/python.json || exit 1; done
 	rm -rf target/bench/tmp
 	$(PY) benches/report.py target/bench docs/measurements.md
+
+bench-wide: ## Measure each form of the loops that use wide instructions.
+	$(CARGO) bench -p mmsb-benches --bench wide --locked
 
 guard: $(BUILD) ## Count the instructions of the hot paths and compare with benches/guard/baseline.tsv; needs valgrind.
 	@command -v valgrind >/dev/null || { echo "make guard needs valgrind (apt-get install valgrind)" >&2; exit 1; }

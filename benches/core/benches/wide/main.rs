@@ -77,21 +77,44 @@ fn lists() -> [(&'static str, Select); 3] {
     ]
 }
 
+/// The cells of a selection, one by one.
+fn cells(select: &Select) -> Vec<usize> {
+    let column = Column::new("cells", DType::U8, vec![]).unwrap();
+    let mut cells = vec![];
+    select.runs(&column, |run| cells.extend((run.cell..run.cell + run.cells).map(|cell| cell as usize)));
+    cells
+}
+
 fn listed(c: &mut Criterion) {
     for dtype in [DType::F32, DType::F64] {
         let (size, column) = (dtype.size(), Column::new("cells", dtype, vec![]).unwrap());
-        let mut memory = vec![1u8; size << 16];
+        let (mut memory, data) = (vec![1u8; size << 16], vec![2; 1024 * size]);
         for (name, select) in lists() {
-            let workload = format!("1024 cells of {dtype}, {name}");
+            let (cells, workload) = (cells(&select), format!("1024 cells of {dtype}, {name}"));
             let mut out = vec![0; 1024 * size];
             measure(c, "gather", &workload, "mmsb", |_| {
                 read(black_box(&select), &column, memory.as_slice(), black_box(&mut out));
             });
-            let part = Part { column: 0, select, data: Data::Dense(Cow::Owned(vec![2; 1024 * size])) };
+            measure(c, "gather", &workload, "limit: a copy of each", |_| {
+                for (&cell, out) in black_box(&cells).iter().zip(out.chunks_exact_mut(size)) {
+                    out.copy_from_slice(&memory[cell * size..][..size]);
+                }
+            });
+            let part = Part { column: 0, select, data: Data::Dense(Cow::Borrowed(&data)) };
             measure(c, "scatter", &workload, "mmsb", |_| part.apply(&column, None, memory.as_mut_slice()));
-            let op: &dyn Merge = &Builtin::Add;
+            measure(c, "scatter", &workload, "limit: a copy of each", |_| {
+                for (&cell, data) in black_box(&cells).iter().zip(data.chunks_exact(size)) {
+                    memory[cell * size..][..size].copy_from_slice(data);
+                }
+            });
+            let op: &dyn Merge = black_box(&Builtin::Add);
             measure(c, "scatter add", &workload, "mmsb", |_| {
                 part.apply(&column, Some(op), memory.as_mut_slice());
+            });
+            measure(c, "scatter add", &workload, "rival: a call of the operator for each", |_| {
+                for (&cell, data) in black_box(&cells).iter().zip(data.chunks_exact(size)) {
+                    op.apply(dtype, &mut memory[cell * size..][..size], data);
+                }
             });
         }
     }

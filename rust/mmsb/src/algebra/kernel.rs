@@ -122,11 +122,11 @@ macro_rules! integer {
             }
             #[inline]
             fn min(self, other: Self) -> Self {
-                Ord::min(self, other)
+                if other < self { other } else { self }
             }
             #[inline]
             fn max(self, other: Self) -> Self {
-                Ord::max(self, other)
+                if other > self { other } else { self }
             }
         }
 
@@ -225,28 +225,18 @@ macro_rules! float {
             }
             #[inline]
             fn min(self, other: Self) -> Self {
+                let (ours, theirs) = (self.to_bits(), other.to_bits());
                 // Equal floats differ in nothing but the sign of a zero: or-ing keeps a minus, and-ing a plus.
-                if self < other {
-                    self
-                } else if other < self {
-                    other
-                } else if self == other {
-                    Self::from_bits(self.to_bits() | other.to_bits())
-                } else {
-                    Self::from_bits($nan)
-                }
+                let less = if self < other { ours } else { theirs };
+                let bits = if self == other { ours | theirs } else { less };
+                Self::from_bits(if self.is_nan() | other.is_nan() { $nan } else { bits })
             }
             #[inline]
             fn max(self, other: Self) -> Self {
-                if self > other {
-                    self
-                } else if other > self {
-                    other
-                } else if self == other {
-                    Self::from_bits(self.to_bits() & other.to_bits())
-                } else {
-                    Self::from_bits($nan)
-                }
+                let (ours, theirs) = (self.to_bits(), other.to_bits());
+                let more = if self > other { ours } else { theirs };
+                let bits = if self == other { ours & theirs } else { more };
+                Self::from_bits(if self.is_nan() | other.is_nan() { $nan } else { bits })
             }
         }
     };

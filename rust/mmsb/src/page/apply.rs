@@ -21,7 +21,7 @@ impl Part<'_> {
         op: Option<&dyn Merge>,
         target: &mut T,
     ) {
-        if apply_singly(&self.select, data, column, op, target) {
+        if self.select.is_single(column) && apply_singly(&self.select, data, column, op, target) {
             return;
         }
         let cell = column.dtype().size();
@@ -49,7 +49,7 @@ impl Part<'_> {
     }
 }
 
-/// Applies to cells that are single ones and have the size of a number; whether they are.
+/// Applies to cells that are single ones, when they have the size of a number.
 fn apply_singly<T: Target + ?Sized>(
     select: &Select,
     data: &Data<'_>,
@@ -62,8 +62,9 @@ fn apply_singly<T: Target + ?Sized>(
         2 => scatter_all::<2, T>(select, data, column, op, target),
         4 => scatter_all::<4, T>(select, data, column, op, target),
         8 => scatter_all::<8, T>(select, data, column, op, target),
-        _ => false,
+        _ => return false,
     }
+    true
 }
 
 fn scatter_all<const N: usize, T: Target + ?Sized>(
@@ -72,24 +73,24 @@ fn scatter_all<const N: usize, T: Target + ?Sized>(
     column: &Column,
     op: Option<&dyn Merge>,
     target: &mut T,
-) -> bool {
+) {
     match data {
         Data::Dense(data) => {
             let mut rest = data.as_chunks::<N>().0;
-            select.singly(column, |list| {
+            select.singly(|list| {
                 let (now, later) = rest.split_at(list.len());
                 scatter(list, now, column, op, target);
                 rest = later;
-            })
+            });
         }
         Data::Fill(pattern) => {
             let one: [u8; N] = pattern.first_chunk().copied().unwrap_or([0; N]);
             let block = [one; 64];
-            select.singly(column, |list| {
+            select.singly(|list| {
                 for list in list.chunks(block.len()) {
                     scatter(list, &block[..list.len()], column, op, target);
                 }
-            })
+            });
         }
     }
 }

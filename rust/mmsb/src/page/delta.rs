@@ -159,15 +159,14 @@ impl Part<'_> {
 /// Reads the cells selected into `out`, which has room for exactly those. The selection must have passed [`Select::check`].
 pub fn read<S: Source + ?Sized>(select: &Select, column: &Column, source: &S, out: &mut [u8]) {
     let cell = column.dtype().size();
-    let single = match cell {
-        1 => gather_all::<1, S>(select, column, source, out),
-        2 => gather_all::<2, S>(select, column, source, out),
-        4 => gather_all::<4, S>(select, column, source, out),
-        8 => gather_all::<8, S>(select, column, source, out),
-        _ => false,
-    };
-    if single {
-        return;
+    if select.is_single(column) {
+        match cell {
+            1 => return gather_all::<1, S>(select, source, out),
+            2 => return gather_all::<2, S>(select, source, out),
+            4 => return gather_all::<4, S>(select, source, out),
+            8 => return gather_all::<8, S>(select, source, out),
+            _ => {}
+        }
     }
     select.runs(column, |run| {
         let to = run.source as usize * cell;
@@ -186,19 +185,13 @@ fn copy_out<S: Source + ?Sized>(source: &S, mut byte: u64, mut out: &mut [u8]) {
     }
 }
 
-/// Reads cells that are single ones; whether they are.
-fn gather_all<const N: usize, S: Source + ?Sized>(
-    select: &Select,
-    column: &Column,
-    source: &S,
-    out: &mut [u8],
-) -> bool {
+fn gather_all<const N: usize, S: Source + ?Sized>(select: &Select, source: &S, out: &mut [u8]) {
     let mut rest = out.as_chunks_mut::<N>().0;
-    select.singly(column, |list| {
+    select.singly(|list| {
         let (now, later) = std::mem::take(&mut rest).split_at_mut(list.len());
         gather(list, source, now);
         rest = later;
-    })
+    });
 }
 
 /// Reads one cell after the other, as many as lie in one piece without looking for it again.

@@ -185,7 +185,22 @@ impl Select {
     }
 
     /// Hands out the longest runs of cells that lie side by side, in the selection's order.
-    pub fn runs(&self, column: &Column, f: impl FnMut(Run)) {
+    #[inline]
+    pub fn runs(&self, column: &Column, mut f: impl FnMut(Run)) {
+        match *self {
+            // What most deltas select needs no joining.
+            Self::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } => {
+                let row = column.cells_per_row();
+                let run = Run { cell: start * row, cells: stop.saturating_sub(start) * row, source: 0 };
+                if run.cells > 0 {
+                    f(run);
+                }
+            }
+            _ => self.joined_runs(column, f),
+        }
+    }
+
+    fn joined_runs(&self, column: &Column, f: impl FnMut(Run)) {
         let mut out = Coalesce { run: Run::default(), f };
         match self {
             Self::Cells(list) => list.iter().for_each(|&cell| out.push(cell, 1)),
@@ -211,15 +226,20 @@ impl Select {
         out.flush();
     }
 
-    /// Calls `each` with lists of the cells, in order, where no two of them are known to lie side by side: those that are
-    /// listed, and every so manyth; whether they are such.
-    pub(crate) fn singly(&self, column: &Column, mut each: impl FnMut(&[u64])) -> bool {
+    /// Whether the cells are single ones, no two of them known to lie side by side: listed, or every so manyth.
+    #[inline]
+    pub(crate) fn is_single(&self, column: &Column) -> bool {
         match self {
-            Self::Cells(list) => each(list),
-            Self::Rows { inner: Some(_), .. } => return false,
-            Self::Rows { .. } if column.cells_per_row() != 1 => return false,
-            Self::Rows { rows: Rows::Index(list), .. } => each(list),
-            Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => return false,
+            Self::Cells(_) => true,
+            Self::Rows { inner: Some(_), .. } | Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => false,
+            Self::Rows { .. } => column.cells_per_row() == 1,
+        }
+    }
+
+    /// Calls `each` with lists of the cells, in order, where they are [single](Self::is_single).
+    pub(crate) fn singly(&self, mut each: impl FnMut(&[u64])) {
+        match self {
+            Self::Cells(list) | Self::Rows { rows: Rows::Index(list), .. } => each(list),
             &Self::Rows { rows: Rows::Range { start, stop, step }, .. } => {
                 let mut block = [0; 256];
                 let mut left = Axis { start, stop, step }.count();
@@ -236,7 +256,6 @@ impl Select {
                 }
             }
         }
-        true
     }
 
     /// The first and the last row selected, in the page's order; `None` when no cell is.
