@@ -93,6 +93,7 @@ bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into
 
 bench-wide: ## Measure each form of the loops that use wide instructions.
 	$(CARGO) bench -p mmsb-benches --bench wide --locked
+
 # The rivals have an environment and a workspace of their own: nothing else needs them. One that cannot be installed is left out.
 bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.
 	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers

@@ -201,8 +201,8 @@ macro_rules! canonical {
     }};
 }
 
-macro_rules! float {
-    ($type:ty, $nan:literal) => {
+macro_rules! float_cell {
+    ($($type:ty),*) => {$(
         impl Cell<{ size_of::<$type>() }> for $type {
             #[inline]
             fn load(bytes: [u8; size_of::<$type>()]) -> Self {
@@ -213,7 +213,13 @@ macro_rules! float {
                 self.to_le_bytes()
             }
         }
+    )*};
+}
 
+float_cell!(f16, f32, f64);
+
+macro_rules! float {
+    ($type:ty, $nan:literal) => {
         impl Number for $type {
             #[inline]
             fn add(self, other: Self) -> Self {
@@ -242,6 +248,85 @@ macro_rules! float {
     };
 }
 
-float!(f16, 0x7E00);
 float!(f32, 0x7FC0_0000);
 float!(f64, 0x7FF8_0000_0000_0000);
+
+/// Half precision by way of single: its 24 bits are more than the 2 * 11 + 2 that make rounding twice the same as once.
+impl Number for f16 {
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        narrow(widen(self) + widen(other))
+    }
+    #[inline]
+    fn mul(self, other: Self) -> Self {
+        narrow(widen(self) * widen(other))
+    }
+    #[inline]
+    fn min(self, other: Self) -> Self {
+        narrow(Number::min(widen(self), widen(other)))
+    }
+    #[inline]
+    fn max(self, other: Self) -> Self {
+        narrow(Number::max(widen(self), widen(other)))
+    }
+}
+
+/// Half to single precision, exactly. Every way is taken and one result chosen, so that a loop of it can be wide; no number
+/// on the way is subnormal, so that it does not matter what the processor was told to do with those (Giesen, "Half to
+/// float done quickly", 2012).
+#[inline]
+fn widen(half: f16) -> f32 {
+    const LEAST: u32 = 113 << 23; // 2^-14, the smallest normal half
+    let bits = u32::from(half.to_bits());
+    let magnitude = (bits & 0x7FFF) << 13;
+    let subnormal = (f32::from_bits(magnitude + LEAST) - f32::from_bits(LEAST)).to_bits();
+    let normal = magnitude + (112 << 23);
+    let finite = if magnitude < 0x400 << 13 { subnormal } else { normal };
+    let found = if magnitude >= 0x7C00 << 13 { magnitude + (224 << 23) } else { finite };
+    f32::from_bits(found | (bits & 0x8000) << 16)
+}
+
+/// Single to half precision, to the nearest, to even where two are; the one NaN for all. As [`widen`].
+#[inline]
+fn narrow(single: f32) -> f16 {
+    const HALF: u32 = 126 << 23; // 0.5, whose last bit is worth as much as that of a subnormal half
+    let bits = single.to_bits();
+    let magnitude = bits & 0x7FFF_FFFF;
+    let subnormal = (f32::from_bits(magnitude) + f32::from_bits(HALF)).to_bits().wrapping_sub(HALF);
+    let odd = magnitude >> 13 & 1;
+    let normal = magnitude.wrapping_sub(112 << 23).wrapping_add(0xFFF + odd) >> 13;
+    let finite = if magnitude < 113 << 23 { subnormal } else { normal };
+    let found = if magnitude >= 143 << 23 { 0x7C00 } else { finite };
+    let signed = found | bits >> 16 & 0x8000;
+    f16::from_bits(if magnitude > 0x7F80_0000 { 0x7E00 } else { signed as u16 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{narrow, widen};
+    use half::f16;
+
+    #[test]
+    fn halves_become_single_and_back() {
+        for bits in 0..=u16::MAX {
+            let half = f16::from_bits(bits);
+            let (found, wanted) = (widen(half), half.to_f32());
+            assert!(found.to_bits() == wanted.to_bits() || found.is_nan() && wanted.is_nan(), "{bits:#x}");
+            assert_eq!(narrow(found).to_bits(), if half.is_nan() { 0x7E00 } else { bits });
+        }
+    }
+
+    #[test]
+    fn singles_are_rounded_to_the_nearest_half() {
+        // Around every half, around the middle between it and the next, and all over.
+        let near =
+            (0..=0xFFFF_u32).flat_map(|half| [-1, 0, 1].map(|by| (half << 16).wrapping_add_signed(by)));
+        let ties = (0..=0x7_FFFF_u32)
+            .flat_map(|top| [-1, 0, 1].map(|by| (top << 13 | 0x1000).wrapping_add_signed(by)));
+        for bits in near.chain(ties).chain((0..=u32::MAX).step_by(4099)) {
+            let single = f32::from_bits(bits);
+            let wanted = if single.is_nan() { 0x7E00 } else { f16::from_f32(single).to_bits() };
+            assert_eq!(narrow(single).to_bits(), wanted, "{single:e}");
+        }
+    }
+}
