@@ -95,14 +95,14 @@ fn listed(c: &mut Criterion) {
             measure(c, "gather", &workload, "mmsb", |_| {
                 read(black_box(&select), &column, memory.as_slice(), black_box(&mut out));
             });
-            measure(c, "gather", &workload, "limit: a copy of each", |_| {
+            measure(c, "gather", &workload, "rival: a memcpy for each", |_| {
                 for (&cell, out) in black_box(&cells).iter().zip(out.chunks_exact_mut(size)) {
                     out.copy_from_slice(&memory[cell * size..][..size]);
                 }
             });
             let part = Part { column: 0, select, data: Data::Dense(Cow::Borrowed(&data)) };
             measure(c, "scatter", &workload, "mmsb", |_| part.apply(&column, None, memory.as_mut_slice()));
-            measure(c, "scatter", &workload, "limit: a copy of each", |_| {
+            measure(c, "scatter", &workload, "rival: a memcpy for each", |_| {
                 for (&cell, data) in black_box(&cells).iter().zip(data.chunks_exact(size)) {
                     memory[cell * size..][..size].copy_from_slice(data);
                 }

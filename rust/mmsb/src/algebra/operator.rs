@@ -34,13 +34,16 @@ pub enum Builtin {
     Mul,
 }
 
+/// As [`Merge::apply_at`], for one type.
+type At = fn(&mut [u8], (&[u64], u64), &[u8]) -> usize;
+
 /// What an operator does with the cells of one type.
 #[derive(Copy, Clone)]
 struct Kernel {
     /// Side by side.
     each: fn(Wide, &mut [u8], &[u8]),
     /// Listed: the cells and the first one there is.
-    at: fn(&mut [u8], (&[u64], u64), &[u8]) -> usize,
+    at: At,
 }
 
 /// The loops of an operation.
