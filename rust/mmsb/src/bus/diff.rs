@@ -96,9 +96,9 @@ fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
         rows: (a.rows(), b.rows()),
         // Rows that one of them has not count as zeros.
         columns: if a.rows() > b.rows() {
-            changed_since(b, a, &schema)
+            changed_since(b, a, schema)
         } else {
-            changed_since(a, b, &schema)
+            changed_since(a, b, schema)
         },
     }
 }

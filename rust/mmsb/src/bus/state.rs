@@ -160,7 +160,7 @@ impl State {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: self.core.catalog.schema(page.def()),
+            schema: Arc::clone(self.core.catalog.schema(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -194,7 +194,7 @@ impl State {
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.found(id)?.def()))
+        Ok(Arc::clone(self.core.catalog.schema(self.found(id)?.def())))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
@@ -203,7 +203,7 @@ impl State {
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
         schema.column(column as u16)?;
-        let part = page.column(&schema, column);
+        let part = page.column(schema, column);
         match &self.kind {
             Kind::Live { pin, root } => {
                 let view = View::live(&self.core, part, pin.again(id.0)?, reuse)?;
@@ -226,7 +226,7 @@ impl State {
     pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
-        read_column(page, &schema, column, select, out)
+        read_column(page, schema, column, select, out)
     }
 
     /// The digest of the state.

@@ -255,7 +255,7 @@ impl DigestCache {
         schema.encode(&mut about);
         about.u64(page.rows());
         let columns: Vec<Hash> =
-            (0..schema.columns().len()).map(|i| self.column(page.column(&schema, i), tally)).collect();
+            (0..schema.columns().len()).map(|i| self.column(page.column(schema, i), tally)).collect();
         tally.tell();
         self.learn(key, tagged("mmsb page", &[about.as_slice(), columns.as_flattened()]))
     }

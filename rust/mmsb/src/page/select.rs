@@ -67,7 +67,12 @@ impl Axis {
     /// How many indices there are.
     #[must_use]
     pub const fn count(self) -> u64 {
-        if self.stop <= self.start { 0 } else { (self.stop - self.start - 1) / self.step + 1 }
+        match self.step {
+            _ if self.stop <= self.start => 0,
+            // A division takes longer than all the rest.
+            1 => self.stop - self.start,
+            step => (self.stop - self.start - 1) / step + 1,
+        }
     }
 
     /// Whether `index` is one of them.
@@ -185,7 +190,22 @@ impl Select {
     }
 
     /// Hands out the longest runs of cells that lie side by side, in the selection's order.
-    pub fn runs(&self, column: &Column, f: impl FnMut(Run)) {
+    #[inline]
+    pub fn runs(&self, column: &Column, mut f: impl FnMut(Run)) {
+        match self {
+            // What most deltas are.
+            &Self::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } => {
+                let row = column.cells_per_row();
+                let cells = stop.saturating_sub(start) * row;
+                if cells > 0 {
+                    f(Run { cell: start * row, cells, source: 0 });
+                }
+            }
+            _ => self.any_runs(column, f),
+        }
+    }
+
+    fn any_runs(&self, column: &Column, f: impl FnMut(Run)) {
         let mut out = Coalesce { run: Run::default(), f };
         match self {
             Self::Cells(list) => list.iter().for_each(|&cell| out.push(cell, 1)),
