@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
+use crate::memory::magazine::Magazine;
 use crate::memory::pins::{PIN_ALL, Pin, Pinned};
 
 /// A block that is out of use, with its life.
@@ -118,26 +119,43 @@ impl Limbo {
         self.parked.iter().filter(|(key, _)| key.0 == pin).map(|(_, parked)| parked.bytes).sum()
     }
 
-    /// Scans the arena's pins and gives back what may go. The caller has published the commits that retired.
+    /// Takes in blocks that commits let go, which the caller has published, scans the arena's pins, and gives back what
+    /// may go, to the magazine where there is one.
     ///
     /// # Safety
-    /// Every block retired came from `arena`, with those bytes, was retired once, and is reached from published
-    /// roots exactly in its life.
-    pub unsafe fn reclaim(&mut self, arena: &Arena) -> Reclaimed {
+    /// Every block retired came from `arena`, the magazine's, with those bytes, was retired once, and is reached from
+    /// published roots exactly in its life.
+    pub unsafe fn reclaim(
+        &mut self,
+        arena: &Arena,
+        mut magazine: Option<&mut Magazine>,
+        retired: &mut Vec<Retired>,
+    ) -> Reclaimed {
+        // SAFETY: the caller's promise, and no pin of the scan covers the block; nor does a later one, whose pinner sees a
+        // head from after the block's death.
+        let mut free = |block: &Retired| unsafe {
+            match (block.bytes, &mut magazine) {
+                (0, _) => arena.free_chunk(block.addr),
+                (bytes, Some(magazine)) => magazine.free(block.addr, bytes as usize),
+                (bytes, None) => arena.free(block.addr, bytes as usize),
+            }
+        };
         let mut found = std::mem::take(&mut self.found);
         let mut done = Reclaimed::default();
-        if arena.pins().scan(&mut found) {
-            done = self.sort_out(&found, |block| {
-                // SAFETY: the caller's promise, and no pin of the scan covers the block; nor does a later one, whose
-                // pinner sees a head from after the block's death.
-                unsafe {
-                    if block.bytes == 0 {
-                        arena.free_chunk(block.addr);
-                    } else {
-                        arena.free(block.addr, block.bytes as usize);
-                    }
-                }
-            });
+        let known = arena.pins().scan(&mut found);
+        if known && found.is_empty() && self.parked.is_empty() && self.new.is_empty() {
+            // Nobody holds anything: most commits end here.
+            for block in retired.drain(..) {
+                free(&block);
+                done.blocks += 1;
+                done.bytes += block.size();
+            }
+            done.examined = done.blocks;
+        } else {
+            self.retire(retired.drain(..));
+            if known {
+                done = self.sort_out(&found, free);
+            }
         }
         self.found = found;
         done

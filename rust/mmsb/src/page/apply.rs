@@ -20,8 +20,9 @@ impl Part<'_> {
         op: Option<&dyn Merge>,
         target: &mut T,
     ) {
-        if let Some(list) = self.select.single_cells(column)
-            && apply_singly(list, data, column, op, target)
+        let listed = if op.is_none() { self.select.listed(column) } else { self.select.single_cells(column) };
+        if let Some(list) = listed
+            && apply_singly(list, self.select.cells_per_row(column) as usize, data, column, op, target)
         {
             return;
         }
@@ -50,19 +51,31 @@ impl Part<'_> {
     }
 }
 
-/// Applies to cells that are listed one by one, when they have the size of a number.
+/// Applies to cells, or rows of so many cells, that are listed one by one, when they have the size of a few numbers and
+/// the data is as many bytes for each.
 fn apply_singly<T: Target + ?Sized>(
     list: &[u64],
+    cells: usize,
     data: &Data<'_>,
     column: &Column,
     op: Option<&dyn Merge>,
     target: &mut T,
 ) -> bool {
-    match column.dtype().size() {
+    let size = cells * column.dtype().size();
+    if matches!(data, Data::Fill(pattern) if pattern.len() != size) {
+        return false;
+    }
+    match size {
         1 => scatter::<1, T>(list, data, column, op, target),
         2 => scatter::<2, T>(list, data, column, op, target),
         4 => scatter::<4, T>(list, data, column, op, target),
         8 => scatter::<8, T>(list, data, column, op, target),
+        12 => scatter::<12, T>(list, data, column, op, target),
+        16 => scatter::<16, T>(list, data, column, op, target),
+        24 => scatter::<24, T>(list, data, column, op, target),
+        32 => scatter::<32, T>(list, data, column, op, target),
+        64 => scatter::<64, T>(list, data, column, op, target),
+        128 => scatter::<128, T>(list, data, column, op, target),
         _ => return false,
     }
     true

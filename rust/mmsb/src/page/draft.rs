@@ -287,7 +287,7 @@ impl<'a> Draft<'a> {
                 if op.is_assign() {
                     cover(&mut writer, part, column)?;
                 }
-                let mut target = Chunked { writer, error: None, spill: Vec::new() };
+                let mut target = Chunked::new(writer);
                 part.apply_data(data, column, operator, &mut target);
                 if let Some(error) = target.error {
                     return Err(error.into());
@@ -362,18 +362,36 @@ impl Source for ColumnRef<'_> {
 /// A column in chunks. An error is kept until the delta is through; what is written meanwhile goes nowhere.
 struct Chunked<'s, 'a> {
     writer: TreeWriter<'s, 'a>,
+    /// The chunk last written, and which one it is.
+    chunk: &'s mut [u8],
+    index: u64,
     error: Option<MemoryError>,
     spill: Vec<u8>,
 }
 
-impl Target for Chunked<'_, '_> {
-    fn piece(&mut self, byte: u64) -> &mut [u8] {
-        let at = (byte % CHUNK as u64) as usize;
+impl<'s, 'a> Chunked<'s, 'a> {
+    fn new(writer: TreeWriter<'s, 'a>) -> Self {
+        Chunked { writer, chunk: &mut [], index: u64::MAX, error: None, spill: Vec::new() }
+    }
+
+    /// Goes to the chunk at `index`.
+    fn enter(&mut self, index: u64) -> bool {
         if self.error.is_none() {
-            match self.writer.chunk(byte / CHUNK as u64) {
-                Ok(chunk) => return &mut chunk[at..],
+            match self.writer.chunk(index) {
+                Ok(chunk) => (self.chunk, self.index) = (chunk, index),
                 Err(error) => self.error = Some(error),
             }
+        }
+        self.error.is_none()
+    }
+}
+
+impl Target for Chunked<'_, '_> {
+    #[inline]
+    fn piece(&mut self, byte: u64) -> &mut [u8] {
+        let (index, at) = (byte / CHUNK as u64, (byte % CHUNK as u64) as usize);
+        if index == self.index || self.enter(index) {
+            return &mut self.chunk[at..];
         }
         self.spill.resize(CHUNK, 0);
         &mut self.spill[at..]

@@ -240,6 +240,15 @@ impl Select {
         }
     }
 
+    /// The cells, or the whole rows, where they are listed one by one.
+    pub(crate) fn listed(&self, column: &Column) -> Option<&[u64]> {
+        match self {
+            Self::Rows { rows: Rows::Index(list), inner: None } => Some(list),
+            Self::Rows { .. } => None,
+            Self::Cells(_) => self.single_cells(column),
+        }
+    }
+
     /// The first and the last row selected, in the page's order; `None` when no cell is.
     #[must_use]
     pub fn bounds(&self, column: &Column) -> Option<(u64, u64)> {

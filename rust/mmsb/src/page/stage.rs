@@ -4,11 +4,14 @@
 //! children over to the copy; copying one that several hold adds a parent to each child. None of that is done until the
 //! stage is settled, so forgetting a stage is undoing it.
 
+use std::sync::Arc;
+
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
 use crate::memory::error::MemoryError;
 use crate::memory::limbo::{Limbo, Retired};
+use crate::memory::magazine::Magazine;
 use crate::page::block::{self, Header, Kind, head};
 
 /// The seqs from here on, up to twice as high, are of stages that make what a checkpoint holds: no two have the same one,
@@ -72,6 +75,19 @@ pub struct Scratch {
     changes: Vec<Change>,
     /// By the last bits of the page's id; empty until a stage wants it.
     known: Vec<Known>,
+    magazine: Option<Magazine>,
+}
+
+impl Scratch {
+    /// Vectors for somebody who also keeps blocks of the arena from one stage to the next.
+    pub fn with_magazine(arena: &Arc<Arena>) -> Self {
+        Scratch { magazine: Some(Magazine::new(arena)), ..Scratch::default() }
+    }
+
+    /// Bytes of blocks that are kept, which the arena counts as used.
+    pub fn kept_bytes(&self) -> u64 {
+        self.magazine.as_ref().map_or(0, Magazine::bytes)
+    }
 }
 
 impl<'a> Stage<'a> {
@@ -116,7 +132,10 @@ impl<'a> Stage<'a> {
     pub fn node(&mut self, kind: Kind, bytes: usize, key: u64) -> Result<Addr, MemoryError> {
         let bytes = bytes.next_multiple_of(64);
         let at = if bytes <= SMALL_MAX {
-            self.arena.alloc(bytes)?
+            match self.scratch.magazine.as_mut().and_then(|magazine| magazine.take(bytes)) {
+                Some(kept) => kept,
+                None => self.arena.alloc(bytes)?,
+            }
         } else {
             self.arena.alloc_chunks(bytes.div_ceil(CHUNK))?
         };
@@ -290,12 +309,20 @@ fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
     }
 }
 
-/// Gives what settled stages let go of back to the allocator, except for what a pin still covers.
+/// Gives what settled stages let go of back to the allocator, except for what a pin still covers; some blocks stay with
+/// the scratch for the next stage.
 #[allow(unsafe_code)]
-pub fn recycle(limbo: &mut Limbo, arena: &Arena, retired: &mut Vec<Retired>) {
-    limbo.retire(retired.drain(..));
+pub fn recycle(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch, retired: &mut Vec<Retired>) {
     // SAFETY: blocks come here from `settle` alone, once each, when no published root refers to them any more.
-    unsafe { limbo.reclaim(arena) };
+    unsafe { limbo.reclaim(arena, scratch.magazine.as_mut(), retired) };
+}
+
+/// As [`recycle`], of all that can go: nothing stays with the scratch.
+pub fn recycle_all(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch) {
+    recycle(limbo, arena, scratch, &mut Vec::new());
+    if let Some(magazine) = &mut scratch.magazine {
+        magazine.empty();
+    }
 }
 
 /// Gives a chunk that no stage has published back to the allocator at once.

@@ -181,7 +181,7 @@ impl<'a> Replay<'a> {
     }
 
     fn recycle(&mut self) {
-        recycle(&mut self.limbo, self.arena, &mut self.retired);
+        recycle(&mut self.limbo, self.arena, &mut self.scratch, &mut self.retired);
     }
 
     fn control(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {

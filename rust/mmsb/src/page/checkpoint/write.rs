@@ -177,9 +177,8 @@ impl Teller<'_, '_, '_> {
             None => {
                 let mut columns = Vec::new();
                 for i in 0..schema.columns().len() {
-                    columns.push(
-                        self.column(page.column(schema, i), base.map(|base| base.column(schema, i)))?,
-                    );
+                    columns
+                        .push(self.column(page.column(schema, i), base.map(|base| base.column(schema, i)))?);
                 }
                 Cells::Split(columns)
             }
