@@ -5,6 +5,7 @@ VENV   := .venv
 PY     := $(VENV)/bin/python
 TOOLS  := $(VENV)/.tools
 BUILD  := $(VENV)/.build
+PEERS  := .venv-peers
 CARGO  ?= cargo
 # The newest Python on the path that is new enough.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -18,10 +19,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 CASES  ?= 100000
 SECONDS_EACH ?= 300
 RUNS   ?= 3
+SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench loom fuzz asan campaign docs wheel clean
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-peers loom fuzz asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -88,12 +90,25 @@ bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into
 	rm -rf target/bench/tmp
 	$(PY) benches/report.py target/bench docs/measurements.md
 
+# The rivals have an environment and a workspace of their own: nothing else needs them. One that cannot be installed is left out.
+bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.
+	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
+	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers $(ARGS)
+
+guard: $(BUILD) ## Count the instructions of the hot paths and compare with benches/guard/baseline.tsv; needs valgrind.
+	@command -v valgrind >/dev/null || { echo "make guard needs valgrind (apt-get install valgrind)" >&2; exit 1; }
+	$(CARGO) build --release --locked -p mmsb-guard
+	$(PY) benches/guard/guard.py $${CARGO_TARGET_DIR:-target}/release/mmsb-guard $(ACCEPT)
+
+guard-accept: ## Write the counts of now to benches/guard/baseline.tsv.
+	@$(MAKE) guard ACCEPT=--accept
+
 wheel: $(TOOLS) ## Build the wheel into dist/.
 	rm -rf dist
 	$(VENV)/bin/maturin build --release --locked --out dist
 
 clean: ## Remove everything that was built.
-	rm -rf $(VENV) target dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) target dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find python tests -name __pycache__ -prune -exec rm -rf {} +
 	rm -f python/mmsb/_core.*.so
 
@@ -105,6 +120,12 @@ $(PY):
 
 $(TOOLS): requirements-dev.txt | $(PY)
 	$(PY) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+$(PEERS)/.tools: benches/peers/requirements.txt | $(PY)
+	$(PY) -m venv --without-pip $(PEERS)
+	grep -v '^#' $< | while read -r one; do $(PY) -m pip --python $(PEERS)/bin/python install --quiet $$one \
+	|| echo "$$one: not installed, and left out"; done
 	@touch $@
 
 $(BUILD): $(TOOLS) pyproject.toml $(RUST_SOURCES)

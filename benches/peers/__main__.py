@@ -1,0 +1,85 @@
+"""`python -m peers --rust PROGRAM`: measures everything, writes the results and the page."""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from peers import about as places
+from peers import page, rivals, rust
+from peers.case import CASES, FULL, QUICK, Case
+from peers.figure import Figure, join, read, write
+from peers.runner import run
+from peers.targets import judge
+
+LOCK = Path(__file__).parents[1] / "peers-rust" / "Cargo.lock"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m peers", description=__doc__)
+    parser.add_argument(
+        "--scale", choices=("quick", "full"), default="full", help="quick only shows that it works"
+    )
+    parser.add_argument(
+        "--rust", type=Path, help="the program of the rivals in Rust; without it they are left out"
+    )
+    parser.add_argument(
+        "--to", type=Path, default=Path("docs/peers.md"), help="the page; the results lie beside it"
+    )
+    parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured")
+    parser.add_argument("--only", default="", help="only workloads or parties whose name has this in it")
+    parser.add_argument(
+        "--render", action="store_true", help="write the page anew from the results there are"
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    raw = options.to.with_suffix(".json")
+    if options.render:
+        told, figures = read(raw)
+        page.write(options.to, told, figures, raw.name)
+        return 0
+    scale = QUICK if options.scale == "quick" else FULL
+    absent = rivals.load()
+    for name, why in absent.items():
+        print(f"absent: {name}: {why}", file=sys.stderr)
+
+    def wanted(case: Case) -> bool:
+        return options.only in case.workload or options.only in case.who
+
+    start, failures, checks = time.monotonic(), [], []  # type: ignore[var-annotated]
+    found: list[Figure] = []
+    with tempfile.TemporaryDirectory(dir=options.folder, prefix="peers-") as folder:
+        told = places.about(scale, Path(folder), rust.versions(LOCK), absent)
+        if options.rust is None:
+            absent["the rivals in Rust"] = "no program was given"
+        else:
+            for _ in range(scale.rounds):
+                found += rust.run(options.rust, scale.quick, Path(folder))
+        found += run(scale, Path(folder), wanted, checks, failures)
+    told |= {
+        "load after": [round(load, 1) for load in os.getloadavg()],
+        "checks": checks,
+        "failures": failures,
+    }
+    told["minutes"] = round((time.monotonic() - start) / 60, 1)
+    figures = [
+        figure for figure in join(found) if options.only in figure.workload or options.only in figure.who
+    ]
+    write(raw, told, figures)
+    # As it is in the file, so that the page can be made from it again.
+    told, figures = read(raw)
+    page.write(options.to, told, figures, raw.name)
+    for verdict in judge(figures):
+        median = f"{verdict.measured.median:.4g}" if verdict.measured else ""
+        print(f"{verdict.word:12}  {verdict.row.operation[:60]:60}  {verdict.part.what:24} {median}")
+    print(f"{len(CASES)} cases in Python, {told['minutes']} minutes: {options.to}, {raw}")
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The figures as bars on a logarithmic scale, a picture a section."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+from peers.case import MACHINE, OURS
+from peers.figure import Figure
+from peers.targets import told
+from peers.workloads import Workload
+
+COLOURS = {"ours": "#c2410c", "machine": "#9ca3af", "rival": "#1d4ed8"}
+
+
+def colour(who: str) -> str:
+    """Of mmsb, of the machine, of a rival."""
+    kind = "ours" if who.startswith(OURS) else "machine" if who.startswith(MACHINE) else "rival"
+    return COLOURS[kind]
+
+
+def bars(workloads: list[tuple[Workload, list[Figure]]], title: str, to: Path) -> None:
+    """Bars of all figures, workload by workload; the whisker is the middle half of the samples."""
+    plt.rcParams.update({"svg.hashsalt": "mmsb", "font.size": 8, "svg.fonttype": "none"})
+    lines = sum(len(figures) + 1.6 for _, figures in workloads)
+    picture, axes = plt.subplots(figsize=(9, 0.6 + 0.17 * lines))
+    at, ticks, names = 0.0, [], []
+    for workload, figures in workloads:
+        at -= 1.3
+        axes.text(0.0, at, workload.what, transform=axes.get_yaxis_transform(), va="center", weight="bold")
+        for figure in sorted(figures, key=lambda figure: figure.median):
+            at -= 1
+            low, high = figure.middle_half
+            axes.barh(at, figure.median, color=colour(figure.who), height=0.75)
+            axes.plot([low, high], [at, at], color="black", linewidth=0.8)
+            axes.text(max(high, figure.median) * 1.08, at, told(figure, workload.unit), va="center")
+            ticks.append(at)
+            level = f", {figure.level}" if figure.level else ""
+            names.append(f"{figure.who} ({figure.language}{level})")
+        at -= 0.3
+    axes.set_xscale("log")
+    axes.set_yticks(ticks, names)
+    axes.set_ylim(at - 0.5, 0)
+    axes.set_xlim(right=axes.get_xlim()[1] * 6)
+    axes.set_title(title, loc="left", weight="bold")
+    unit = workloads[0][0].unit
+    axes.set_xlabel("seconds for one, logarithmic: shorter is better" if unit == "s" else "bytes for one")
+    axes.spines[["top", "right"]].set_visible(False)
+    picture.savefig(to, bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    plt.close(picture)

@@ -1,0 +1,291 @@
+"""What the core must reach, row by row, and whether it does."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from peers.case import MACHINE, OURS
+from peers.figure import Figure
+from peers.workloads import BIG_COMPARE, BIG_LOG, SYNC
+from report import duration, ratio
+
+Found = dict[tuple[str, str, str, str], Figure]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One number of a row: a figure of ours, and what it must be."""
+
+    what: str
+    workload: str
+    language: str
+    target: str
+    level: str = "process"
+    most: float | None = None  # seconds or bytes
+    against: tuple[str, str, str, str] | None = None  # a figure, and at most so many times it
+    times: float = 1.0
+    rate: bool = False  # told as so many a second
+    scale: float = 1.0  # of the figure, before it is told and judged
+
+
+@dataclass(frozen=True)
+class Row:
+    """One operation: what others take, as known before; the target in its own words; its numbers."""
+
+    operation: str
+    known: str
+    target: str
+    parts: tuple[Part, ...]
+
+
+def _limit(workload: str) -> tuple[str, str, str, str]:
+    return workload, MACHINE, "", "Rust"
+
+
+GIB, US, NS, MS = float(1 << 30), 1e-6, 1e-9, 1e-3
+
+ROWS = (
+    Row(
+        "commit of one 256 B delta from Python, survives kill -9",
+        "LMDB nosync 2.0 us, SQLite WAL 10 us, Redis over loopback",
+        "<= 1.0 us in pre-faulted bursts of <= 1 M; the sustained figure beside it",
+        (
+            Part("burst", "commit", "Python", "<= 1.0 us", most=1.0 * US),
+            Part("kept up", "commit kept up", "Python", "beside it"),
+        ),
+    ),
+    Row(
+        "the same from Rust",
+        "redb none-durable",
+        "<= 250 ns, likewise",
+        (
+            Part("burst", "commit", "Rust", "<= 250 ns", most=250 * NS),
+            Part("kept up", "commit kept up", "Rust", "beside it"),
+        ),
+    ),
+    Row(
+        "batched deltas, one epoch, columnar call",
+        "earlier sketch claims 2.2 M/s of *empty* deltas (117 to 188 k/s of 128 B real ones)",
+        ">= 20 M/s of 16 B, >= 5 M/s of 128 B, log on, one thread",
+        tuple(
+            Part(
+                f"{width} B {density}, {language}",
+                f"batch {width} B {density}",
+                language,
+                target,
+                most=most,
+                rate=True,
+            )
+            for width, target, most in ((16, ">= 20 M/s", 50 * NS), (128, ">= 5 M/s", 200 * NS))
+            for density in ("dense", "10 %")
+            for language in ("Python", "Rust")
+        ),
+    ),
+    Row(
+        "durable commit (power loss), one client",
+        "SQLite 92 to 262 us, LMDB 138 to 375 us",
+        "<= 1.3x a bare pwrite + fdatasync of the same bytes in the same run",
+        (
+            Part("Rust", "commit", "Rust", "<= 1.3x", "disk", against=_limit(SYNC), times=1.3),
+            Part(
+                "Python",
+                "commit",
+                "Python",
+                "<= 1.3x",
+                "disk",
+                against=("commit", f"{MACHINE}: os.pwrite, os.fdatasync", "disk", "Python"),
+                times=1.3,
+            ),
+        ),
+    ),
+    Row(
+        "the same, 16 clients, group commit",
+        "the same",
+        ">= 8x one client",
+        tuple(
+            Part(
+                language,
+                "64 pages, 16 threads",
+                language,
+                "<= 1/8 of one client's time",
+                "disk",
+                against=("64 pages, 1 threads", OURS, "disk", language),
+                times=1 / 8,
+            )
+            for language in ("Rust", "Python")
+        ),
+    ),
+    Row(
+        "`page.array` of a 4 KiB page, unchanged / after a change",
+        "LMDB get + frombuffer 0.79 us, shared_memory, Ray get 94 us",
+        "<= 100 ns / <= 450 ns",
+        (
+            Part("unchanged", "view unchanged", "Python", "<= 100 ns", "", most=100 * NS),
+            Part("after a change", "view changed", "Python", "<= 450 ns", "", most=450 * NS),
+        ),
+    ),
+    Row(
+        "snapshot open and close",
+        "redb 0.66 us",
+        "<= 50 ns Rust; Python <= 250 ns open and close, <= 400 ns as `with`",
+        (
+            Part("Rust", "snapshot", "Rust", "<= 50 ns", "", most=50 * NS),
+            Part("Python", "snapshot", "Python", "<= 250 ns", "", most=250 * NS),
+            Part("Python, `with`", "with snapshot", "Python", "<= 400 ns", "", most=400 * NS),
+        ),
+    ),
+    Row(
+        "full-page write of 64 MiB",
+        "numpy copy",
+        ">= 0.8x of one memcpy plus its log write",
+        (
+            Part("Rust", "64 MiB written", "Rust", "<= 1.25x", against=_limit(BIG_LOG), times=1.25),
+            Part("Python", "64 MiB written", "Python", "<= 1.25x", against=_limit(BIG_LOG), times=1.25),
+        ),
+    ),
+    Row(
+        "`update_page` of 64 MiB where 0.1 % changed",
+        "",
+        "compare at >= 0.8x memcmp of the same run, log only what changed",
+        (
+            Part("Rust", "64 MiB updated", "Rust", "<= 1.25x", against=_limit(BIG_COMPARE), times=1.25),
+            Part("Python", "64 MiB updated", "Python", "<= 1.25x", against=_limit(BIG_COMPARE), times=1.25),
+        ),
+    ),
+    Row(
+        "branch of a 1 GiB bus, and a first 64 B write in it",
+        "copy: 200 ms",
+        "<= 20 us",
+        (
+            Part("Rust", "branch", "Rust", "<= 20 us", "process", most=20 * US),
+            Part("Python", "branch", "Python", "<= 20 us", "", most=20 * US),
+        ),
+    ),
+    Row(
+        "replay",
+        "earlier sketch 240 k/s",
+        ">= 10 M deltas/s of 16 B, >= 1 GB/s of payload from uncompressed segments",
+        (
+            Part("16 B", "replay 16 B", "Rust", ">= 10 M/s", most=100 * NS, rate=True),
+            Part(
+                "bytes of 1 KiB", "replay 1 KiB", "Rust", ">= 1 G/s", most=1 * NS, rate=True, scale=1 / 1024
+            ),
+        ),
+    ),
+    Row(
+        "open after a crash",
+        "fjall > 10 s",
+        "replay budget 1 s by checkpoints",
+        (Part("Rust", "opened after a crash", "Rust", "<= 1 s", most=1.0),),
+    ),
+    Row(
+        "`bus.at(e)` anywhere in a million epochs, and one 64 KiB page read",
+        "replay from zero",
+        "<= 50 ms",
+        (Part("Python", "past", "Python", "<= 50 ms", "", most=50 * MS),),
+    ),
+    Row(
+        "one row written, then the whole 64 MiB page viewed, repeatedly",
+        "copy: 13 ms",
+        "<= 40 us here (one remapped piece), nothing gathered",
+        (Part("Python", "row, then view", "Python", "<= 40 us", "", most=40 * US),),
+    ),
+    Row(
+        "memory: 1 M pages of 1 KiB, by RSS",
+        "earlier sketch 1.42 GiB (claimed 0.95)",
+        "<= 1.15 GiB",
+        (Part("for each page", "pages in memory", "Python", "<= 1.15 GiB / 1 M", most=1.15 * GIB / 1e6),),
+    ),
+)
+ABSENT = "change visible in another process: not measured, one process writes and reads a bus so far"
+
+
+def told(figure: Figure, unit: str = "s", rate: bool = False, scale: float = 1.0) -> str:
+    """A figure in its unit."""
+    value = figure.median * scale
+    if rate:
+        return many(1 / value)
+    return duration(value) if unit == "s" else size(value)
+
+
+def many(value: float) -> str:
+    """So many a second."""
+    for unit, step in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= step:
+            return f"{value / step:.3g} {unit}/s"
+    return f"{value:.3g} /s"
+
+
+def size(value: float) -> str:
+    """Bytes."""
+    for unit, step in (("GiB", GIB), ("MiB", float(1 << 20)), ("KiB", 1024.0)):
+        if value >= step:
+            return f"{value / step:.3g} {unit}"
+    return f"{value:.3g} B"
+
+
+def best_rival(figures: Iterable[Figure], part: Part) -> Figure | None:
+    """The fastest of the others at the same work and durability, in the same language if there is one."""
+    others = [
+        figure
+        for figure in figures
+        if figure.workload == part.workload
+        and not figure.who.startswith((OURS, MACHINE))
+        and (figure.level == part.level or not part.level or not figure.level)
+    ]
+    same = [figure for figure in others if figure.language == part.language]
+    return min(same or others, key=lambda figure: figure.median, default=None)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One number of a row, judged."""
+
+    row: Row
+    part: Part
+    measured: Figure | None
+    rival: Figure | None
+    wanted: float | None  # in the figure's own unit
+
+    @property
+    def word(self) -> str:
+        """Met, MISSED, or why neither."""
+        if self.measured is None:
+            return "not measured"
+        if self.wanted is None:
+            return "-"
+        return "met" if self.measured.median * self.part.scale <= self.wanted else "MISSED"
+
+
+def judge(figures: list[Figure]) -> list[Verdict]:
+    """Every number of every row."""
+    found: Found = {figure.key: figure for figure in figures}
+    verdicts = []
+    for row in ROWS:
+        for part in row.parts:
+            measured = found.get((part.workload, OURS, part.level, part.language))
+            wanted = part.most
+            if part.against is not None:
+                base = found.get(part.against)
+                wanted = base.median * part.times if base else None
+            verdicts.append(Verdict(row, part, measured, best_rival(figures, part), wanted))
+    return verdicts
+
+
+def cells(verdict: Verdict, unit: Callable[[str], str]) -> list[str]:
+    """A verdict as cells of a table."""
+    part, ours, rival = verdict.part, verdict.measured, verdict.rival
+    wanted = "" if part.against is None or verdict.wanted is None else f" = {duration(verdict.wanted)}"
+
+    def tell(figure: Figure) -> str:
+        return told(figure, unit(part.workload), part.rate, part.scale)
+
+    return [
+        part.what,
+        part.target + wanted,
+        tell(ours) if ours else "",
+        f"{rival.who}{'' if rival.language == part.language else f' ({rival.language})'}: {tell(rival)}"
+        if rival
+        else "none",
+        ratio(ours.median / rival.median) if ours and rival else "",
+        f"**{verdict.word}**" if verdict.word == "MISSED" else verdict.word,
+    ]
