@@ -5,4 +5,5 @@ pub mod codec;
 pub mod crc;
 pub mod ids;
 pub mod limits;
+pub mod spread;
 pub mod sync;

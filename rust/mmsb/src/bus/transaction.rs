@@ -336,7 +336,7 @@ impl Transaction {
         match &self.private {
             // What the transaction writes next would show through, so its own pages are copied.
             Some(private) if private.is_own(page) => View::copied(part),
-            _ => View::live(&self.core, part, self.pin.again(id.0)?, None),
+            _ => View::live(&self.core.arena, part, self.pin.again(id.0)?, None),
         }
     }
 

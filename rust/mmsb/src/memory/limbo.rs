@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 
 use crate::base::limits::CHUNK;
+use crate::base::spread::Spread;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::magazine::Magazine;
@@ -46,8 +47,11 @@ pub struct Reclaimed {
     pub examined: u64,
 }
 
+/// Blocks that wait for a pin, which has a number for as long as it stands.
 #[derive(Debug, Default)]
 struct Parked {
+    seq: u64,
+    page: u64,
     blocks: Vec<Retired>,
     bytes: u64,
 }
@@ -56,10 +60,17 @@ struct Parked {
 #[derive(Debug, Default)]
 pub struct Limbo {
     new: Vec<Retired>,
-    parked: HashMap<(Pin, u64, u64), Parked>,
+    /// By the number of the pin.
+    parked: HashMap<u32, Parked, Spread>,
     bytes: u64,
     found: Vec<Pinned>,
+    /// Vectors to use again.
+    gone: Vec<Parked>,
+    spare: Vec<Vec<Retired>>,
 }
+
+/// Emptied vectors that are kept.
+const SPARE: usize = 8;
 
 /// Blocks up to which every pin is asked about every block: sorting a thousand pins costs more.
 const FEW: usize = 8;
@@ -116,7 +127,7 @@ impl Limbo {
 
     /// Bytes that wait for `pin` first. Others may cover them as well.
     pub fn held_by(&self, pin: Pin) -> u64 {
-        self.parked.iter().filter(|(key, _)| key.0 == pin).map(|(_, parked)| parked.bytes).sum()
+        self.parked.get(&pin.0).map_or(0, |parked| parked.bytes)
     }
 
     /// Takes in blocks that commits let go, which the caller has published, scans the arena's pins, and gives back what
@@ -165,15 +176,12 @@ impl Limbo {
     pub fn sort_out(&mut self, pins: &[Pinned], mut free: impl FnMut(&Retired)) -> Reclaimed {
         let mut done = Reclaimed::default();
         debug_assert!(pins.is_sorted_by_key(|pin| pin.pin.0));
-        let stands = |key: &(Pin, u64, u64)| {
-            let at = pins.binary_search_by_key(&key.0.0, |pin| pin.pin.0);
-            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (key.1, key.2))
+        let stands = |pin: u32, parked: &Parked| {
+            let at = pins.binary_search_by_key(&pin, |pin| pin.pin.0);
+            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (parked.seq, parked.page))
         };
-        let gone = self.parked.extract_if(|key, _| !stands(key));
-        let again: Vec<Parked> = gone.map(|(_, parked)| parked).collect();
-        if self.new.is_empty() && again.is_empty() {
-            return done;
-        }
+        let mut again = std::mem::take(&mut self.gone);
+        again.extend(self.parked.extract_if(|&pin, parked| !stands(pin, parked)).map(|(_, parked)| parked));
         let mut new = std::mem::take(&mut self.new);
         let blocks = new.len() + again.iter().map(|parked| parked.blocks.len()).sum::<usize>();
         let sorted = (blocks > FEW).then(|| Covers::new(pins));
@@ -184,7 +192,10 @@ impl Limbo {
         for block in again.iter().flat_map(|parked| &parked.blocks).chain(&new) {
             done.examined += 1;
             if let Some(pin) = holder(block) {
-                let parked = self.parked.entry((pin.pin, pin.seq, pin.page)).or_default();
+                let parked = self.parked.entry(pin.pin.0).or_insert_with(|| {
+                    let blocks = self.spare.pop().unwrap_or_default();
+                    Parked { seq: pin.seq, page: pin.page, blocks, bytes: 0 }
+                });
                 parked.blocks.push(*block);
                 parked.bytes += block.size();
             } else {
@@ -195,6 +206,14 @@ impl Limbo {
         }
         new.clear();
         self.new = new;
+        for parked in again.drain(..) {
+            let mut blocks = parked.blocks;
+            blocks.clear();
+            if self.spare.len() < SPARE && blocks.capacity() <= FEW {
+                self.spare.push(blocks);
+            }
+        }
+        self.gone = again;
         self.bytes -= done.bytes;
         done
     }

@@ -1,35 +1,15 @@
 //! The index of the segment that is written to, in memory. It becomes the segment's footer.
 
 use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::spread::Spread;
 use crate::page::log::footer::{self, BRANCH, FRAME, HEAD, ITEM, PAGE, SOURCE, TRAILER};
 use crate::page::log::frame::{FrameHead, FrameNotes, Kind};
 use crate::page::log::index::{Commits, Index};
 use crate::page::log::segment::SegmentHeader;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// No earlier touch.
 const NONE: u32 = u32::MAX;
-
-/// Page ids are counters: one multiplication spreads them (Knuth, TAOCP 6.4).
-#[derive(Debug, Default)]
-struct PageHasher(u64);
-
-impl Hasher for PageHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
-    }
-}
 
 /// A frame that changes a page, and the touch of the same page before it.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +68,7 @@ pub(crate) struct Tail {
     last: Option<FrameHead>,
     branches: BTreeMap<u32, Branch>,
     touches: Vec<Touch>,
-    newest: HashMap<u64, u32, BuildHasherDefault<PageHasher>>,
+    newest: HashMap<u64, u32, Spread>,
     sources: BTreeMap<String, Vec<u32>>,
     catalog: Vec<u32>,
     items: usize,
