@@ -34,6 +34,7 @@ def figure(workload: str, who: str, level: str, *samples: float, language: str =
 
 def durable(ours: float) -> list[Figure]:
     return [
+        figure("commit", f"{MACHINE}: pwrite, fdatasync", "disk", 1e-4),
         figure(SYNC, MACHINE, "", 1e-4),
         figure("commit", OURS, "disk", ours),
         figure("commit", "redb", "disk", 4e-4),

@@ -58,8 +58,8 @@ def main() -> int:
         if options.rust is None:
             absent["the rivals in Rust"] = "no program was given"
         else:
-            for _ in range(scale.rounds):
-                found += rust.run(options.rust, scale.quick, Path(folder))
+            for number in range(scale.rounds):
+                found += rust.run(options.rust, scale, number, Path(folder), checks)
         found += run(scale, Path(folder), wanted, checks, failures)
     told |= {
         "load after": [round(load, 1) for load in os.getloadavg()],

@@ -55,13 +55,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed: `run(n)` does it n times. `prepare(n)` comes before, outside the clock.
+    """What is timed: `run(steps)` does it once for each step. `prepare(n)` comes before, outside the clock.
+
+    Steps go on from one call to the next, so that what is written is never what is there already: that may
+    cost nothing.
 
     With a `count` it is always done so often at once, else as often as fills a sample. `parts` is how many
     of what the figure is about are done by doing it once.
     """
 
-    run: Callable[[int], object]
+    run: Callable[[range], object]
     prepare: Callable[[int], object] | None = None
     count: int | None = None
     parts: int = 1

@@ -24,7 +24,8 @@ BATCHES = "Many deltas a commit"
 READS = "Reading"
 WHOLE = "Large pages and branches"
 TIME = "Replay, and states of the past"
-WORLD = "Checkpoints, memory, long runs and real data"
+WORLD = "Checkpoints, long runs and real data"
+MEMORY = "Memory"
 
 COPY, TOUCH, APPEND, SYNC = (
     "memcpy of 4 KiB",
@@ -141,13 +142,19 @@ _ALL = [
         1 / 1024,
         once=True,
     ),
-    Workload(
-        "epochs equal", TIME, "replayed from zero and compared with what was, bit for bit", "epoch", once=True
+    *(
+        Workload(
+            f"epochs equal {many}",
+            TIME,
+            f"{what} of 16 B replayed from zero and compared, bit for bit",
+            "epoch",
+        )
+        for many, what in (("1000", "1,000 commits"), ("many", "commits"))
     ),
     *_checkpoints(),
     Workload(
         "pages in memory",
-        WORLD,
+        MEMORY,
         "pages of 1 KiB, resident memory of the whole process",
         "page",
         unit="B",

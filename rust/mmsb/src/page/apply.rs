@@ -21,7 +21,9 @@ impl Part<'_> {
         op: Option<&dyn Merge>,
         target: &mut T,
     ) {
-        if self.select.is_single(column) && apply_singly(&self.select, data, column, op, target) {
+        if let Some(cells) = self.select.listed(column)
+            && apply_listed(&self.select, cells, data, column, op, target)
+        {
             return;
         }
         let cell = column.dtype().size();
@@ -49,19 +51,31 @@ impl Part<'_> {
     }
 }
 
-/// Applies to cells that are single ones, when they have the size of a number.
-fn apply_singly<T: Target + ?Sized>(
+/// Applies to cells, or rows of so many cells, that are listed one by one, when they have the size of a few numbers and
+/// the data is as many bytes for each. Rows are not merged so: an operator works on cells.
+fn apply_listed<T: Target + ?Sized>(
     select: &Select,
+    cells: u64,
     data: &Data<'_>,
     column: &Column,
     op: Option<&dyn Merge>,
     target: &mut T,
 ) -> bool {
-    match column.dtype().size() {
+    let size = cells as usize * column.dtype().size();
+    if matches!(data, Data::Fill(pattern) if pattern.len() != size) || (op.is_some() && cells > 1) {
+        return false;
+    }
+    match size {
         1 => scatter_all::<1, T>(select, data, column, op, target),
         2 => scatter_all::<2, T>(select, data, column, op, target),
         4 => scatter_all::<4, T>(select, data, column, op, target),
         8 => scatter_all::<8, T>(select, data, column, op, target),
+        12 => scatter_all::<12, T>(select, data, column, op, target),
+        16 => scatter_all::<16, T>(select, data, column, op, target),
+        24 => scatter_all::<24, T>(select, data, column, op, target),
+        32 => scatter_all::<32, T>(select, data, column, op, target),
+        64 => scatter_all::<64, T>(select, data, column, op, target),
+        128 => scatter_all::<128, T>(select, data, column, op, target),
         _ => return false,
     }
     true
@@ -77,7 +91,7 @@ fn scatter_all<const N: usize, T: Target + ?Sized>(
     match data {
         Data::Dense(data) => {
             let mut rest = data.as_chunks::<N>().0;
-            select.singly(|list| {
+            select.entries(|list| {
                 let (now, later) = rest.split_at(list.len());
                 scatter(list, now, column, op, target);
                 rest = later;
@@ -86,7 +100,7 @@ fn scatter_all<const N: usize, T: Target + ?Sized>(
         Data::Fill(pattern) => {
             let one: [u8; N] = pattern.first_chunk().copied().unwrap_or([0; N]);
             let block = [one; 64];
-            select.singly(|list| {
+            select.entries(|list| {
                 for list in list.chunks(block.len()) {
                     scatter(list, &block[..list.len()], column, op, target);
                 }

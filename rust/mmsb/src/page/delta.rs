@@ -159,12 +159,18 @@ impl Part<'_> {
 /// Reads the cells selected into `out`, which has room for exactly those. The selection must have passed [`Select::check`].
 pub fn read<S: Source + ?Sized>(select: &Select, column: &Column, source: &S, out: &mut [u8]) {
     let cell = column.dtype().size();
-    if select.is_single(column) {
-        match cell {
+    if let Some(cells) = select.listed(column) {
+        match cells as usize * cell {
             1 => return gather_all::<1, S>(select, source, out),
             2 => return gather_all::<2, S>(select, source, out),
             4 => return gather_all::<4, S>(select, source, out),
             8 => return gather_all::<8, S>(select, source, out),
+            12 => return gather_all::<12, S>(select, source, out),
+            16 => return gather_all::<16, S>(select, source, out),
+            24 => return gather_all::<24, S>(select, source, out),
+            32 => return gather_all::<32, S>(select, source, out),
+            64 => return gather_all::<64, S>(select, source, out),
+            128 => return gather_all::<128, S>(select, source, out),
             _ => {}
         }
     }
@@ -187,7 +193,7 @@ fn copy_out<S: Source + ?Sized>(source: &S, mut byte: u64, mut out: &mut [u8]) {
 
 fn gather_all<const N: usize, S: Source + ?Sized>(select: &Select, source: &S, out: &mut [u8]) {
     let mut rest = out.as_chunks_mut::<N>().0;
-    select.singly(|list| {
+    select.entries(|list| {
         let (now, later) = std::mem::take(&mut rest).split_at_mut(list.len());
         gather(list, source, now);
         rest = later;

@@ -67,7 +67,12 @@ impl Axis {
     /// How many indices there are.
     #[must_use]
     pub const fn count(self) -> u64 {
-        if self.stop <= self.start { 0 } else { (self.stop - self.start - 1) / self.step + 1 }
+        match self.step {
+            _ if self.stop <= self.start => 0,
+            // A division takes longer than all the rest.
+            1 => self.stop - self.start,
+            step => (self.stop - self.start - 1) / step + 1,
+        }
     }
 
     /// Whether `index` is one of them.
@@ -187,20 +192,20 @@ impl Select {
     /// Hands out the longest runs of cells that lie side by side, in the selection's order.
     #[inline]
     pub fn runs(&self, column: &Column, mut f: impl FnMut(Run)) {
-        match *self {
-            // What most deltas select needs no joining.
-            Self::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } => {
+        match self {
+            // What most deltas are.
+            &Self::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } => {
                 let row = column.cells_per_row();
-                let run = Run { cell: start * row, cells: stop.saturating_sub(start) * row, source: 0 };
-                if run.cells > 0 {
-                    f(run);
+                let cells = stop.saturating_sub(start) * row;
+                if cells > 0 {
+                    f(Run { cell: start * row, cells, source: 0 });
                 }
             }
-            _ => self.joined_runs(column, f),
+            _ => self.any_runs(column, f),
         }
     }
 
-    fn joined_runs(&self, column: &Column, f: impl FnMut(Run)) {
+    fn any_runs(&self, column: &Column, f: impl FnMut(Run)) {
         let mut out = Coalesce { run: Run::default(), f };
         match self {
             Self::Cells(list) => list.iter().for_each(|&cell| out.push(cell, 1)),
@@ -226,18 +231,19 @@ impl Select {
         out.flush();
     }
 
-    /// Whether the cells are single ones, no two of them known to lie side by side: listed, or every so manyth.
+    /// How many cells side by side each entry of [`Select::entries`] stands for, where the selection is such: listed cells,
+    /// listed whole rows, every so manyth row.
     #[inline]
-    pub(crate) fn is_single(&self, column: &Column) -> bool {
+    pub(crate) fn listed(&self, column: &Column) -> Option<u64> {
         match self {
-            Self::Cells(_) => true,
-            Self::Rows { inner: Some(_), .. } | Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => false,
-            Self::Rows { .. } => column.cells_per_row() == 1,
+            Self::Cells(_) => Some(1),
+            Self::Rows { inner: Some(_), .. } | Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => None,
+            Self::Rows { .. } => Some(column.cells_per_row()),
         }
     }
 
-    /// Calls `each` with lists of the cells, in order, where they are [single](Self::is_single).
-    pub(crate) fn singly(&self, mut each: impl FnMut(&[u64])) {
+    /// Calls `each` with lists of the cells or rows, in order, of a selection that is [listed](Self::listed).
+    pub(crate) fn entries(&self, mut each: impl FnMut(&[u64])) {
         match self {
             Self::Cells(list) | Self::Rows { rows: Rows::Index(list), .. } => each(list),
             &Self::Rows { rows: Rows::Range { start, stop, step }, .. } => {
