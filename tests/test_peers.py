@@ -22,6 +22,8 @@ ABOUT = {
     "kernel": "Linux",
     "files": "ext4",
     "load before": [0.1],
+    "load after": [0.2],
+    "minutes": 3,
     "versions": {"mmsb": "1"},
     "absent": {"redis": "no server"},
     "method": {"rounds": 1},
