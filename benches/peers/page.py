@@ -116,7 +116,8 @@ def head(about: dict[str, Any]) -> str:
         f"- {about['date']}, commit {about['commit']}",
         f"- {about['processor']}, {about['cores']} cores, {about['memory']}, {about['kernel']}, "
         f"files on {about['files']}",
-        f"- load before the run: {about['load before']}, after it: {about['load after']}; {about['minutes']} minutes",
+        f"- load before the run: {about['load before']}, after it: {about['load after']}; "
+        f"{about['minutes']} minutes",
         f"- {versions}",
         f"- method: {method}",
     ]
