@@ -12,7 +12,7 @@ from peers import page, rivals, rust
 from peers.case import CASES, FULL, QUICK, Case
 from peers.figure import Figure, join, read, write
 from peers.runner import run
-from peers.targets import judge
+from peers.verdicts import judge
 
 LOCK = Path(__file__).parents[1] / "peers-rust" / "Cargo.lock"
 
@@ -58,8 +58,8 @@ def main() -> int:
         if options.rust is None:
             absent["the rivals in Rust"] = "no program was given"
         else:
-            for _ in range(scale.rounds):
-                found += rust.run(options.rust, scale.quick, Path(folder))
+            for number in range(scale.rounds):
+                found += rust.run(options.rust, scale, number, Path(folder), checks)
         found += run(scale, Path(folder), wanted, checks, failures)
     told |= {
         "load after": [round(load, 1) for load in os.getloadavg()],

@@ -39,7 +39,7 @@ class Scale:
 
 
 FULL = Scale(False, 3, 15, 5, 0.01, 2.0, 1_000_000, 1_000_000, 64 << 20, 1 << 30, 10_000, None)
-QUICK = Scale(True, 1, 7, 3, 0.003, 0.2, 50_000, 50_000, 64 << 20, 128 << 20, 200, 2_000)
+QUICK = Scale(True, 1, 7, 3, 0.003, 0.2, 100_000, 50_000, 64 << 20, 128 << 20, 200, 2_000)
 
 
 @dataclass
@@ -55,13 +55,16 @@ class Place:
 
 @dataclass(frozen=True)
 class Work:
-    """What is timed: `run(n)` does it n times. `prepare(n)` comes before, outside the clock.
+    """What is timed: `run(steps)` does it once for each step. `prepare(n)` comes before, outside the clock.
+
+    Steps go on from one call to the next, so that what is written is never what is there already: that may
+    cost nothing.
 
     With a `count` it is always done so often at once, else as often as fills a sample. `parts` is how many
     of what the figure is about are done by doing it once.
     """
 
-    run: Callable[[int], object]
+    run: Callable[[range], object]
     prepare: Callable[[int], object] | None = None
     count: int | None = None
     parts: int = 1

@@ -7,8 +7,9 @@ from typing import Any
 
 from peers.case import LEVELS, MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import ABSENT, cells, judge, told
-from peers.workloads import APPEND, LIMITS, SYNC, WORKLOADS, Workload
+from peers.targets import ABSENT
+from peers.verdicts import cells, judge, told
+from peers.workloads import APPEND, BATCHES, DENSITIES, LIMITS, SYNC, WORKLOADS, Workload
 from report import duration, ratio
 
 PUBLISHED = {
@@ -17,6 +18,7 @@ PUBLISHED = {
     "byte is written.",
 }
 """Figures of others, from what they wrote."""
+UNPLOTTED = {f"batch {width} B {density}" for width in (32, 1024) for density in DENSITIES}
 
 
 def markdown(heads: Iterable[str], rows: Iterable[list[str]]) -> str:
@@ -114,7 +116,8 @@ def head(about: dict[str, Any]) -> str:
         f"- {about['date']}, commit {about['commit']}",
         f"- {about['processor']}, {about['cores']} cores, {about['memory']}, {about['kernel']}, "
         f"files on {about['files']}",
-        f"- load before the run: {about['load before']}",
+        f"- load before the run: {about['load before']}, after it: {about['load after']}; "
+        f"{about['minutes']} minutes",
         f"- {versions}",
         f"- method: {method}",
     ]
@@ -129,11 +132,11 @@ def head(about: dict[str, Any]) -> str:
 
 METHOD = """All parties of a workload take turns inside a round, and there are several rounds, so that what
 disturbs the machine disturbs all. A figure is the median of all samples of all rounds; "middle
-half" is from their lower to their upper quartile. What finds out how many repetitions fill a
-sample is the warm-up. Setting up and tearing down are outside the clock. "Times mmsb's" is a
-party's time over mmsb's from the same language at the same durability: above 1 mmsb is faster.
-"Limit's share" is what the machine itself takes for the least that such work needs, over the
-figure: 1 would be the machine's limit. Workloads that take minutes run in one round."""
+half" is from their lower to their upper quartile. What finds out how many repetitions fill a sample
+is the warm-up. Setting up and tearing down are outside the clock. "Times mmsb's" is a party's time
+over mmsb's from the same language at the same durability: above 1 mmsb is faster. "Limit's share"
+is what the machine itself takes for the least that such work needs, over the figure: 1 would be the
+machine's limit, the dashed line in the pictures. Workloads that take minutes run in one round."""
 
 
 def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str) -> str:
@@ -150,6 +153,8 @@ def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str
         parts.append(f"## {section}")
         if section != LIMITS:
             parts.append(f"![{section}]({pictures}/{slug(section)}.svg)")
+        if section == BATCHES:
+            parts.append(f"![By width]({pictures}/ladder.svg)")
         for workload, mine in workloads:
             note = f"\n\n{PUBLISHED[workload.key]}" if workload.key in PUBLISHED else ""
             what = workload.what[0].upper() + workload.what[1:]
@@ -163,11 +168,20 @@ def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str
 
 def write(to: Path, about: dict[str, Any], figures: list[Figure], raw: str) -> None:
     """The page, and its pictures in a folder beside it."""
-    from peers.plots import bars
+    from peers.plots import bars, ladder
 
     folder = to.with_suffix("")
     folder.mkdir(exist_ok=True)
+    limits = limits_of(figures)
+    least = {
+        workload.key: limits[workload.limit].median * workload.times
+        for workload in WORKLOADS.values()
+        if workload.limit in limits
+    }
     for section, workloads in sections(figures).items():
+        if section == BATCHES:
+            ladder(figures, folder / "ladder.svg")
         if section != LIMITS:
-            bars(workloads, section, folder / f"{slug(section)}.svg")
+            shown = [one for one in workloads if one[0].key not in UNPLOTTED]
+            bars(shown or workloads, least, section, folder / f"{slug(section)}.svg")
     to.write_text(render(about, figures, raw, folder.name), encoding="utf-8")

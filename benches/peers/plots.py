@@ -9,9 +9,11 @@ import matplotlib.pyplot as plt
 
 from peers.case import MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import told
-from peers.workloads import Workload
+from peers.verdicts import told
+from peers.workloads import DENSITIES, Workload
 
+plt.rc("svg", hashsalt="mmsb", fonttype="none")
+plt.rc("font", size=8)
 COLOURS = {"ours": "#c2410c", "machine": "#9ca3af", "rival": "#1d4ed8"}
 
 
@@ -21,9 +23,33 @@ def colour(who: str) -> str:
     return COLOURS[kind]
 
 
-def bars(workloads: list[tuple[Workload, list[Figure]]], title: str, to: Path) -> None:
-    """Bars of all figures, workload by workload; the whisker is the middle half of the samples."""
-    plt.rcParams.update({"svg.hashsalt": "mmsb", "font.size": 8, "svg.fonttype": "none"})
+def ladder(figures: list[Figure], to: Path) -> None:
+    """What a row of a batch costs by its width, for everybody at the level that survives kill -9."""
+    picture, both = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True)
+    for axes, density in zip(both, ("dense", "10 %"), strict=True):
+        lines: dict[str, dict[int, float]] = {}
+        for figure in figures:
+            words = figure.workload.split(maxsplit=3)
+            if words[0] == "batch" and words[3] == density and figure.level == "process":
+                lines.setdefault(f"{figure.who} ({figure.language})", {})[int(words[1])] = figure.median
+        for number, (who, points) in enumerate(lines.items()):
+            width = 2.5 if who.startswith(OURS) else 1.0
+            axes.loglog(
+                *zip(*sorted(points.items()), strict=True), "o-", color=f"C{number}", label=who, lw=width
+            )
+        axes.set_title(f"rows {DENSITIES[density].removeprefix('4,096 rows ')}", loc="left")
+        axes.set_xlabel("bytes of a row")
+        axes.spines[["top", "right"]].set_visible(False)
+    both[0].set_ylabel("seconds for a row")
+    both[1].legend(frameon=False, bbox_to_anchor=(1.0, 1.0))
+    picture.savefig(to, bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    plt.close(picture)
+
+
+def bars(
+    workloads: list[tuple[Workload, list[Figure]]], limits: dict[str, float], title: str, to: Path
+) -> None:
+    """Bars of all figures; the whisker is the middle half, the dashed line the machine's limit."""
     lines = sum(len(figures) + 1.6 for _, figures in workloads)
     picture, axes = plt.subplots(figsize=(9, 0.6 + 0.17 * lines))
     at, ticks, names = 0.0, [], []
@@ -39,6 +65,9 @@ def bars(workloads: list[tuple[Workload, list[Figure]]], title: str, to: Path) -
             ticks.append(at)
             level = f", {figure.level}" if figure.level else ""
             names.append(f"{figure.who} ({figure.language}{level})")
+        if workload.key in limits:
+            span = (at - 0.5, at + len(figures) - 0.5)
+            axes.plot([limits[workload.key]] * 2, span, "--", color="#15803d", linewidth=1)
         at -= 0.3
     axes.set_xscale("log")
     axes.set_yticks(ticks, names)

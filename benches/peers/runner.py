@@ -1,4 +1,4 @@
-"""Runs the cases: all parties of a workload one after the other, and that in several rounds."""
+"""Runs the cases: all parties of a workload take turns, and that in several rounds."""
 
 import gc
 import shutil
@@ -6,22 +6,30 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
-from peers.case import CASES, Case, Place, Scale, Work
+from peers.case import CASES, LEVELS, Case, Place, Scale, Work
 from peers.figure import Figure
-from peers.workloads import ORDER, WORKLOADS
+from peers.workloads import COMMITS, ORDER, WORKLOADS
+
+TURNS = 3
 
 
 def sample(work: Work, scale: Scale, kept_up: bool) -> list[float]:
     """Seconds for one, sample by sample. What comes before the samples is the warm-up."""
+    done = 0
 
     def clock(n: int) -> float:
+        nonlocal done
         if work.prepare is not None:
             work.prepare(n)
+        steps = range(done, done + n)
+        done += n
         start = time.perf_counter()
-        work.run(n)
+        work.run(steps)
         return time.perf_counter() - start
 
     seconds = scale.kept_up if kept_up else scale.seconds
@@ -55,19 +63,39 @@ def measure(case: Case, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
     return Figure(case.workload, case.who, case.level, "Python", tuple(samples)), at.checks
 
 
+def turns(cases: Iterable[Case], number: int, scale: Scale) -> Iterator[tuple[Case, Scale]]:
+    """The cases of a round, those that compare side by side; another one goes first in each round.
+
+    What a wait for the disk costs changes from one second to the next: there everybody gets several short
+    turns instead of a long one.
+    """
+    levels = list(LEVELS)
+    ordered = sorted(cases, key=lambda case: (ORDER[case.workload], levels.index(case.level)))
+    for (key, level), group in groupby(ordered, key=lambda case: (case.workload, case.level)):
+        workload = WORKLOADS[key]
+        if number and workload.once:
+            continue
+        mine = list(group)
+        first = number % len(mine)
+        waits = workload.section == COMMITS and level == "disk"
+        much = (
+            replace(scale, samples=-(-scale.samples // TURNS), few=-(-scale.few // TURNS)) if waits else scale
+        )
+        for _ in range(TURNS if waits else 1):
+            for case in mine[first:] + mine[:first]:
+                yield case, much
+
+
 def run(
     scale: Scale, folder: Path, wanted: Callable[[Case], bool], checks: list[str], failures: list[str]
 ) -> Iterator[Figure]:
     """Every wanted case, round by round. One that fails is told, and the others go on."""
-    cases = sorted(filter(wanted, CASES), key=lambda case: ORDER[case.workload])
     for number in range(scale.rounds):
-        for case in cases:
-            if number and WORKLOADS[case.workload].once:
-                continue
+        for case, much in turns(filter(wanted, CASES), number, scale):
             name = f"{case.workload} / {case.who} / {case.level or '-'}"
             start = time.perf_counter()
             try:
-                figure, checked = measure(case, scale, folder)
+                figure, checked = measure(case, much, folder)
             except Exception as error:
                 failures.append(f"{name}: {type(error).__name__}: {error}")
                 traceback.print_exc()

@@ -1,19 +1,26 @@
 """The rivals in Rust: a program of their own, run once a round."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from peers.case import Scale
 from peers.figure import Figure, parse
 
 
-def run(program: Path, quick: bool, folder: Path) -> Iterator[Figure]:
-    """What it prints, figure by figure."""
-    command = [str(program), "quick" if quick else "full", str(folder)]
+def run(program: Path, scale: Scale, number: int, folder: Path, checks: list[str]) -> Iterator[Figure]:
+    """What it prints in a round, figure by figure; what it found equal goes to the checks."""
+    words = ["quick" if scale.quick else "full", "again" if number else "first"]
+    command = [str(program), *words, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         for line in child.stdout:
-            yield parse(line)
+            if line.startswith('{"check"'):
+                check = json.loads(line)["check"]
+                checks += [] if check in checks else [check]
+            else:
+                yield parse(line)
     if child.returncode:
         raise RuntimeError(f"the program of the rivals in Rust ended with {child.returncode}")
 

@@ -1,5 +1,6 @@
 """Many threads that write at once."""
 
+import itertools
 from collections.abc import Callable
 from threading import Barrier, Thread
 
@@ -29,16 +30,16 @@ def together(make: Callable[[Place], Callable[[], Write]], count: int) -> Maker:
     def maker(at: Place) -> Work:
         writer = make(at)
         share = (64 if at.level == "disk" else 4000 if at.scale.quick else 20_000) // count
-        barrier = Barrier(count + 1)
+        barrier, rounds = Barrier(count + 1), itertools.count()
 
-        def body(number: int) -> None:
+        def body(number: int, salt: int) -> None:
             try:
                 write = writer()
                 barrier.wait()
                 barrier.wait()
                 for i in range(number * share, (number + 1) * share):
                     to = place(i, 64 * ROWS)
-                    write(to // ROWS, to % ROWS, i % 251)
+                    write(to // ROWS, to % ROWS, (i + salt) % 251)
                 barrier.wait()
             except BaseException:
                 # Whoever waits for it must not wait for ever.
@@ -46,11 +47,13 @@ def together(make: Callable[[Place], Callable[[], Write]], count: int) -> Maker:
                 raise
 
         def prepare(_: int) -> None:
+            # Another value in each place than the last time.
+            salt = next(rounds) * 97
             for number in range(count):
-                Thread(target=body, args=(number,), daemon=True).start()
+                Thread(target=body, args=(number, salt), daemon=True).start()
             barrier.wait()
 
-        def run(_: int) -> None:
+        def run(_: range) -> None:
             barrier.wait()
             barrier.wait()
 

@@ -24,7 +24,8 @@ BATCHES = "Many deltas a commit"
 READS = "Reading"
 WHOLE = "Large pages and branches"
 TIME = "Replay, and states of the past"
-WORLD = "Checkpoints, memory, long runs and real data"
+WORLD = "Checkpoints, long runs and real data"
+MEMORY = "Memory"
 
 COPY, TOUCH, APPEND, SYNC = (
     "memcpy of 4 KiB",
@@ -54,6 +55,17 @@ def _batches() -> list[Workload]:
         )
         for width in (16, 32, 128, 1024)
         for density, where in DENSITIES.items()
+    ] + [
+        Workload(
+            f"{count} threads, batch {width} B",
+            BATCHES,
+            f"4,096 rows of {width} B side by side a commit, {count} thread{'s' * (count > 1)}",
+            "row of all threads together",
+            BIG_LOG,
+            width / (64 << 20),
+        )
+        for width in (16, 128)
+        for count in (1, 2, 4)
     ]
 
 
@@ -141,13 +153,19 @@ _ALL = [
         1 / 1024,
         once=True,
     ),
-    Workload(
-        "epochs equal", TIME, "replayed from zero and compared with what was, bit for bit", "epoch", once=True
+    *(
+        Workload(
+            f"epochs equal {many}",
+            TIME,
+            f"{what} of 16 B replayed from zero and compared, bit for bit",
+            "epoch",
+        )
+        for many, what in (("1000", "1,000 commits"), ("many", "commits"))
     ),
     *_checkpoints(),
     Workload(
         "pages in memory",
-        WORLD,
+        MEMORY,
         "pages of 1 KiB, resident memory of the whole process",
         "page",
         unit="B",

@@ -138,3 +138,42 @@ def test_a_table_is_no_buffer_for_dlpack() -> None:
     table = bus.create_page("t", rows=3, columns={"a": "i4", "b": "f8"})
     with pytest.raises(BufferError, match="choose one of a, b"):
         np.from_dlpack(table)
+
+
+def test_an_array_nobody_holds_is_used_again_as_it_was_made() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(6, 4), dtype="u1")
+    for step in range(1, 50):
+        page[step % 6, 1] = step
+        array = page.array
+        assert (array.shape, array.strides, array.dtype) == ((6, 4), (4, 1), np.dtype("u1"))
+        assert array[step % 6, 1] == step
+        assert not array.flags.writeable
+        if step % 3 == 0:
+            array.shape = (24,)
+        elif step % 3 == 1:
+            array = array.view("u4")
+        if step % 4 == 0:
+            page.array.dtype = np.dtype("i1")  # type: ignore[misc]
+        if step % 5 == 0:
+            held, was = page.array, page.array.tolist()
+            page[0, 0] = step
+            assert held.tolist() == was
+            assert page.array[0, 0] == step
+        del array
+    page.resize(9)
+    assert page.array.shape == (9, 4)
+    first = np.asarray(page)
+    assert first[8].tolist() == [0] * 4
+
+
+def test_a_derived_array_keeps_its_bytes_while_the_page_goes_on() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("p", shape=(1000,), dtype="i8")
+    kept = []
+    for step in range(20):
+        page[:] = step
+        kept.append((step, page.array[::7], memoryview(page.array)))  # type: ignore[arg-type]
+    for step, part, buffer in kept:
+        assert set(part.tolist()) == {step}
+        assert set(buffer.tolist()) == {step}

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, fs, thread, time};
 
-use crate::measure::{Failed, Scale, each, place, tell};
+use crate::measure::{Failed, Scale, checked, each, place, tell};
 use crate::ours::Ours;
 use crate::store::{Level, Rows, Shape, Store};
 use crate::with_fjall::Fjall;
@@ -19,7 +19,48 @@ pub fn all(scale: &Scale, folder: &Path) -> Result<(), Failed> {
     one::<Ours>(scale, folder)?;
     one::<Redb>(scale, folder)?;
     one::<Fjall>(scale, folder)?;
-    one::<Lmdb>(scale, folder)
+    one::<Lmdb>(scale, folder)?;
+    equal(1000, scale, folder)?;
+    equal(scale.epochs, scale, folder)
+}
+
+/// So many epochs, opened again and replayed from zero: the same epoch, the same bytes, then and at times before.
+fn equal(count: u64, scale: &Scale, folder: &Path) -> Result<(), Failed> {
+    let own = tempfile::tempdir_in(folder)?;
+    let store = Ours::open(own.path(), Level::Process, SHAPE)?;
+    let mut kept = Vec::new();
+    for i in 0..count {
+        store.put(0, place(i, SHAPE.rows), &value(i))?;
+        if i % (count / 10) == 0 {
+            let state = store.bus.state()?;
+            kept.push((state.epoch(), state.digest()?));
+        }
+    }
+    let state = store.bus.state()?;
+    let (epoch, digest) = (state.epoch(), state.digest()?);
+    drop((state, store));
+    let bus = Ours::open(own.path(), Level::Process, SHAPE)?.bus;
+    let replayed = each(
+        scale.few,
+        |_| Ok(()),
+        |()| {
+            let found = bus.replay_digest(true)?;
+            let main = found.first().ok_or("no branch was replayed")?;
+            assert!(main.epoch == epoch && main.digest == digest, "replay from zero diverged");
+            Ok(())
+        },
+    )?;
+    for (then, digest) in &kept {
+        assert!(bus.at(*then)?.digest()? == *digest, "the state at {then} is another one");
+    }
+    let one: Vec<f64> = replayed.into_iter().map(|all| all / count as f64).collect();
+    tell(&format!("epochs equal {}", if count == 1000 { "1000" } else { "many" }), "mmsb", "process", &one);
+    checked(&format!(
+        "mmsb: {count} epochs replayed from zero: epoch and bytes equal, {} past states too; 0 divergences. There is no \
+         graph of rules yet whose equality could be asked",
+        kept.len()
+    ));
+    Ok(())
 }
 
 /// The least durable level that survives a kill.

@@ -115,3 +115,22 @@ fn files(scale: &Scale, folder: &Path) -> Result<(), Failed> {
     limit("memcpy and pwrite of 64 MiB", &wrote?);
     Ok(())
 }
+
+/// The least that a durable commit of 256 B takes, told among those that do it.
+pub fn durable(scale: &Scale, folder: &Path) -> Result<(), Failed> {
+    let own = tempfile::tempdir_in(folder)?;
+    let file = File::create(own.path().join("file"))?;
+    file.write_all_at(&vec![0; 16 * MIB as usize], 0)?;
+    file.sync_all()?;
+    let mut next = 0;
+    let synced = timed(scale.seconds, scale.samples, |n| {
+        for _ in 0..n {
+            file.write_all_at(&[7; 256], next)?;
+            file.sync_data()?;
+            next = (next + 256) % (15 * MIB);
+        }
+        Ok(())
+    });
+    tell("commit", "the machine: pwrite, fdatasync", "disk", &synced?);
+    Ok(())
+}

@@ -7,6 +7,7 @@ use std::time::Instant;
 pub type Failed = Box<dyn Error>;
 
 /// How much is done: `quick` only shows that everything works.
+#[derive(Clone)]
 pub struct Scale {
     /// Seconds that one sample takes, about.
     pub seconds: f64,
@@ -48,6 +49,11 @@ impl Scale {
                 branched: 1 << 30,
             }
         }
+    }
+
+    /// The same with fewer samples at a time.
+    pub fn shorter(&self, turns: usize) -> Self {
+        Scale { samples: self.samples.div_ceil(turns), few: self.few.div_ceil(turns), ..self.clone() }
     }
 }
 
@@ -101,4 +107,9 @@ pub fn tell(workload: &str, who: &str, level: &str, samples: &[f64]) {
 /// The place of step `i` among `0..n`: all over it, and the same in every run.
 pub fn place(i: u64, n: u64) -> u64 {
     (i.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20) % n
+}
+
+/// Tells what was compared and found equal.
+pub fn checked(what: &str) {
+    println!(r#"{{"check": "{what}"}}"#);
 }

@@ -4,9 +4,12 @@ import importlib
 
 NAMES = (
     "ours",
+    "ours_long",
     "machine",
     "with_lmdb",
+    "lmdb_long",
     "with_sqlite",
+    "sqlite_long",
     "with_redis",
     "with_duckdb",
     "with_icechunk",

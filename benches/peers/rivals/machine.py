@@ -12,8 +12,8 @@ def nothing() -> None:
 
 @case("a call", f"{MACHINE}: a Python function")
 def call(_: Place) -> Work:
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             nothing()
 
     return Work(run)
@@ -29,9 +29,9 @@ def write(at: Place) -> Work:
     os.fsync(file)
     sync, place = at.level == "disk", [0]
 
-    def run(n: int) -> None:
+    def run(steps: range) -> None:
         to = place[0]
-        for i in range(n):
+        for i in steps:
             os.pwrite(file, ROW_BYTES[i % 251], to)
             to = (to + 256) % size
             if sync:

@@ -36,8 +36,8 @@ def filled(bus: mmsb.Bus, name: str, size: int) -> mmsb.Page:
 def call(at: Place) -> Work:
     bus = opened(at, "memory")
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             bus.read_only  # noqa: B018 - the call is what is timed
 
     return Work(run)
@@ -47,8 +47,8 @@ def call(at: Place) -> Work:
 def epoch(at: Place) -> Work:
     bus = opened(at, "memory")
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             bus.epoch  # noqa: B018
 
     return Work(run)
@@ -59,8 +59,8 @@ def epoch(at: Place) -> Work:
 def commit(at: Place) -> Work:
     page = filled(opened(at), "page", 4096)
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             page[i & 15] = ROWS[i % 251]
 
     return Work(run)
@@ -91,8 +91,8 @@ def batches(workload: str) -> None:
         where: Any = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
         data = values(width, len(rows))
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 page[where] = data[i % 2]
 
         return Work(run, parts=len(rows))
@@ -107,8 +107,8 @@ for workload in WORKLOADS:
 def unchanged(at: Place) -> Work:
     page = filled(opened(at), "page", 4096)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             page.array  # noqa: B018
 
     return Work(run)
@@ -127,7 +127,7 @@ def changed(at: Place) -> Work:
         for page in pages:
             page[value % 16] = ROWS[value % 251]
 
-    def run(_: int) -> None:
+    def run(_: range) -> None:
         for page in pages:
             page.array  # noqa: B018
 
@@ -139,8 +139,8 @@ def snapshot(at: Place) -> Work:
     bus = opened(at)
     filled(bus, "page", 4096)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             bus.snapshot().close()
 
     return Work(run)
@@ -151,8 +151,8 @@ def with_snapshot(at: Place) -> Work:
     bus = opened(at)
     filled(bus, "page", 4096)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             with bus.snapshot():
                 pass
 
@@ -163,8 +163,8 @@ def with_snapshot(at: Place) -> Work:
 def row_then_view(at: Place) -> Work:
     page = filled(opened(at), "page", at.scale.large)
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             page[place(i, len(page))] = ROWS[i % 251]
             page.array  # noqa: B018
 
@@ -187,12 +187,13 @@ def whole(at: Place) -> Work:
 
 @case("64 MiB updated", OURS, "process")
 def updated(at: Place) -> Work:
-    bus, steps = opened(at), count()
-    page = filled(bus, "page", at.scale.large)
+    bus, counter = opened(at), count()
+    page = bus.create_page("page", size=at.scale.large)
+    page[...] = 1
     state: dict[str, Any] = {}
 
     def prepare(_: int) -> None:
-        state["given"] = given(at.scale, next(steps), page.array).reshape(page.shape)
+        state["given"] = given(at.scale, next(counter), page.array)
 
     return Work(lambda _: mmsb.update_page(bus, page.id, state["given"]), prepare, count=1)
 
@@ -202,8 +203,8 @@ def branch(at: Place) -> Work:
     bus, names = opened(at), count()
     filled(bus, "page", at.scale.branched)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             plan = bus.branch(str(next(names)))
             plan["page"][99, :64] = 7
             plan.drop()
@@ -228,10 +229,10 @@ def checkpoints(pages: int) -> None:
 
     @case(f"checkpoint {pages}", OURS, "disk")
     def checkpoint(at: Place) -> Work:
-        (bus, made), steps = many(at), count(1)
+        (bus, made), counter = many(at), count(1)
 
         def prepare(_: int) -> None:
-            value = next(steps)
+            value = next(counter)
             with bus.transaction():
                 for page in made:
                     page[...] = value

@@ -24,8 +24,8 @@ def commit(at: Place) -> Work:
     base.execute("create table cells (row integer, data blob)")
     base.executemany("insert into cells values (?, ?)", [(row, bytes(256)) for row in range(16)])
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             base.execute("update cells set data = ? where row = ?", (ROW_BYTES[i % 251], i & 15))
 
     return Work(run)
@@ -44,8 +44,8 @@ def batches(workload: str) -> None:
             base.register(name, {"row": np.asarray(rows, "int64"), **columns})
         sets = ", ".join(f"{word} = new.{word}" for word in words)
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 base.execute(f"update cells set {sets} from new{i % 2} new where cells.row = new.row")
 
         return Work(run, parts=len(rows))

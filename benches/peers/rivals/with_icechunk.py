@@ -47,8 +47,8 @@ def read(repository: Any) -> Any:
 def commit(at: Place) -> Work:
     repository = created(at, 4096, 4096)
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             row = i & 15
             write(repository, "main", slice(row * 256, row * 256 + 256), ROWS[i % 251])
 
@@ -60,8 +60,8 @@ def commit(at: Place) -> Work:
 def view(at: Place) -> Work:
     repository = created(at, 4096, 4096)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             read(repository)
 
     return Work(run)
@@ -71,8 +71,8 @@ def view(at: Place) -> Work:
 def snapshot(at: Place) -> Work:
     repository = created(at, 4096, 4096)
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             repository.readonly_session("main")
 
     return Work(run)
@@ -89,8 +89,8 @@ def whole(at: Place) -> Work:
 def row_then_view(at: Place) -> Work:
     repository = created(at, at.scale.large, CHUNK)
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             write(repository, "main", slice(0, 256), ROWS[i % 251])
             read(repository)
 
@@ -101,8 +101,8 @@ def row_then_view(at: Place) -> Work:
 def branch(at: Place) -> Work:
     repository, names = created(at, at.scale.branched, CHUNK), count()
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             name = f"b{next(names)}"
             repository.create_branch(name, repository.lookup_branch("main"))
             write(repository, name, slice(0, 64), ROWS[7][:64])

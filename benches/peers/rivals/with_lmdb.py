@@ -40,8 +40,8 @@ def filled(at: Place, rows: int, value: bytes, level: str | None = None) -> Any:
 def commit(at: Place) -> Work:
     begin = filled(at, 16, bytes(256)).begin
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             with begin(write=True) as write:
                 write.put(KEYS[i & 15], ROW_BYTES[i % 251])
 
@@ -72,8 +72,8 @@ def batches(workload: str) -> None:
             for all_ in values(width, len(rows))
         ]
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 with begin(write=True) as write, write.cursor() as cursor:
                     cursor.putmulti(pairs[i % 2])
 
@@ -90,8 +90,8 @@ for workload in WORKLOADS:
 def view(at: Place) -> Work:
     begin, key, make = filled(at, 1, bytes(4096)).begin, KEYS[0], np.frombuffer
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             with begin(buffers=True) as read:
                 make(read.get(key), "uint8")
 
@@ -102,10 +102,10 @@ def view(at: Place) -> Work:
 def view_kept(at: Place) -> Work:
     begin, key, make = filled(at, 1, bytes(4096)).begin, KEYS[0], np.frombuffer
 
-    def run(n: int) -> None:
+    def run(steps: range) -> None:
         with begin(buffers=True) as read:
             get = read.get
-            for _ in range(n):
+            for _ in steps:
                 make(get(key), "uint8")
 
     return Work(run)
@@ -115,8 +115,8 @@ def view_kept(at: Place) -> Work:
 def snapshot(at: Place) -> Work:
     begin = filled(at, 16, bytes(256)).begin
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             begin().abort()
 
     return Work(run)
@@ -126,8 +126,8 @@ def snapshot(at: Place) -> Work:
 def with_snapshot(at: Place) -> Work:
     begin = filled(at, 16, bytes(256)).begin
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             with begin():
                 pass
 
@@ -139,7 +139,7 @@ def whole(at: Place) -> Work:
     env, step = filled(at, 1, bytes(16)), count()
     data = [np.full(at.scale.large, value, "uint8").data for value in (3, 4)]
 
-    def run(_: int) -> None:
+    def run(_: range) -> None:
         with env.begin(write=True) as write:
             write.put(KEYS[0], data[next(step) % 2])
 
@@ -152,8 +152,8 @@ def row_then_view(at: Place) -> Work:
     with env.begin(write=True) as write:
         write.put(KEYS[0], bytes(at.scale.large))
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             with env.begin(write=True, buffers=True) as write:
                 # A value cannot be changed in part: what was is copied.
                 value = bytearray(write.get(KEYS[0]))
@@ -174,11 +174,11 @@ def past(at: Place) -> Work:
             write.put(struct.pack(">II", row, 0), bytes(16))
         for epoch in range(1, at.scale.epochs + 1):
             write.put(struct.pack(">II", place(epoch, 4096), epoch), ROWS[epoch % 251][:16].tobytes())
-    steps = count()
+    counter = count()
 
-    def run(n: int) -> None:
-        for _ in range(n):
-            epoch = 1 + place(next(steps), at.scale.epochs)
+    def run(steps: range) -> None:
+        for _ in steps:
+            epoch = 1 + place(next(counter), at.scale.epochs)
             page = np.empty((4096, 16), "uint8")
             with env.begin(buffers=True) as read, read.cursor() as cursor:
                 for row in range(4096):
@@ -201,10 +201,10 @@ def checkpoints(pages: int) -> None:
 
     @case(f"checkpoint {pages}", f"{WHO}: env.sync", "disk")
     def checkpoint(at: Place) -> Work:
-        env, steps = opened(at.folder, "process"), count(1)
+        env, counter = opened(at.folder, "process"), count(1)
         at.after.callback(env.close)
         many = at.scale.at_most(pages)
-        return Work(lambda _: env.sync(True), lambda _: rewrite(env, many, next(steps) % 256), count=1)
+        return Work(lambda _: env.sync(True), lambda _: rewrite(env, many, next(counter) % 256), count=1)
 
     @case(f"restore {pages}", WHO, "disk")
     def restore(at: Place) -> Work:
@@ -213,7 +213,7 @@ def checkpoints(pages: int) -> None:
         env.sync(True)
         env.close()
 
-        def run(_: int) -> None:
+        def run(_: range) -> None:
             env = opened(at.folder, "process")
             with env.begin(buffers=True) as read:
                 sum(int(np.frombuffer(value, "uint8").sum(dtype="uint64")) for _, value in read.cursor())

@@ -8,6 +8,7 @@ import numpy as np
 
 from peers.case import Place, Work, case
 from peers.data import ROWS, SIXTEEN, batch, given, values
+from peers.memory import grown
 
 WHO = "numpy"
 
@@ -16,8 +17,8 @@ WHO = "numpy"
 def commit(_: Place) -> Work:
     array = np.zeros((16, 256), "uint8")
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             array[i & 15] = ROWS[i % 251]
 
     return Work(run)
@@ -30,8 +31,8 @@ def batches(workload: str) -> None:
         array, data = np.zeros((1 << 16, width), "uint8"), values(width, len(rows))
         where = slice(rows.start, rows.stop) if isinstance(rows, range) else rows
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 array[where] = data[i % 2]
 
         return Work(run, parts=len(rows))
@@ -46,8 +47,8 @@ for name in ("batch 16 B dense", "batch 16 B 10 %", "batch 128 B dense", "batch 
 def view(_: Place) -> Work:
     data, make = bytes(4096), np.frombuffer
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             make(data, "uint8")
 
     return Work(run)
@@ -58,8 +59,8 @@ def view(_: Place) -> Work:
 def copied(at: Place) -> Work:
     array, copy = np.ones(at.scale.large, "uint8"), np.ones(at.scale.large, "uint8")
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             array[:256] = ROWS[i % 251]
             np.copyto(copy, array)
 
@@ -72,7 +73,7 @@ def logged(at: Place) -> Work:
     file = os.open(at.folder / "file", os.O_RDWR | os.O_CREAT)
     at.after.callback(os.close, file)
 
-    def run(_: int) -> None:
+    def run(_: range) -> None:
         np.copyto(array, data)
         os.pwrite(file, data.data, 0)
 
@@ -81,13 +82,13 @@ def logged(at: Place) -> Work:
 
 @case("64 MiB updated", f"{WHO}: compared, what is new copied", "memory")
 def updated(at: Place) -> Work:
-    array, steps = np.ones(at.scale.large, "uint8"), count()
+    array, counter = np.ones(at.scale.large, "uint8"), count()
     state: dict[str, Any] = {}
 
     def prepare(_: int) -> None:
-        state["given"] = given(at.scale, next(steps), array)
+        state["given"] = given(at.scale, next(counter), array)
 
-    def run(_: int) -> None:
+    def run(_: range) -> None:
         new = state["given"].reshape(-1, 256).view("V256")
         old = array.reshape(-1, 256).view("V256")
         changed = np.flatnonzero((new.view("uint64") != old.view("uint64")).any(axis=1))
@@ -101,8 +102,8 @@ def branch(at: Place) -> Work:
     array = np.ones(at.scale.branched, "uint8")
     copy = np.ones(at.scale.branched, "uint8")
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             np.copyto(copy, array)
             copy[i * 64 : i * 64 + 64] = SIXTEEN[1][0]
 
@@ -132,3 +133,4 @@ def checkpoints(pages: int) -> None:
 
 for pages in (16, 100, 100_000):
     checkpoints(pages)
+grown(WHO, "memory")

@@ -13,6 +13,7 @@ import redis
 
 from peers.case import Place, Work, case, place
 from peers.data import BATCHED, ROW_BYTES, SHORT_BYTES, batch, values
+from peers.memory import grown
 from peers.threads import Write, threaded
 from peers.workloads import WORKLOADS
 
@@ -58,6 +59,7 @@ class Server:
                     return
             except (redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError):
                 if self.process.poll() is not None or time.monotonic() > end:
+                    self.stop()
                     raise
                 time.sleep(0.002)
 
@@ -97,8 +99,8 @@ def filled(at: Place, rows: int, value: bytes) -> Any:
 def commit(at: Place) -> Work:
     put = filled(at, 16, bytes(256)).set
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             put(KEYS[i & 15], ROW_BYTES[i % 251])
 
     return Work(run)
@@ -129,8 +131,8 @@ def batches(workload: str) -> None:
             for every in values(width, len(rows))
         ]
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 put(pairs[i % 2])
 
         return Work(run, parts=len(rows))
@@ -148,8 +150,8 @@ def view(at: Place) -> Work:
     client.set("page", bytes(4096))
     get = client.get
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             np.frombuffer(get("page"), "uint8")
 
     return Work(run)
@@ -167,8 +169,8 @@ def row_then_view(at: Place) -> Work:
     client = served(at, "process").client()
     client.set("page", bytes(at.scale.large))
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             client.setrange("page", i % 1000 * 256, ROW_BYTES[i % 251])
             np.frombuffer(client.get("page"), "uint8")
 
@@ -212,7 +214,7 @@ def checkpoints(pages: int) -> None:
         server.client().save()
         server.kill()
 
-        def run(_: int) -> None:
+        def run(_: range) -> None:
             again = Server(at.folder, "memory")
             for first in range(0, many, 1000):
                 keys = [f"p{page}" for page in range(first, min(many, first + 1000))]
@@ -233,3 +235,4 @@ def put(client: Any, pages: int) -> None:
 
 for pages in (16, 100, 100_000):
     checkpoints(pages)
+grown(WHO, "memory")

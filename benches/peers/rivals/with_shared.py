@@ -24,9 +24,9 @@ def shared(at: Place, size: int) -> memoryview:
 def commit(at: Place) -> Work:
     buffer = shared(at, 4096)
 
-    def run(n: int) -> None:
+    def run(steps: range) -> None:
         rows = np.frombuffer(buffer, "uint8").reshape(16, 256)
-        for i in range(n):
+        for i in steps:
             rows[i & 15] = ROWS[i % 251]
 
     return Work(run)
@@ -37,8 +37,8 @@ def commit(at: Place) -> Work:
 def view(at: Place) -> Work:
     buffer, make = shared(at, 4096), np.frombuffer
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             make(buffer, "uint8")
 
     return Work(run)
@@ -48,8 +48,8 @@ def view(at: Place) -> Work:
 def row_then_view(at: Place) -> Work:
     buffer, make = shared(at, at.scale.large), np.frombuffer
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             make(buffer, "uint8")[i % 1000 * 256 : i % 1000 * 256 + 256] = ROWS[i % 251]
             make(buffer, "uint8")
 
@@ -61,9 +61,9 @@ def whole(at: Place) -> Work:
     buffer = shared(at, at.scale.large)
     data = [np.full(at.scale.large, value, "uint8") for value in (3, 4)]
 
-    def run(n: int) -> None:
+    def run(steps: range) -> None:
         to = np.frombuffer(buffer, "uint8")
-        for i in range(n):
+        for i in steps:
             to[:] = data[i % 2]
 
     return Work(run, count=1)

@@ -44,8 +44,8 @@ def commit(at: Place) -> Work:
     # The statement is prepared once: the connection keeps it.
     execute = filled(at, 16, bytes(256)).cursor().execute
 
-    def run(n: int) -> None:
-        for i in range(n):
+    def run(steps: range) -> None:
+        for i in steps:
             execute(UPDATE, (ROW_BYTES[i % 251], i & 15))
 
     return Work(run)
@@ -79,8 +79,8 @@ def batches(workload: str) -> None:
             for all_ in values(width, len(rows))
         ]
 
-        def run(n: int) -> None:
-            for i in range(n):
+        def run(steps: range) -> None:
+            for i in steps:
                 base.execute("begin")
                 base.executemany(UPDATE, pairs[i % 2])
                 base.execute("commit")
@@ -97,8 +97,8 @@ for workload in WORKLOADS:
 def snapshot(at: Place) -> Work:
     execute = filled(at, 16, bytes(256)).cursor().execute
 
-    def run(n: int) -> None:
-        for _ in range(n):
+    def run(steps: range) -> None:
+        for _ in steps:
             execute("begin")
             # It is the first read that settles which state is read.
             execute("select data from cells where row = 3").fetchone()
@@ -116,7 +116,7 @@ def whole(at: Place) -> Work:
 
 @case("past", f"{WHO}: every version kept, by row and epoch")
 def past(at: Place) -> Work:
-    base, steps = connect(at.folder, "process"), count()
+    base, counter = connect(at.folder, "process"), count()
     at.after.callback(base.close)
     base.execute("create table rows (row integer primary key)")
     base.executemany("insert into rows values (?)", ((row,) for row in range(4096)))
@@ -137,9 +137,9 @@ def past(at: Place) -> Work:
         "order by epoch desc limit 1) from rows order by row"
     )
 
-    def run(n: int) -> None:
-        for _ in range(n):
-            found = base.execute(query, (1 + place(next(steps), at.scale.epochs),)).fetchall()
+    def run(steps: range) -> None:
+        for _ in steps:
+            found = base.execute(query, (1 + place(next(counter), at.scale.epochs),)).fetchall()
             np.frombuffer(b"".join(data for (data,) in found), "uint8").sum()
 
     return Work(run, count=1)
@@ -148,13 +148,13 @@ def past(at: Place) -> Work:
 def checkpoints(pages: int) -> None:
     @case(f"checkpoint {pages}", f"{WHO}: wal_checkpoint", "disk")
     def checkpoint(at: Place) -> Work:
-        many, steps = at.scale.at_most(pages), count(2)
+        many, counter = at.scale.at_most(pages), count(2)
         base = filled(at, many, bytes([1]) * 4096)
         base.execute("pragma wal_autocheckpoint = 0")
 
         def rewrite(_: int) -> None:
             base.execute("pragma synchronous = off")
-            base.execute("update cells set data = ?", (bytes([next(steps) % 256]) * 4096,))
+            base.execute("update cells set data = ?", (bytes([next(counter) % 256]) * 4096,))
             base.execute("pragma synchronous = full")
 
         return Work(lambda _: base.execute("pragma wal_checkpoint(truncate)").fetchall(), rewrite, count=1)
@@ -163,7 +163,7 @@ def checkpoints(pages: int) -> None:
     def restore(at: Place) -> Work:
         filled(at, at.scale.at_most(pages), bytes([1]) * 4096).close()
 
-        def run(_: int) -> None:
+        def run(_: range) -> None:
             base = connect(at.folder, "process")
             rows = base.execute("select data from cells")
             sum(int(np.frombuffer(value, "uint8").sum(dtype="uint64")) for (value,) in rows)

@@ -75,21 +75,60 @@ impl Shown {
         self.array.bind(py).clone()
     }
 
-    /// Drops the array; gives its view back where nobody else can see it, so that its mapping can be used again.
-    pub fn take_back(self, _attached: Python<'_>) -> Option<View> {
+    /// Its array without the view, and the view, where nobody else can see them, so that both can be used again.
+    pub fn take_back(self, _attached: Python<'_>) -> Option<(Shell, View)> {
         // One reference to the array, ours; two to the owner, ours and the array's. Nobody can take another meanwhile:
         // this thread is attached, and the stable ABI that is built for has the global lock.
-        let view = if references(&self.array) == 1 && references(&self.owner) == 2 {
-            self.owner.get().view.lock().unwrap_or_else(PoisonError::into_inner).take()
-        } else {
-            None
-        };
-        view.filter(|view| !view.is_foreign()).map(Own::into_inner)
+        if references(&self.array) != 1 || references(&self.owner) != 2 || self.is_weakly_held() {
+            return None;
+        }
+        let view = self.owner.get().view.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let view = view.filter(|view| !view.is_foreign()).map(Own::into_inner)?;
+        Some((Shell(self), view))
+    }
+
+    /// Whether somebody would find the array again by a weak reference.
+    fn is_weakly_held(&self) -> bool {
+        // SAFETY: it is an array.
+        unsafe { !(*_PyArray_GET_ITEM_DATA(self.array.as_ptr().cast())).weakreflist.is_null() }
     }
 
     /// How many others hold the array.
     pub fn holders(&self) -> usize {
         ((references(&self.array) - 1) + (references(&self.owner) - 2)) as usize
+    }
+}
+
+/// An array that nobody sees, over nothing.
+pub struct Shell(Shown);
+
+impl Shell {
+    /// The array over another view, where it is as it was made and has the shape for that; else what `anew` makes of it.
+    /// Making an array and letting one go takes longer than all else that a new view of a small page takes.
+    pub fn fill(
+        self,
+        py: Python<'_>,
+        view: View,
+        (descr, dims): (&Py<PyArrayDescr>, &[npy_intp]),
+        anew: impl FnOnce(View) -> PyResult<Shown>,
+    ) -> PyResult<Shown> {
+        let Shell(shown) = self;
+        // SAFETY: it is an array, and nobody else's.
+        let fields = unsafe { &mut *_PyArray_GET_ITEM_DATA(shown.array.as_ptr().cast()) };
+        // SAFETY: an array has as many dimensions as it says.
+        let same = fields.nd as usize == dims.len()
+            && (dims.is_empty()
+                || unsafe { std::slice::from_raw_parts(fields.dimensions, dims.len()) } == dims)
+            && fields.descr.cast() == descr.as_ptr()
+            && fields.flags & NPY_ARRAY_CARRAY_RO == NPY_ARRAY_CARRAY_RO;
+        if !same {
+            return anew(view);
+        }
+        fields.data = view.bytes().as_ptr().cast_mut().cast();
+        // What the array shows now is kept by its owner.
+        *shown.owner.bind(py).get().view.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Own::new(view));
+        Ok(shown)
     }
 }
 

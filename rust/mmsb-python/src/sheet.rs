@@ -55,6 +55,30 @@ pub struct Sheet {
     latest: Vec<Mutex<Latest>>,
 }
 
+/// A state that a view is wanted of, and what becomes of it.
+enum Taken<'s> {
+    /// It was taken for that, and goes.
+    Own(State),
+    /// It is somebody's.
+    Lent(&'s State),
+}
+
+impl Taken<'_> {
+    fn get(&self) -> &State {
+        match self {
+            Taken::Own(state) => state,
+            Taken::Lent(state) => state,
+        }
+    }
+
+    fn view(self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
+        match self {
+            Taken::Own(state) => state.into_view(id, column, reuse),
+            Taken::Lent(state) => state.view(id, column, reuse),
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -182,7 +206,7 @@ impl Sheet {
             None => {
                 // Before the state is looked at: what comes in between is seen next time.
                 let seq = bus.newest().0;
-                self.refresh(py, &bus.state()?, seq, column)
+                self.refresh(py, Taken::Own(bus.state()?), seq, column)
             }
         }
     }
@@ -191,11 +215,11 @@ impl Sheet {
     fn refresh<'py>(
         &self,
         py: Python<'py>,
-        state: &State,
+        state: Taken<'_>,
         seq: u64,
         column: usize,
     ) -> Outcome<Bound<'py, PyAny>> {
-        let (version, rows) = state.version(self.id)?;
+        let (version, rows) = state.get().version(self.id)?;
         let old = {
             let mut latest = lock(&self.latest[column]);
             if let (true, Some(shown)) = (latest.version == version, &latest.shown) {
@@ -205,9 +229,15 @@ impl Sheet {
             }
             latest.shown.take()
         };
-        let reuse = old.and_then(|old| old.take_back(py));
+        let (shell, reuse) = old.and_then(|old| old.take_back(py)).unzip();
         let view = self.view(py, state, column, rows, reuse)?;
-        let shown = self.show(py, view, column, rows)?;
+        let shown = match shell {
+            Some(shell) => {
+                let like = (&self.descrs[column], &*self.shape(column, rows).dims());
+                shell.fill(py, view, like, |view| self.show(py, view, column, rows))?
+            }
+            None => self.show(py, view, column, rows)?,
+        };
         let array = shown.bind(py);
         let replaced = {
             let mut latest = lock(&self.latest[column]);
@@ -225,19 +255,19 @@ impl Sheet {
         if let Some(shown) = &lock(&self.latest[column]).shown {
             return Ok(shown.bind(py));
         }
-        self.refresh(py, state, 0, column)
+        self.refresh(py, Taken::Lent(state), 0, column)
     }
 
     fn view(
         &self,
         py: Python<'_>,
-        state: &State,
+        state: Taken<'_>,
         column: usize,
         rows: u64,
         reuse: Option<View>,
     ) -> Outcome<View> {
         let bytes = rows * self.schema.columns()[column].row_bytes();
-        if bytes < LONG as u64 && state.is_at_hand(self.id) {
+        if bytes < LONG as u64 && state.get().is_at_hand(self.id) {
             return Ok(state.view(self.id, column, reuse)?);
         }
         Ok(py.detach(|| state.view(self.id, column, reuse))?)

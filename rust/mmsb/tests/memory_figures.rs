@@ -148,7 +148,7 @@ fn pins() {
                 born: 3,
                 died: 4,
             }));
-            unsafe { limbo.reclaim(&quiet) };
+            unsafe { limbo.reclaim(&quiet, None, &mut Vec::new()) };
         }
     });
 }

@@ -94,12 +94,12 @@ fn readers_never_see_a_chunk_change() {
         for seq in 2..=COMMITS {
             let new = publish(&arena, &head, seq);
             limbo.retire([Retired { addr: last, bytes: 0, page: 7, born: seq - 1, died: seq }]);
-            unsafe { limbo.reclaim(&arena) };
+            unsafe { limbo.reclaim(&arena, None, &mut Vec::new()) };
             last = new;
         }
         over.store(true, Ordering::Relaxed);
     });
-    unsafe { limbo.reclaim(&arena) };
+    unsafe { limbo.reclaim(&arena, None, &mut Vec::new()) };
     assert_eq!(limbo.held_bytes(), 0);
     let stats = arena.stats();
     assert_eq!(stats.used_chunks, CHUNK as u64);

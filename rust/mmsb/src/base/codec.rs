@@ -233,6 +233,11 @@ impl<'a> Reader<'a> {
             self.left = tail;
             return Ok(byte.into());
         }
+        // Then rows and page counters.
+        if let Some((&[low, high @ 1..0x80], tail)) = self.left.split_first_chunk() {
+            self.left = tail;
+            return Ok(u64::from(low & 0x7f) | u64::from(high) << 7);
+        }
         self.long_varint()
     }
 

@@ -5,4 +5,6 @@ pub mod codec;
 pub mod crc;
 pub mod ids;
 pub mod limits;
+pub mod spread;
 pub mod sync;
+pub mod wide;

@@ -6,7 +6,6 @@
 //! the frame's body, from which it is staged, or into the staged page, from which the log takes it.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
@@ -26,7 +26,7 @@ use crate::page::draft::Draft;
 use crate::page::log::Durability;
 use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
-use crate::page::stage::{Scratch, Stage, recycle};
+use crate::page::stage::{Scratch, Stage, recycle, recycle_all};
 use crate::page::version::PageRef;
 
 /// One change that a commit makes.
@@ -119,7 +119,7 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// A writer that goes on behind `seq`.
-    pub fn new(log: Log, seq: u64, limbo: Limbo) -> Self {
+    pub fn new(arena: &Arc<Arena>, log: Log, seq: u64, limbo: Limbo) -> Self {
         Writer {
             log,
             seq,
@@ -129,7 +129,7 @@ impl Writer {
             offered: Vec::new(),
             compacted: 0,
             body: Body::default(),
-            scratch: Scratch::default(),
+            scratch: Scratch::with_magazine(arena),
             pending: VecDeque::new(),
             spare: Vec::new(),
         }
@@ -150,10 +150,15 @@ impl Writer {
         self.give_up(|on, _| on == branch);
     }
 
+    /// Bytes of memory that are kept for the next commit.
+    pub fn kept_bytes(&self) -> u64 {
+        self.scratch.kept_bytes()
+    }
+
     /// Gives back what nobody holds any more, without waiting for the next commit, and what nobody needs.
     pub fn reclaim(&mut self, core: &Core) {
         self.give_up(|_, _| true);
-        recycle(&mut self.limbo, &core.arena, &mut Vec::new());
+        recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
     }
 
     fn give_up(&mut self, which: impl Fn(BranchId, PageId) -> bool) {
@@ -399,7 +404,6 @@ fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
         Shown::Nothing => {}
     }
     core.set_published(pending.seq);
-    fence(Ordering::SeqCst);
-    recycle(&mut writer.limbo, &core.arena, &mut pending.retired);
+    recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut pending.retired);
     writer.spare.push(pending.retired);
 }

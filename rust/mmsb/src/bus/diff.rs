@@ -95,11 +95,7 @@ fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
         fate: Fate::Changed,
         rows: (a.rows(), b.rows()),
         // Rows that one of them has not count as zeros.
-        columns: if a.rows() > b.rows() {
-            changed_since(b, a, &schema)
-        } else {
-            changed_since(a, b, &schema)
-        },
+        columns: if a.rows() > b.rows() { changed_since(b, a, schema) } else { changed_since(a, b, schema) },
     }
 }
 

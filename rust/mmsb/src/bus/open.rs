@@ -164,13 +164,14 @@ fn assemble(
         None => Background::new(options.history_budget, true, log.start_position(), false),
         Some(_) => Background::new(options.checkpoint_after, false, from, lazy.left() > 0),
     };
+    let writer = Writer::new(&arena, log, seq, limbo);
     let core = Core::new(Parts {
         arena,
         catalog,
         operators,
         lazy,
         lines,
-        writer: Writer::new(log, seq, limbo),
+        writer,
         checkpoints,
         background,
         clock,

@@ -12,6 +12,7 @@ use crate::bus::view::View;
 use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;
 use crate::page::catalog::RootRef;
+use crate::page::column::ColumnRef;
 use crate::page::delta;
 use crate::page::digest::{Digest, Tally};
 use crate::page::schema::Schema;
@@ -160,7 +161,7 @@ impl State {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: self.core.catalog.schema(page.def()),
+            schema: Arc::clone(self.core.catalog.schema(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -194,29 +195,44 @@ impl State {
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.found(id)?.def()))
+        Ok(Arc::clone(self.core.catalog.schema(self.found(id)?.def())))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
     /// nobody else can see any more: where only few chunks changed since, its mapping is used again.
     pub fn view(&self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
-        let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def());
-        schema.column(column as u16)?;
-        let part = page.column(&schema, column);
+        let (page, part) = self.part(id, column)?;
         match &self.kind {
             Kind::Live { pin, root } => {
-                let view = View::live(&self.core, part, pin.again(id.0)?, reuse)?;
-                // An older state stays as it is.
-                if let Some(pieces) = view.scattered()
-                    && self.line.head() == *root
-                {
-                    Background::compact(&self.core, (self.line.id, id), page.version(), pieces);
-                }
+                let view = View::live(&self.core.arena, part, pin.again(id.0)?, reuse)?;
+                compact_if_scattered(&self.core, &self.line, (*root, page), &view);
                 Ok(view)
             }
             Kind::Past(past) => View::past(part, Arc::clone(past)),
         }
+    }
+
+    /// As [`State::view`], with what the state holds: one pin less than to take a view and let the state go.
+    pub fn into_view(self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
+        let at = self.page(id)?.at;
+        let State { core, line, kind, .. } = self;
+        let page = PageRef::new(&core.arena, at);
+        let part = part_of(&core, page, column)?;
+        match kind {
+            Kind::Live { root, pin } => {
+                pin.narrow(id.0);
+                let view = View::live(&core.arena, part, pin, reuse)?;
+                compact_if_scattered(&core, &line, (root, page), &view);
+                Ok(view)
+            }
+            Kind::Past(past) => View::past(part, past),
+        }
+    }
+
+    /// A page's version whose cells can be read, and a column of it.
+    fn part(&self, id: PageId, column: usize) -> Result<(PageRef<'_>, ColumnRef<'_>), Error> {
+        let page = self.page(id)?;
+        Ok((page, part_of(&self.core, page, column)?))
     }
 
     /// Copies the selected cells of a column, in the selection's order.
@@ -226,7 +242,7 @@ impl State {
     pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
-        read_column(page, &schema, column, select, out)
+        read_column(page, schema, column, select, out)
     }
 
     /// The digest of the state.
@@ -247,6 +263,21 @@ impl State {
 
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
+    }
+}
+
+fn part_of<'c>(core: &'c Core, page: PageRef<'c>, column: usize) -> Result<ColumnRef<'c>, Error> {
+    let schema = core.catalog.schema(page.def());
+    schema.column(column as u16)?;
+    Ok(page.column(schema, column))
+}
+
+/// Has the background put a page's pieces together where a view of it is dear; an older state stays as it is.
+fn compact_if_scattered(core: &Arc<Core>, line: &Line, (root, page): (Addr, PageRef<'_>), view: &View) {
+    if let Some(pieces) = view.scattered()
+        && line.head() == root
+    {
+        Background::compact(core, (line.id, page.id()), page.version(), pieces);
     }
 }
 

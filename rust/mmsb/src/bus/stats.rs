@@ -49,9 +49,11 @@ pub struct Stats {
 
 /// Counts.
 pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
-    let (held, seq, commits, compacted, appended) = {
+    let (held, seq, commits, compacted, appended, arena) = {
         let writer = core.writer()?;
-        (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended)
+        let mut arena = core.arena.stats();
+        arena.used_small -= writer.kept_bytes();
+        (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended, arena)
     };
     let (start, head) = (core.log.start(), core.log.head());
     let segments = core.log.segments()?;
@@ -63,7 +65,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         pages += crate::page::catalog::RootRef::new(&core.arena, root).len();
     }
     Ok(Stats {
-        arena: core.arena.stats(),
+        arena,
         held,
         branches,
         pages,

@@ -185,7 +185,7 @@ impl Transaction {
     pub fn write(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         let page = self.page(delta.page)?;
         let schema = self.core.catalog.schema(page.def());
-        delta.check(&schema, page.rows()).map_err(|source| named(page, source))?;
+        delta.check(schema, page.rows()).map_err(|source| named(page, source))?;
         for part in &delta.parts {
             let column = schema.column(part.column)?;
             self.core.operators.on(delta.op, column.dtype()).map_err(|source| named(page, source))?;
@@ -297,7 +297,7 @@ impl Transaction {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: self.core.catalog.schema(page.def()),
+            schema: Arc::clone(self.core.catalog.schema(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -332,11 +332,11 @@ impl Transaction {
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
         schema.column(column as u16)?;
-        let part = page.column(&schema, column);
+        let part = page.column(schema, column);
         match &self.private {
             // What the transaction writes next would show through, so its own pages are copied.
             Some(private) if private.is_own(page) => View::copied(part),
-            _ => View::live(&self.core, part, self.pin.again(id.0)?, None),
+            _ => View::live(&self.core.arena, part, self.pin.again(id.0)?, None),
         }
     }
 
@@ -348,12 +348,12 @@ impl Transaction {
         }
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
-        read_column(page, &schema, column, select, out)
+        read_column(page, schema, column, select, out)
     }
 
     /// A page's columns.
     pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(self.core.catalog.schema(self.found(id)?.def()))
+        Ok(Arc::clone(self.core.catalog.schema(self.found(id)?.def())))
     }
 
     /// A column with its own writes in it.

@@ -36,7 +36,7 @@ impl Bus {
         core.ready_for(&mut writer, found)?;
         let schema = core.catalog.schema(found.def());
         let described = schema.column(column as u16)?;
-        let delta = difference(found.column(&schema, column), described, page, column, bytes)?;
+        let delta = difference(found.column(schema, column), described, page, column, bytes)?;
         commit_with(core, writer, self.request(&[Change::Write(delta)], note))
     }
 }

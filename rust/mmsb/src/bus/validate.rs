@@ -119,7 +119,7 @@ fn check(
     for change in changes {
         match change {
             Change::Write(ours) if ours.page == page => {
-                if let Some(rows) = overlap(ours, theirs, &schema) {
+                if let Some(rows) = overlap(ours, theirs, schema) {
                     clash(rows, "both wrote it");
                 }
             }
@@ -131,7 +131,7 @@ fn check(
     }
     for read in base.reads.iter().filter(|read| read.page == page) {
         match &read.cells {
-            None => clash(first_rows(theirs, &schema), "it was read, and written meanwhile"),
+            None => clash(first_rows(theirs, schema), "it was read, and written meanwhile"),
             Some((column, select)) => {
                 for part in theirs.parts.iter().filter(|part| part.column == *column) {
                     if let Ok(column) = schema.column(part.column)

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use crate::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
-use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::past::pages::Past;
 use crate::memory::addr::Addr;
@@ -89,7 +88,7 @@ impl View {
 
     /// A view of a published column that the pin keeps.
     pub(crate) fn live(
-        core: &Core,
+        arena: &Arena,
         column: ColumnRef<'_>,
         pin: PinGuard,
         reuse: Option<View>,
@@ -99,12 +98,12 @@ impl View {
         {
             let before = ColumnRef { place: Place::Tree(old), ..column };
             // Where the process has too many mappings, a new view finds what can be done.
-            if let Ok(Some(range)) = remap(&core.arena, range, before, column) {
+            if let Ok(Some(range)) = remap(arena, range, before, column) {
                 drop(kept);
                 return Ok(Self::rewired(range, column, 0, Keep::Pin(pin)));
             }
         }
-        Self::new(&core.arena, column, Keep::Pin(pin))
+        Self::new(arena, column, Keep::Pin(pin))
     }
 
     /// A view of a column of a rebuilt state.

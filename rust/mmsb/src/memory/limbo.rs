@@ -9,8 +9,10 @@
 use std::collections::HashMap;
 
 use crate::base::limits::CHUNK;
+use crate::base::spread::Spread;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
+use crate::memory::magazine::Magazine;
 use crate::memory::pins::{PIN_ALL, Pin, Pinned};
 
 /// A block that is out of use, with its life.
@@ -45,8 +47,11 @@ pub struct Reclaimed {
     pub examined: u64,
 }
 
+/// Blocks that wait for a pin, which has a number for as long as it stands.
 #[derive(Debug, Default)]
 struct Parked {
+    seq: u64,
+    page: u64,
     blocks: Vec<Retired>,
     bytes: u64,
 }
@@ -55,10 +60,17 @@ struct Parked {
 #[derive(Debug, Default)]
 pub struct Limbo {
     new: Vec<Retired>,
-    parked: HashMap<(Pin, u64, u64), Parked>,
+    /// By the number of the pin.
+    parked: HashMap<u32, Parked, Spread>,
     bytes: u64,
     found: Vec<Pinned>,
+    /// Vectors to use again.
+    gone: Vec<Parked>,
+    spare: Vec<Vec<Retired>>,
 }
+
+/// Emptied vectors that are kept.
+const SPARE: usize = 8;
 
 /// Blocks up to which every pin is asked about every block: sorting a thousand pins costs more.
 const FEW: usize = 8;
@@ -115,29 +127,46 @@ impl Limbo {
 
     /// Bytes that wait for `pin` first. Others may cover them as well.
     pub fn held_by(&self, pin: Pin) -> u64 {
-        self.parked.iter().filter(|(key, _)| key.0 == pin).map(|(_, parked)| parked.bytes).sum()
+        self.parked.get(&pin.0).map_or(0, |parked| parked.bytes)
     }
 
-    /// Scans the arena's pins and gives back what may go. The caller has published the commits that retired.
+    /// Takes in blocks that commits let go, which the caller has published, scans the arena's pins, and gives back what
+    /// may go, to the magazine where there is one.
     ///
     /// # Safety
-    /// Every block retired came from `arena`, with those bytes, was retired once, and is reached from published
-    /// roots exactly in its life.
-    pub unsafe fn reclaim(&mut self, arena: &Arena) -> Reclaimed {
+    /// Every block retired came from `arena`, the magazine's, with those bytes, was retired once, and is reached from
+    /// published roots exactly in its life.
+    pub unsafe fn reclaim(
+        &mut self,
+        arena: &Arena,
+        mut magazine: Option<&mut Magazine>,
+        retired: &mut Vec<Retired>,
+    ) -> Reclaimed {
+        // SAFETY: the caller's promise, and no pin of the scan covers the block; nor does a later one, whose pinner sees a
+        // head from after the block's death.
+        let mut free = |block: &Retired| unsafe {
+            match (block.bytes, &mut magazine) {
+                (0, _) => arena.free_chunk(block.addr),
+                (bytes, Some(magazine)) => magazine.free(block.addr, bytes as usize),
+                (bytes, None) => arena.free(block.addr, bytes as usize),
+            }
+        };
         let mut found = std::mem::take(&mut self.found);
         let mut done = Reclaimed::default();
-        if arena.pins().scan(&mut found) {
-            done = self.sort_out(&found, |block| {
-                // SAFETY: the caller's promise, and no pin of the scan covers the block; nor does a later one, whose
-                // pinner sees a head from after the block's death.
-                unsafe {
-                    if block.bytes == 0 {
-                        arena.free_chunk(block.addr);
-                    } else {
-                        arena.free(block.addr, block.bytes as usize);
-                    }
-                }
-            });
+        let known = arena.pins().scan(&mut found);
+        if known && found.is_empty() && self.parked.is_empty() && self.new.is_empty() {
+            // Nobody holds anything: most commits end here.
+            for block in retired.drain(..) {
+                free(&block);
+                done.blocks += 1;
+                done.bytes += block.size();
+            }
+            done.examined = done.blocks;
+        } else {
+            self.retire(retired.drain(..));
+            if known {
+                done = self.sort_out(&found, free);
+            }
         }
         self.found = found;
         done
@@ -147,15 +176,12 @@ impl Limbo {
     pub fn sort_out(&mut self, pins: &[Pinned], mut free: impl FnMut(&Retired)) -> Reclaimed {
         let mut done = Reclaimed::default();
         debug_assert!(pins.is_sorted_by_key(|pin| pin.pin.0));
-        let stands = |key: &(Pin, u64, u64)| {
-            let at = pins.binary_search_by_key(&key.0.0, |pin| pin.pin.0);
-            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (key.1, key.2))
+        let stands = |pin: u32, parked: &Parked| {
+            let at = pins.binary_search_by_key(&pin, |pin| pin.pin.0);
+            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (parked.seq, parked.page))
         };
-        let gone = self.parked.extract_if(|key, _| !stands(key));
-        let again: Vec<Parked> = gone.map(|(_, parked)| parked).collect();
-        if self.new.is_empty() && again.is_empty() {
-            return done;
-        }
+        let mut again = std::mem::take(&mut self.gone);
+        again.extend(self.parked.extract_if(|&pin, parked| !stands(pin, parked)).map(|(_, parked)| parked));
         let mut new = std::mem::take(&mut self.new);
         let blocks = new.len() + again.iter().map(|parked| parked.blocks.len()).sum::<usize>();
         let sorted = (blocks > FEW).then(|| Covers::new(pins));
@@ -166,7 +192,10 @@ impl Limbo {
         for block in again.iter().flat_map(|parked| &parked.blocks).chain(&new) {
             done.examined += 1;
             if let Some(pin) = holder(block) {
-                let parked = self.parked.entry((pin.pin, pin.seq, pin.page)).or_default();
+                let parked = self.parked.entry(pin.pin.0).or_insert_with(|| {
+                    let blocks = self.spare.pop().unwrap_or_default();
+                    Parked { seq: pin.seq, page: pin.page, blocks, bytes: 0 }
+                });
                 parked.blocks.push(*block);
                 parked.bytes += block.size();
             } else {
@@ -177,6 +206,14 @@ impl Limbo {
         }
         new.clear();
         self.new = new;
+        for parked in again.drain(..) {
+            let mut blocks = parked.blocks;
+            blocks.clear();
+            if self.spare.len() < SPARE && blocks.capacity() <= FEW {
+                self.spare.push(blocks);
+            }
+        }
+        self.gone = again;
         self.bytes -= done.bytes;
         done
     }

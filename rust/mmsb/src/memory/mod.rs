@@ -11,6 +11,7 @@ pub mod error;
 pub mod guard;
 pub mod host;
 pub mod limbo;
+pub mod magazine;
 pub mod mapping;
 pub mod pin_blocks;
 pub mod pins;

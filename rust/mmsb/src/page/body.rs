@@ -159,6 +159,14 @@ pub fn records_of(body: &[u8], page: PageId) -> impl Iterator<Item = Result<Reco
     })
 }
 
+/// The next record of a body that is not at its end; `None` where it is a delta, which is left to be read.
+pub fn next_but_delta<'a>(from: &mut Reader<'a>) -> Result<Option<Record<'a>>, StateError> {
+    match from.u8()? {
+        DELTA => Ok(None),
+        tag => rest(tag, from).map(Some),
+    }
+}
+
 /// A record of which only that is read which tells whether it matters.
 #[derive(Debug)]
 pub enum Glance<'a> {

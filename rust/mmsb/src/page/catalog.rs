@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::base::codec::Writer;
 use crate::base::ids::{BranchId, Epoch, PageId};
@@ -181,14 +181,9 @@ impl<'a> DefRef<'a> {
 #[derive(Debug, Default)]
 pub struct Catalog {
     hasher: RandomState,
-    schemas: RwLock<Schemas>,
-}
-
-#[derive(Debug, Default)]
-struct Schemas {
-    by_bytes: HashMap<Vec<u8>, Addr>,
-    /// By the number that their block's header holds.
-    all: Vec<Arc<Schema>>,
+    /// By the number that their block's header holds. None ever goes, and reading takes no lock.
+    schemas: boxcar::Vec<Arc<Schema>>,
+    by_bytes: Mutex<HashMap<Vec<u8>, Addr>>,
 }
 
 impl Catalog {
@@ -197,10 +192,8 @@ impl Catalog {
     }
 
     /// The schema that a definition holds.
-    pub fn schema(&self, def: DefRef<'_>) -> Arc<Schema> {
-        let number = head(def.arena, def.schema_at()).extra();
-        let schemas = self.schemas.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&schemas.all[number as usize])
+    pub fn schema(&self, def: DefRef<'_>) -> &Arc<Schema> {
+        &self.schemas[head(def.arena, def.schema_at()).extra() as usize]
     }
 
     /// The schema's address; equal schemas have one, which lives as long as the arena.
@@ -208,16 +201,15 @@ impl Catalog {
         let mut encoded = Writer::new();
         schema.encode(&mut encoded);
         let encoded = encoded.into_vec();
-        let mut schemas = self.schemas.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&at) = schemas.by_bytes.get(&encoded) {
+        let mut by_bytes = self.by_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&at) = by_bytes.get(&encoded) {
             return Ok(at);
         }
         // Not part of any stage: a schema outlives the commit that needed it first, even an undone one.
         let at = arena.alloc(64)?;
         block::init(arena, at, block::Header::new(Kind::Schema, 64, 0, 0));
-        head_mut(arena, at).set_extra(schemas.all.len() as u32);
-        schemas.by_bytes.insert(encoded, at);
-        schemas.all.push(Arc::new(schema.clone()));
+        head_mut(arena, at).set_extra(self.schemas.push(Arc::new(schema.clone())) as u32);
+        by_bytes.insert(encoded, at);
         Ok(at)
     }
 

@@ -40,11 +40,12 @@ pub fn chunks_of(bytes: u64) -> u64 {
 
 /// Height of a tree over `chunks` chunks: 0 where the root is a leaf.
 pub fn height(chunks: u64) -> u32 {
-    let mut height = 0;
-    while chunks > FAN.pow(height + 1) {
-        height += 1;
-    }
-    height
+    if chunks <= 1 { 0 } else { (chunks - 1).ilog2() / FAN.ilog2() }
+}
+
+/// How many chunks a node at height `h - 1` is over: `FAN` to the power of `h`.
+pub const fn span(h: u32) -> u64 {
+    1 << (FAN.ilog2() * h)
 }
 
 /// A maximal run of a column's bytes that lie side by side in the arena; at null they are zeros.
@@ -112,15 +113,15 @@ impl<'a> ColumnRef<'a> {
     }
 
     fn tree_extents(&self, at: Addr, h: u32, first: u64, end: u64, visit: &mut dyn FnMut(Extent)) {
-        let span = FAN.pow(h + 1);
-        let until = end.min(first + span);
+        let whole = span(h + 1);
+        let until = end.min(first + whole);
         let start = first * CHUNK as u64;
         if is_null(at) {
             visit(Extent { start, bytes: (until - first) * CHUNK as u64, at });
             return;
         }
         let n = u64::from(head(self.arena, at).slots);
-        let step = span / FAN;
+        let step = whole / FAN;
         let mut from = first;
         for i in 0..FAN {
             if from >= until {
@@ -154,7 +155,7 @@ impl<'a> ColumnRef<'a> {
             return;
         }
         for i in 0..usize::from(head(self.arena, at).slots) {
-            let from = first + i as u64 * FAN.pow(h);
+            let from = first + i as u64 * span(h);
             if h > 0 {
                 self.tree_chunks(child(self.arena, at, h, i), h - 1, from, visit);
             } else if let (chunk, born) = entry(self.arena, at, i)
@@ -258,7 +259,7 @@ fn differing(arena: &Arena, pair: [Lifted; 2], h: u32, first: u64, visit: &mut d
     if a.at == b.at {
         return;
     }
-    let step = FAN.pow(h);
+    let step = span(h);
     for i in 0..FAN {
         let (x, y) = (a.child(arena, h, i), b.child(arena, h, i));
         let from = first + i * step;
@@ -301,7 +302,7 @@ pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (A
         if is_null(at) {
             break;
         }
-        let i = (index / FAN.pow(h)) % FAN;
+        let i = (index / span(h)) % FAN;
         if i >= u64::from(head(arena, at).slots) {
             break;
         }

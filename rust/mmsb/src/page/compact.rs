@@ -11,7 +11,7 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{self, head, is_null};
-use crate::page::column::{ColumnRef, FAN, Place, child, chunks_of, entry, height, slots};
+use crate::page::column::{ColumnRef, Place, child, chunks_of, entry, height, slots, span};
 use crate::page::schema::Schema;
 use crate::page::stage;
 use crate::page::version::PageRef;
@@ -69,7 +69,7 @@ impl Walk<'_> {
             return;
         }
         if h > 0 {
-            let step = FAN.pow(h);
+            let step = span(h);
             (0..slots(arena, at))
                 .for_each(|i| self.node(child(arena, at, h, i), h - 1, first + i as u64 * step));
             return;

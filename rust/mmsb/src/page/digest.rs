@@ -15,7 +15,9 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::page::block::{head, is_leaf, is_null, untag};
 use crate::page::catalog::{Catalog, RootRef};
-use crate::page::column::{ColumnRef, FAN as FAN_CHUNKS, Place, child, chunks_of, entry, height, slots};
+use crate::page::column::{
+    ColumnRef, FAN as FAN_CHUNKS, Place, child, chunks_of, entry, height, slots, span,
+};
 use crate::page::trie;
 use crate::page::version::PageRef;
 
@@ -135,10 +137,10 @@ impl Hashing<'_, '_, '_> {
             return [ZERO[height]; 2];
         }
         let arena = self.column.arena;
-        self.remember(at, head(arena, at).born, (first + FAN_CHUNKS.pow(h + 1)) * CHUNK as u64, |hashing| {
+        self.remember(at, head(arena, at).born, (first + span(h + 1)) * CHUNK as u64, |hashing| {
             let mut below = [ZERO[height - 1]; 2 * FAN];
             for (i, pair) in below.as_chunks_mut::<2>().0.iter_mut().enumerate().take(slots(arena, at)) {
-                let from = first + i as u64 * FAN_CHUNKS.pow(h);
+                let from = first + i as u64 * span(h);
                 *pair = match h {
                     0 => hashing.chunk(entry(arena, at, i), from),
                     _ => hashing.node(child(arena, at, h, i), h - 1, from),
@@ -200,7 +202,7 @@ impl Hashing<'_, '_, '_> {
                 (self.node(root, h, 0), h as usize + 1)
             }
         };
-        if leaves <= (FAN as u64).pow(height as u32) {
+        if leaves <= span(height as u32) {
             return pair[0];
         }
         height += 1;
@@ -255,7 +257,7 @@ impl DigestCache {
         schema.encode(&mut about);
         about.u64(page.rows());
         let columns: Vec<Hash> =
-            (0..schema.columns().len()).map(|i| self.column(page.column(&schema, i), tally)).collect();
+            (0..schema.columns().len()).map(|i| self.column(page.column(schema, i), tally)).collect();
         tally.tell();
         self.learn(key, tagged("mmsb page", &[about.as_slice(), columns.as_flattened()]))
     }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::base::codec::Reader;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::page::block::head;
-use crate::page::body::Record;
+use crate::page::body::{self, Record};
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::ColumnRef;
@@ -144,6 +145,7 @@ impl<'a> Draft<'a> {
     pub fn drop_page(&mut self, id: PageId) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
         self.tables.lazy.ready(page.arena, page.at)?;
+        self.stage.note(id.0, Addr::default());
         let name_key = head(self.stage.arena(), page.def().at).key;
         self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
         self.slots.directory = trie::remove(&mut self.stage, self.slots.directory, id.0)?;
@@ -163,8 +165,9 @@ impl<'a> Draft<'a> {
         self.tables.lazy.ready(arena, page.at)?;
         let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
         let (slot, at) = found.ok_or(StateError::NoPage(id))?;
-        let new = version::resize(&mut self.stage, at, &schema, rows, self.slots.epoch)?;
+        let new = version::resize(&mut self.stage, at, schema, rows, self.slots.epoch)?;
         trie::set_leaf(arena, &mut self.slots.directory, slot, new);
+        self.stage.note(id.0, new);
         Ok(())
     }
 
@@ -190,7 +193,7 @@ impl<'a> Draft<'a> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
         let schema = self.tables.catalog.schema(page.def());
         let width = schema.column(column)?.row_bytes();
-        page.column(&schema, usize::from(column)).pieces(start * width, stop * width, visit);
+        page.column(schema, usize::from(column)).pieces(start * width, stop * width, visit);
         Ok(())
     }
 
@@ -209,7 +212,7 @@ impl<'a> Draft<'a> {
         let mut taken = 0;
         compacted.hand_over(|moved| {
             let Ok(ColumnMut::Tree(mut writer)) =
-                version::column_mut(&mut self.stage, at, &schema, moved.column)
+                version::column_mut(&mut self.stage, at, schema, moved.column)
             else {
                 return false;
             };
@@ -233,39 +236,49 @@ impl<'a> Draft<'a> {
         delta: &Delta<'_>,
         data: impl Iterator<Item = &'d [u8]>,
     ) -> Result<(), StateError> {
-        let arena = self.stage.arena();
-        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, delta.page.0)?;
-        let (slot, old) = found.ok_or(StateError::NoPage(delta.page))?;
-        self.tables.lazy.ready(arena, old)?;
-        let page = self.stage.own(old)?;
-        if page != old {
-            trie::set_leaf(arena, &mut self.slots.directory, slot, page);
-        }
-        version::set_version(arena, page, self.slots.epoch);
-        let schema = self.tables.catalog.schema(PageRef::new(arena, page).def());
+        let page = self.own(delta.page, delta.op)?;
         for (part, bytes) in delta.parts.iter().zip(data) {
             let data = match part.data {
                 Data::Dense(_) => Data::Dense(Cow::Borrowed(bytes)),
                 Data::Fill(_) => Data::Fill(Cow::Borrowed(bytes)),
             };
-            self.write_part(page, &schema, (part, &data), delta.op)?;
+            self.write_part(page, part, &data)?;
         }
         Ok(())
     }
 
-    fn write_part(
-        &mut self,
-        page: Addr,
-        schema: &Schema,
-        (part, data): (&Part<'_>, &Data<'_>),
-        op: OperatorId,
-    ) -> Result<(), StateError> {
+    /// The fresh version of a page, about to be written.
+    #[inline]
+    fn own(&mut self, id: PageId, op: OperatorId) -> Result<Own<'a>, StateError> {
+        let arena = self.stage.arena();
+        let at = match self.stage.known(id.0) {
+            Some(at) => at,
+            None => self.own_unknown(id)?,
+        };
+        version::set_version(arena, at, self.slots.epoch);
+        let page = PageRef::new(arena, at);
+        Ok(Own { page, schema: self.tables.catalog.schema(page.def()), op })
+    }
+
+    fn own_unknown(&mut self, id: PageId) -> Result<Addr, StateError> {
+        let arena = self.stage.arena();
+        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
+        let (slot, old) = found.ok_or(StateError::NoPage(id))?;
+        self.tables.lazy.ready(arena, old)?;
+        let page = self.stage.own(old)?;
+        if page != old {
+            trie::set_leaf(arena, &mut self.slots.directory, slot, page);
+        }
+        self.stage.note(id.0, page);
+        Ok(page)
+    }
+
+    fn write_part(&mut self, own: Own<'a>, part: &Part<'_>, data: &Data<'_>) -> Result<(), StateError> {
+        let Own { page: PageRef { arena, at: page }, schema, op } = own;
         let i = usize::from(part.column);
         let column = schema.column(part.column)?;
-        let rows = PageRef::new(self.stage.arena(), page).rows();
-        part.check(column, rows)?;
+        part.check(column, own.page.rows())?;
         let operator = self.tables.operators.on(op, column.dtype())?;
-        let arena = self.stage.arena();
         match version::column_mut(&mut self.stage, page, schema, i)? {
             ColumnMut::Whole(bytes) => {
                 part.apply_data(data, column, operator, bytes);
@@ -274,13 +287,33 @@ impl<'a> Draft<'a> {
                 if op.is_assign() {
                     cover(&mut writer, part, column)?;
                 }
-                let mut target = Chunked { writer, error: None, spill: Vec::new() };
+                let mut target = Chunked::new(writer);
                 part.apply_data(data, column, operator, &mut target);
                 if let Some(error) = target.error {
                     return Err(error.into());
                 }
                 let root = target.writer.root();
                 version::set_tree(arena, page, i, root);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does what the body of a frame says to pages, and shows `note` all of it but the deltas.
+    pub fn play(&mut self, body: &[u8], mut note: impl FnMut(&Record<'_>)) -> Result<(), StateError> {
+        let mut from = Reader::new(body);
+        while !from.is_empty() {
+            match body::next_but_delta(&mut from)? {
+                Some(record) => {
+                    note(&record);
+                    self.apply(&record)?;
+                }
+                // Written as it is read: replay is nothing but this.
+                None => Delta::decode_parts(
+                    &mut from,
+                    |page, op| Ok((self.own(page, op)?, &mut *self)),
+                    |(own, draft), part| draft.write_part(*own, part, &part.data),
+                )?,
             }
         }
         Ok(())
@@ -296,6 +329,14 @@ impl<'a> Draft<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// A fresh version that is being written, and by which operator.
+#[derive(Debug, Clone, Copy)]
+struct Own<'a> {
+    page: PageRef<'a>,
+    schema: &'a Schema,
+    op: OperatorId,
 }
 
 /// Spares copying the chunks that a plain range assigns whole.
@@ -316,25 +357,53 @@ impl Source for ColumnRef<'_> {
     fn piece(&self, byte: u64) -> &[u8] {
         ColumnRef::piece(self, byte)
     }
+
+    fn around(&self, byte: u64) -> (u64, &[u8]) {
+        let start = if self.is_tree() { byte - byte % CHUNK as u64 } else { 0 };
+        (start, ColumnRef::piece(self, start))
+    }
 }
 
 /// A column in chunks. An error is kept until the delta is through; what is written meanwhile goes nowhere.
 struct Chunked<'s, 'a> {
     writer: TreeWriter<'s, 'a>,
+    /// The chunk last written, and which one it is.
+    chunk: &'s mut [u8],
+    index: u64,
     error: Option<MemoryError>,
     spill: Vec<u8>,
 }
 
-impl Target for Chunked<'_, '_> {
-    fn piece(&mut self, byte: u64) -> &mut [u8] {
-        let at = (byte % CHUNK as u64) as usize;
+impl<'s, 'a> Chunked<'s, 'a> {
+    fn new(writer: TreeWriter<'s, 'a>) -> Self {
+        Chunked { writer, chunk: &mut [], index: u64::MAX, error: None, spill: Vec::new() }
+    }
+
+    /// Goes to the chunk at `index`.
+    fn enter(&mut self, index: u64) -> bool {
         if self.error.is_none() {
-            match self.writer.chunk(byte / CHUNK as u64) {
-                Ok(chunk) => return &mut chunk[at..],
+            match self.writer.chunk(index) {
+                Ok(chunk) => (self.chunk, self.index) = (chunk, index),
                 Err(error) => self.error = Some(error),
             }
         }
+        self.error.is_none()
+    }
+}
+
+impl Target for Chunked<'_, '_> {
+    #[inline]
+    fn piece(&mut self, byte: u64) -> &mut [u8] {
+        let (index, at) = (byte / CHUNK as u64, (byte % CHUNK as u64) as usize);
+        if index == self.index || self.enter(index) {
+            return &mut self.chunk[at..];
+        }
         self.spill.resize(CHUNK, 0);
         &mut self.spill[at..]
+    }
+
+    fn around(&mut self, byte: u64) -> (u64, &mut [u8]) {
+        let start = byte - byte % CHUNK as u64;
+        (start, self.piece(start))
     }
 }

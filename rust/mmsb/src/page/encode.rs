@@ -58,18 +58,34 @@ impl<'a> Delta<'a> {
     /// [`PageError::Malformed`] and [`PageError::Codec`] for bytes that are no delta. Never panics, and asks for no more
     /// memory than a small multiple of the input.
     pub fn decode(input: &mut Reader<'a>) -> Result<Self, PageError> {
-        let page = decode_page(input)?;
-        let op = OperatorId(narrow(input, "operator id past 16 bits")?);
-        let count = input.varint()?;
-        if count > (input.left() / PART_MIN) as u64 {
-            return Err(PageError::Malformed("more parts than bytes for them"));
-        }
+        let (page, op, count) = decode_head(input)?;
         let mut parts: Vec<Part<'a>> = Vec::with_capacity(count as usize);
         for _ in 0..count {
             let part = decode_part(input, parts.last().map(|part| &part.select))?;
             parts.push(part);
         }
         Ok(Self { page, op, parts })
+    }
+
+    /// Reads a delta part by part, without putting it together: `begin` gets its page and operator, `each` its parts in
+    /// order, with what `begin` made of them. After an error some parts may have been handed out.
+    ///
+    /// # Errors
+    /// As [`Delta::decode`], and those of `begin` and `each`.
+    pub fn decode_parts<T, E: From<PageError>>(
+        input: &mut Reader<'a>,
+        begin: impl FnOnce(PageId, OperatorId) -> Result<T, E>,
+        mut each: impl FnMut(&mut T, &Part<'a>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (page, op, count) = decode_head(input)?;
+        let mut begun = begin(page, op)?;
+        let mut before: Option<Part<'a>> = None;
+        for _ in 0..count {
+            let part = decode_part(input, before.as_ref().map(|part| &part.select))?;
+            each(&mut begun, &part)?;
+            before = Some(part);
+        }
+        Ok(())
     }
 
     /// Reads a delta if it is of this page, and moves past it otherwise. Of a delta it moves past it notices less than
@@ -98,6 +114,17 @@ impl<'a> Delta<'a> {
         *input = ahead;
         Ok(page)
     }
+}
+
+/// Page, operator, and how many parts follow.
+fn decode_head(input: &mut Reader<'_>) -> Result<(PageId, OperatorId, u64), PageError> {
+    let page = decode_page(input)?;
+    let op = OperatorId(narrow(input, "operator id past 16 bits")?);
+    let count = input.varint()?;
+    if count > (input.left() / PART_MIN) as u64 {
+        return Err(PageError::Malformed("more parts than bytes for them"));
+    }
+    Ok((page, op, count))
 }
 
 fn decode_page(input: &mut Reader<'_>) -> Result<PageId, PageError> {

@@ -3,7 +3,7 @@
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::page::block::{HEADER, Kind, head, head_mut, is_null, words, words_mut};
-use crate::page::column::{FAN, height};
+use crate::page::column::{FAN, height, span};
 use crate::page::stage::Stage;
 use std::sync::atomic::Ordering;
 
@@ -43,7 +43,7 @@ impl Graft {
             }
             return Ok(base);
         }
-        let (arena, step) = (stage.arena(), FAN.pow(h));
+        let (arena, step) = (stage.arena(), span(h));
         let slots = (self.chunks - first).div_ceil(step).min(FAN);
         let (kind, stride) = if h == 0 { (Kind::Leaf, 16) } else { (Kind::Inner, 8) };
         let at = stage.node(kind, HEADER + stride * slots as usize, self.page)?;

@@ -67,7 +67,12 @@ impl Axis {
     /// How many indices there are.
     #[must_use]
     pub const fn count(self) -> u64 {
-        if self.stop <= self.start { 0 } else { (self.stop - self.start - 1) / self.step + 1 }
+        match self.step {
+            _ if self.stop <= self.start => 0,
+            // A division takes longer than all the rest.
+            1 => self.stop - self.start,
+            step => (self.stop - self.start - 1) / step + 1,
+        }
     }
 
     /// Whether `index` is one of them.
@@ -185,7 +190,22 @@ impl Select {
     }
 
     /// Hands out the longest runs of cells that lie side by side, in the selection's order.
-    pub fn runs(&self, column: &Column, f: impl FnMut(Run)) {
+    #[inline]
+    pub fn runs(&self, column: &Column, mut f: impl FnMut(Run)) {
+        match self {
+            // What most deltas are.
+            &Self::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } => {
+                let row = column.cells_per_row();
+                let cells = stop.saturating_sub(start) * row;
+                if cells > 0 {
+                    f(Run { cell: start * row, cells, source: 0 });
+                }
+            }
+            _ => self.any_runs(column, f),
+        }
+    }
+
+    fn any_runs(&self, column: &Column, f: impl FnMut(Run)) {
         let mut out = Coalesce { run: Run::default(), f };
         match self {
             Self::Cells(list) => list.iter().for_each(|&cell| out.push(cell, 1)),
@@ -211,12 +231,36 @@ impl Select {
         out.flush();
     }
 
-    /// The cells, where they are listed one by one.
-    pub(crate) fn single_cells(&self, column: &Column) -> Option<&[u64]> {
+    /// How many cells side by side each entry of [`Select::entries`] stands for, where the selection is such: listed cells,
+    /// listed whole rows, every so manyth row.
+    #[inline]
+    pub(crate) fn listed(&self, column: &Column) -> Option<u64> {
         match self {
-            Self::Cells(list) => Some(list),
-            Self::Rows { rows: Rows::Index(list), inner: None } if column.cells_per_row() == 1 => Some(list),
-            Self::Rows { .. } => None,
+            Self::Cells(_) => Some(1),
+            Self::Rows { inner: Some(_), .. } | Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => None,
+            Self::Rows { .. } => Some(column.cells_per_row()),
+        }
+    }
+
+    /// Calls `each` with lists of the cells or rows, in order, of a selection that is [listed](Self::listed).
+    pub(crate) fn entries(&self, mut each: impl FnMut(&[u64])) {
+        match self {
+            Self::Cells(list) | Self::Rows { rows: Rows::Index(list), .. } => each(list),
+            &Self::Rows { rows: Rows::Range { start, stop, step }, .. } => {
+                let mut block = [0; 256];
+                let mut left = Axis { start, stop, step }.count();
+                let mut cell = start;
+                while left > 0 {
+                    let many = left.min(block.len() as u64);
+                    let list = &mut block[..many as usize];
+                    for (place, listed) in list.iter_mut().enumerate() {
+                        *listed = cell + step * place as u64;
+                    }
+                    each(list);
+                    cell = cell.wrapping_add(step.wrapping_mul(many));
+                    left -= many;
+                }
+            }
         }
     }
 

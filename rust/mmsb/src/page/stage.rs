@@ -4,11 +4,14 @@
 //! children over to the copy; copying one that several hold adds a parent to each child. None of that is done until the
 //! stage is settled, so forgetting a stage is undoing it.
 
+use std::sync::Arc;
+
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
 use crate::memory::error::MemoryError;
 use crate::memory::limbo::{Limbo, Retired};
+use crate::memory::magazine::Magazine;
 use crate::page::block::{self, Header, Kind, head};
 
 /// The seqs from here on, up to twice as high, are of stages that make what a checkpoint holds: no two have the same one,
@@ -45,27 +48,52 @@ enum Change {
     Discard(Addr, u32),
 }
 
+/// Pages whose fresh versions a stage finds again without walking the directory: a power of two.
+const KNOWN: usize = 256;
+
+/// The fresh version of a page, in the stage of a seq.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    seq: u64,
+    page: u64,
+    at: Addr,
+}
+
 /// Everything one commit makes and lets go of.
 #[derive(Debug)]
 pub struct Stage<'a> {
     arena: &'a Arena,
     seq: u64,
-    /// Fresh blocks with their sizes; 0 for a chunk.
-    fresh: Vec<(Addr, u32)>,
-    changes: Vec<Change>,
+    scratch: Scratch,
 }
 
 /// The vectors of a stage, kept between commits so that a commit allocates nothing on the heap.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// Fresh blocks with their sizes; 0 for a chunk.
     fresh: Vec<(Addr, u32)>,
     changes: Vec<Change>,
+    /// By the last bits of the page's id; empty until a stage wants it.
+    known: Vec<Known>,
+    magazine: Option<Magazine>,
+}
+
+impl Scratch {
+    /// Vectors for somebody who also keeps blocks of the arena from one stage to the next.
+    pub fn with_magazine(arena: &Arc<Arena>) -> Self {
+        Scratch { magazine: Some(Magazine::new(arena)), ..Scratch::default() }
+    }
+
+    /// Bytes of blocks that are kept, which the arena counts as used.
+    pub fn kept_bytes(&self) -> u64 {
+        self.magazine.as_ref().map_or(0, Magazine::bytes)
+    }
 }
 
 impl<'a> Stage<'a> {
     /// An empty stage for the frame `seq`.
     pub fn new(arena: &'a Arena, seq: u64, scratch: Scratch) -> Self {
-        Stage { arena, seq, fresh: scratch.fresh, changes: scratch.changes }
+        Stage { arena, seq, scratch }
     }
 
     /// The arena it works in.
@@ -78,6 +106,23 @@ impl<'a> Stage<'a> {
         self.seq
     }
 
+    /// The fresh version of a page, where it was noted and still is remembered.
+    #[inline]
+    pub fn known(&self, page: u64) -> Option<Addr> {
+        let known = self.scratch.known.get(page as usize % KNOWN)?;
+        (known.seq == self.seq && known.page == page).then_some(known.at)
+    }
+
+    /// Notes where the fresh version of a page is, null where there is none any more.
+    #[inline]
+    pub fn note(&mut self, page: u64, at: Addr) {
+        if self.scratch.known.is_empty() {
+            self.scratch.known.resize(KNOWN, Known::default());
+        }
+        let seq = if block::is_null(at) { 0 } else { self.seq };
+        self.scratch.known[page as usize % KNOWN] = Known { seq, page, at };
+    }
+
     /// Whether this stage made the node, so that it may be written in place.
     pub fn is_fresh(&self, at: Addr) -> bool {
         head(self.arena, at).born == self.seq
@@ -87,11 +132,14 @@ impl<'a> Stage<'a> {
     pub fn node(&mut self, kind: Kind, bytes: usize, key: u64) -> Result<Addr, MemoryError> {
         let bytes = bytes.next_multiple_of(64);
         let at = if bytes <= SMALL_MAX {
-            self.arena.alloc(bytes)?
+            match self.scratch.magazine.as_mut().and_then(|magazine| magazine.take(bytes)) {
+                Some(kept) => kept,
+                None => self.arena.alloc(bytes)?,
+            }
         } else {
             self.arena.alloc_chunks(bytes.div_ceil(CHUNK))?
         };
-        self.fresh.push((at, bytes as u32));
+        self.scratch.fresh.push((at, bytes as u32));
         block::init(self.arena, at, Header::new(kind, bytes, self.seq, key));
         Ok(at)
     }
@@ -106,7 +154,7 @@ impl<'a> Stage<'a> {
     /// Takes over a chunk that nobody has yet, for one parent.
     pub fn adopt_chunk(&mut self, at: Addr) {
         self.arena.chunk_rc(at).store(1, std::sync::atomic::Ordering::Relaxed);
-        self.fresh.push((at, 0));
+        self.scratch.fresh.push((at, 0));
     }
 
     /// The node itself where it is fresh, else a fresh copy that takes its place under its parent.
@@ -140,30 +188,30 @@ impl<'a> Stage<'a> {
     /// A parent now holds a copy of the node in its place: the copy has the node's children.
     pub fn replaced(&mut self, at: Addr) {
         if self.is_fresh(at) {
-            self.changes.push(Change::Discard(at, head(self.arena, at).bytes));
+            self.scratch.changes.push(Change::Discard(at, head(self.arena, at).bytes));
         } else {
-            self.changes.push(Change::Copied(at));
+            self.scratch.changes.push(Change::Copied(at));
         }
     }
 
     /// A parent lets go of the node and, where it was the last, of all below.
     pub fn release(&mut self, at: Addr) {
-        self.changes.push(Change::Release(block::untag(at)));
+        self.scratch.changes.push(Change::Release(block::untag(at)));
     }
 
     /// A parent lets go of a chunk of `page` made at `born`.
     pub fn release_chunk(&mut self, at: Addr, born: u64, page: u64) {
-        self.changes.push(Change::ReleaseChunk(at, born, page));
+        self.scratch.changes.push(Change::ReleaseChunk(at, born, page));
     }
 
     /// One more parent holds the node.
     pub fn retain(&mut self, at: Addr) {
-        self.changes.push(Change::Retain(block::untag(at)));
+        self.scratch.changes.push(Change::Retain(block::untag(at)));
     }
 
     /// Makes the counts true; blocks nobody refers to any more go to `retired`. Call when the frame is in the log.
     pub fn settle(mut self, retired: &mut Vec<Retired>) -> Scratch {
-        let mut changes = std::mem::take(&mut self.changes);
+        let mut changes = std::mem::take(&mut self.scratch.changes);
         for change in changes.drain(..) {
             match change {
                 Change::Copied(at) => self.settle_copy(at, retired),
@@ -173,17 +221,19 @@ impl<'a> Stage<'a> {
                 Change::Discard(at, bytes) => self.retire(at, bytes as usize, self.seq, 0, retired),
             }
         }
-        self.fresh.clear();
-        Scratch { fresh: self.fresh, changes }
+        self.scratch.fresh.clear();
+        Scratch { changes, ..self.scratch }
     }
 
     /// Forgets the stage: what it made is given back, and everything is as before.
     pub fn abort(mut self) -> Scratch {
-        for (at, bytes) in self.fresh.drain(..) {
+        for (at, bytes) in self.scratch.fresh.drain(..) {
             free(self.arena, at, bytes);
         }
-        self.changes.clear();
-        Scratch { fresh: self.fresh, changes: self.changes }
+        self.scratch.changes.clear();
+        // The next stage may have the same seq.
+        self.scratch.known.clear();
+        self.scratch
     }
 
     fn settle_copy(&self, at: Addr, retired: &mut Vec<Retired>) {
@@ -259,12 +309,20 @@ fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
     }
 }
 
-/// Gives what settled stages let go of back to the allocator, except for what a pin still covers.
+/// Gives what settled stages let go of back to the allocator, except for what a pin still covers; some blocks stay with
+/// the scratch for the next stage.
 #[allow(unsafe_code)]
-pub fn recycle(limbo: &mut Limbo, arena: &Arena, retired: &mut Vec<Retired>) {
-    limbo.retire(retired.drain(..));
+pub fn recycle(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch, retired: &mut Vec<Retired>) {
     // SAFETY: blocks come here from `settle` alone, once each, when no published root refers to them any more.
-    unsafe { limbo.reclaim(arena) };
+    unsafe { limbo.reclaim(arena, scratch.magazine.as_mut(), retired) };
+}
+
+/// As [`recycle`], of all that can go: nothing stays with the scratch.
+pub fn recycle_all(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch) {
+    recycle(limbo, arena, scratch, &mut Vec::new());
+    if let Some(magazine) = &mut scratch.magazine {
+        magazine.empty();
+    }
 }
 
 /// Gives a chunk that no stage has published back to the allocator at once.

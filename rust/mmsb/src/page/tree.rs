@@ -4,7 +4,7 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
-use crate::page::column::{FAN, child, entry_at, height};
+use crate::page::column::{FAN, child, entry_at, height, span};
 use crate::page::stage::Stage;
 
 /// Writes a column's tree within a stage.
@@ -119,8 +119,8 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
         self.root = self.own(self.root, top, 0)?;
         let mut at = self.root;
         for h in (1..=top).rev() {
-            let i = (index / FAN.pow(h) % FAN) as usize;
-            let first = index / FAN.pow(h) * FAN.pow(h);
+            let i = (index / span(h) % FAN) as usize;
+            let first = index / span(h) * span(h);
             let below = self.own(child(arena, at, h, i), h - 1, first)?;
             words_mut(arena, at, HEADER + 8 * i, 1)[0] = below.0;
             at = below;
@@ -132,7 +132,7 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
     /// The node at height `h` over the chunks from `first` on, fresh and with a slot for each of them.
     fn own(&mut self, at: Addr, h: u32, first: u64) -> Result<Addr, MemoryError> {
         let arena = self.stage.arena();
-        let slots = (self.chunks - first).div_ceil(FAN.pow(h)).min(FAN) as usize;
+        let slots = (self.chunks - first).div_ceil(span(h)).min(FAN) as usize;
         let stride = if h == 0 { 16 } else { 8 };
         let need = HEADER + stride * slots;
         let had = if is_null(at) { 0 } else { usize::from(head(arena, at).slots) };
@@ -184,7 +184,7 @@ pub fn resize(stage: &mut Stage<'_>, root: Addr, old: u64, new: u64) -> Result<A
 
 /// The node at height `h` without what lies beyond its first `keep` chunks; null where nothing is kept.
 fn trim(stage: &mut Stage<'_>, at: Addr, h: u32, keep: u64) -> Result<Addr, MemoryError> {
-    if is_null(at) || keep >= FAN.pow(h + 1) {
+    if is_null(at) || keep >= span(h + 1) {
         return Ok(at);
     }
     if keep == 0 {
@@ -193,7 +193,7 @@ fn trim(stage: &mut Stage<'_>, at: Addr, h: u32, keep: u64) -> Result<Addr, Memo
     }
     let arena = stage.arena();
     let at = stage.own(at)?;
-    let step = FAN.pow(h);
+    let step = span(h);
     let had = u64::from(head(arena, at).slots);
     let slots = keep.div_ceil(step).min(had);
     for i in slots..had {

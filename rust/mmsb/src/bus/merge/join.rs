@@ -161,7 +161,7 @@ impl Join<'_> {
 
     fn differs(&self, a: PageRef<'_>, b: PageRef<'_>) -> bool {
         let schema = self.mine.core().catalog.schema(a.def());
-        a.at != b.at && (a.rows() != b.rows() || !changed_cells(a, b, &schema).is_empty())
+        a.at != b.at && (a.rows() != b.rows() || !changed_cells(a, b, schema).is_empty())
     }
 
     /// Whether this side has a page as the base has it.
@@ -256,7 +256,7 @@ impl Join<'_> {
         other: PageRef<'_>,
     ) -> Result<(), Error> {
         let id = theirs.page;
-        let changed = self.changed(base, other, &self.mine.core().catalog.schema(other.def()))?;
+        let changed = self.changed(base, other, self.mine.core().catalog.schema(other.def()))?;
         self.settle(theirs, false, RESIZED, |tx, from| {
             let keep = rows.min(other.rows());
             for column in &changed {

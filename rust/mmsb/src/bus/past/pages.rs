@@ -275,13 +275,11 @@ pub(crate) fn rebuild_all(
     while let Some((head, body)) = frames.next_frame()? {
         if leads(stretches, &head) {
             draft.set_epoch(head.epoch, head.position);
-            for record in body::records(body) {
-                let record = record?;
+            draft.play(body, |record| {
                 if let Record::Merged { branch, epoch } = record {
-                    note_merged(&mut merged, branch, epoch, head.seq);
+                    note_merged(&mut merged, *branch, *epoch, head.seq);
                 }
-                draft.apply(&record)?;
-            }
+            })?;
         }
     }
     Ok(merged)

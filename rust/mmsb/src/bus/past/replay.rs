@@ -152,23 +152,19 @@ impl<'a> Replay<'a> {
         }
         let Some((_, draft)) = &mut self.open else { return Err(unknown(frame)) };
         draft.set_epoch(frame.epoch, frame.position);
-        for record in body::records(body) {
-            let record = record?;
-            match &record {
+        let lines = &mut self.lines;
+        draft.play(body, |record| {
+            let Some(line) = lines.get_mut(&branch) else { return };
+            match record {
                 Record::Merged { branch: from, epoch } => {
-                    if let Some(line) = self.lines.get_mut(&branch) {
-                        note_merged(&mut line.merged, *from, *epoch, frame.seq);
-                    }
+                    note_merged(&mut line.merged, *from, *epoch, frame.seq);
                 }
                 Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
-                    if let Some(line) = self.lines.get_mut(&branch) {
-                        line.counter = line.counter.max(page.0 as u32);
-                    }
-                    draft.apply(&record)?;
+                    line.counter = line.counter.max(page.0 as u32);
                 }
-                _ => draft.apply(&record)?,
+                _ => {}
             }
-        }
+        })?;
         Ok(())
     }
 
@@ -185,7 +181,7 @@ impl<'a> Replay<'a> {
     }
 
     fn recycle(&mut self) {
-        recycle(&mut self.limbo, self.arena, &mut self.retired);
+        recycle(&mut self.limbo, self.arena, &mut self.scratch, &mut self.retired);
     }
 
     fn control(&mut self, frame: &FrameHead, body: &[u8]) -> Result<(), Error> {

@@ -54,7 +54,7 @@ pub fn load(
         }
     }
     // What a stage made and grew out of; the arena is not pinned yet.
-    recycle(&mut Limbo::default(), arena, &mut retired);
+    recycle(&mut Limbo::default(), arena, &mut Scratch::default(), &mut retired);
     for &root in loader.roots.iter().filter(|root| !is_null(**root)) {
         head_mut(arena, root).born = record.head.seq.0;
     }

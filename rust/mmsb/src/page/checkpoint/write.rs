@@ -159,27 +159,26 @@ impl Teller<'_, '_, '_> {
         }
         let page = PageRef::new(self.arena, at);
         let schema = self.tables.catalog.schema(page.def());
-        let def = self.def(page, &schema);
+        let def = self.def(page, schema);
         if let Some(cells) = self.tables.lazy.cells(self.arena, at) {
-            self.told.reused += bytes_of(&cells, &schema, page.rows());
+            self.told.reused += bytes_of(&cells, schema, page.rows());
             return Ok(
                 self.push(at, Version { def, epoch: page.version(), rows: page.rows(), base: None, cells })
             );
         }
-        let cells = page.packed(&schema);
+        let cells = page.packed(schema);
         let in_memory = |old: &PageRef<'_>| head(self.arena, old.at).unread().is_none();
         let base = old.map(|old| PageRef::new(self.arena, old)).filter(in_memory).filter(|old| {
             let same = old.def().schema_at() == page.def().schema_at() && old.rows() == page.rows();
-            same && cells.is_none() && old.packed(&schema).is_none() && self.versions.contains_key(&old.at)
+            same && cells.is_none() && old.packed(schema).is_none() && self.versions.contains_key(&old.at)
         });
         let cells = match cells {
             Some(bytes) => Cells::Packed(self.image((at, page.born()), bytes)?),
             None => {
                 let mut columns = Vec::new();
                 for i in 0..schema.columns().len() {
-                    columns.push(
-                        self.column(page.column(&schema, i), base.map(|base| base.column(&schema, i)))?,
-                    );
+                    columns
+                        .push(self.column(page.column(schema, i), base.map(|base| base.column(schema, i)))?);
                 }
                 Cells::Split(columns)
             }

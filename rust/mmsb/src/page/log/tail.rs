@@ -1,35 +1,15 @@
 //! The index of the segment that is written to, in memory. It becomes the segment's footer.
 
 use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::spread::Spread;
 use crate::page::log::footer::{self, BRANCH, FRAME, HEAD, ITEM, PAGE, SOURCE, TRAILER};
 use crate::page::log::frame::{FrameHead, FrameNotes, Kind};
 use crate::page::log::index::{Commits, Index};
 use crate::page::log::segment::SegmentHeader;
 use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 
 /// No earlier touch.
 const NONE: u32 = u32::MAX;
-
-/// Page ids are counters: one multiplication spreads them (Knuth, TAOCP 6.4).
-#[derive(Debug, Default)]
-struct PageHasher(u64);
-
-impl Hasher for PageHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0 ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
-    }
-}
 
 /// A frame that changes a page, and the touch of the same page before it.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +26,35 @@ struct Branch {
     commits: Vec<u32>,
 }
 
+/// How much there is of everything: what decides the length of the footer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sizes {
+    frames: usize,
+    branches: usize,
+    pages: usize,
+    sources: usize,
+    items: usize,
+    names: usize,
+}
+
+impl Sizes {
+    /// Whether there is no frame.
+    pub const fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Bytes of the footer, had one more frame with these notes been pushed; at most.
+    pub fn footer_bytes_with(&self, notes: FrameNotes<'_>) -> u64 {
+        let frames = (self.frames + 1) * FRAME;
+        let branches = (self.branches + 1) * BRANCH;
+        let pages = (self.pages + notes.pages.len()) * PAGE;
+        let sources = (self.sources + 1) * SOURCE;
+        let items = (self.items + notes.pages.len() + 3) * ITEM;
+        let names = self.names + notes.source.map_or(0, str::len);
+        ((HEAD + frames + branches + pages + sources + items + names).next_multiple_of(8) + TRAILER) as u64
+    }
+}
+
 /// The index of a segment's frames so far.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
@@ -59,7 +68,7 @@ pub(crate) struct Tail {
     last: Option<FrameHead>,
     branches: BTreeMap<u32, Branch>,
     touches: Vec<Touch>,
-    newest: HashMap<u64, u32, BuildHasherDefault<PageHasher>>,
+    newest: HashMap<u64, u32, Spread>,
     sources: BTreeMap<String, Vec<u32>>,
     catalog: Vec<u32>,
     items: usize,
@@ -127,15 +136,16 @@ impl Tail {
         self.items += 1;
     }
 
-    /// Bytes of the footer, had one more frame with these notes been pushed; at most.
-    pub fn footer_bytes_with(&self, notes: FrameNotes<'_>) -> u64 {
-        let frames = (self.frames.len() + 1) * FRAME;
-        let branches = (self.branches.len() + 1) * BRANCH;
-        let pages = (self.newest.len() + notes.pages.len()) * PAGE;
-        let sources = (self.sources.len() + 1) * SOURCE;
-        let items = (self.items + notes.pages.len() + 3) * ITEM;
-        let names = self.names + notes.source.map_or(0, str::len);
-        ((HEAD + frames + branches + pages + sources + items + names).next_multiple_of(8) + TRAILER) as u64
+    /// How much there is of everything.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            frames: self.frames.len(),
+            branches: self.branches.len(),
+            pages: self.newest.len(),
+            sources: self.sources.len(),
+            items: self.items,
+            names: self.names,
+        }
     }
 
     /// The footer; `None` without frames.
@@ -144,7 +154,7 @@ impl Tail {
         let mut touches: Vec<(u64, u32)> =
             self.touches.iter().map(|touch| (touch.page, touch.frame)).collect();
         touches.sort_unstable();
-        let mut out = footer::open(self.footer_bytes_with(FrameNotes::default()) as usize);
+        let mut out = footer::open(self.sizes().footer_bytes_with(FrameNotes::default()) as usize);
         for word in
             [self.number, self.salt, self.start, last.end(), last.position, self.first_time, last.time]
         {
@@ -309,7 +319,7 @@ mod tests {
                 let pages: Vec<PageId> = row.2.iter().copied().map(PageId).collect();
                 let source = row.3.map(|source| format!("s{source}"));
                 let notes = FrameNotes { pages: &pages, source: source.as_deref(), catalog: row.4 };
-                let bound = tail.footer_bytes_with(notes);
+                let bound = tail.sizes().footer_bytes_with(notes);
                 tail.push(&head, notes);
                 prop_assert!(tail.footer().expect("frames").len() as u64 <= bound);
                 heads.push(head);

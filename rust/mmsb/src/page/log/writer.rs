@@ -14,7 +14,7 @@ use crate::page::log::shared::Shared;
 use crate::page::log::superblock::{self, Superblock, SuperblockFile};
 use crate::page::log::survey;
 use crate::page::log::sync::Syncer;
-use crate::page::log::tail::Tail;
+use crate::page::log::tail::{Sizes, Tail};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -31,6 +31,8 @@ pub struct Log {
     last: Option<FrameHead>,
     /// Header CRC of the last frame.
     crc: u32,
+    /// What the tail has, known without its lock.
+    sizes: Sizes,
     config: LogConfig,
     ahead: Ahead,
     keeper: Option<Keeper>,
@@ -116,7 +118,8 @@ impl Log {
     pub(crate) fn start(start: Start, config: LogConfig) -> Self {
         let Start { shared, active, last, crc, lock, next } = start;
         let keeper = active.as_ref().map(|_| Keeper::new(Arc::clone(&shared), config, next));
-        Self { shared, active, last, crc, config, ahead: Ahead::default(), keeper, lock }
+        let sizes = shared.tail().sizes();
+        Self { shared, active, last, crc, sizes, config, ahead: Ahead::default(), keeper, lock }
     }
 
     /// Appends a frame whose body is these parts one after the other. It is visible to readers, and it survives the
@@ -167,7 +170,11 @@ impl Log {
             self.shared.poison_with(&cause, false);
             return Err(cause.into());
         }
-        self.shared.tail().push(&head, notes);
+        self.sizes = {
+            let mut tail = self.shared.tail();
+            tail.push(&head, notes);
+            tail.sizes()
+        };
         self.shared.head.store(head.end(), Ordering::Release);
         self.look_ahead(&head);
         self.crc = head.crc;
@@ -192,10 +199,7 @@ impl Log {
     /// Makes sure that a frame of this many bytes, and the footer after it, fit into the active segment.
     fn make_room(&mut self, bytes: u64, notes: FrameNotes<'_>) -> Result<(), LogError> {
         let Some(active) = &mut self.active else { return Err(LogError::ReadOnly) };
-        let (empty, footer) = {
-            let tail = self.shared.tail();
-            (tail.is_empty(), tail.footer_bytes_with(notes))
-        };
+        let (empty, footer) = (self.sizes.is_empty(), self.sizes.footer_bytes_with(notes));
         let head = self.shared.head.load(Ordering::Relaxed);
         let fits = active.segment.offset(head) + bytes + footer <= active.capacity;
         let large = bytes > self.config.capacity_of(active.segment.header.number) / 4;
@@ -203,7 +207,7 @@ impl Log {
             active.full = large;
             return Ok(());
         }
-        let need = segment::HEADER + bytes + self.shared.tail().footer_bytes_with(notes);
+        let need = segment::HEADER + bytes + self.sizes.footer_bytes_with(notes);
         if empty {
             // It was made too small for this frame; nothing is in it yet.
             active.file.allocate(need)?;
@@ -220,7 +224,7 @@ impl Log {
     /// Goes on in a new segment, so that all before can be pruned; stays in one that has no frame yet.
     pub fn go_on(&mut self) -> Result<(), LogError> {
         self.shared.may_write()?;
-        if self.shared.tail().is_empty() { Ok(()) } else { self.roll(segment::HEADER) }
+        if self.sizes.is_empty() { Ok(()) } else { self.roll(segment::HEADER) }
     }
 
     /// Goes on in a new segment of at least `need` bytes.
@@ -247,6 +251,7 @@ impl Log {
         let next = Arc::clone(&segment);
         // The tail first: whoever finds a segment that has no footer yet finds its tail.
         *self.shared.tail() = Tail::new(&header);
+        self.sizes = Sizes::default();
         self.shared.change_segments(|segments| segments.push(next));
         *active = Active::new(segment, spare.file, spare.capacity);
         self.ahead.moved(start);
