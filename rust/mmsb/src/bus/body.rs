@@ -9,6 +9,9 @@ use crate::page::delta::{Data, Delta, Part};
 use crate::page::draft::Draft;
 use crate::page::select::{Rows, Select};
 
+/// Bytes of the last body above which its memory is not kept for the next: few commits are so large.
+const KEPT: usize = 1 << 20;
+
 /// Where the data of a part lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lies {
@@ -70,6 +73,9 @@ impl Body {
     }
 
     fn clear(&mut self) {
+        if self.bytes.len() > KEPT {
+            self.bytes = Encoder::default();
+        }
         self.bytes.clear();
         self.lies.clear();
         self.whole = true;

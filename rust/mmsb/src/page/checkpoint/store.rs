@@ -17,6 +17,9 @@ use crate::page::draft::Tables;
 pub const DIR: &str = "ckpt";
 /// Records kept in memory once read: a branch's past is often asked for again.
 const RECENT: usize = 4;
+/// Versions of pages that all but the newest of them may name together, 140 bytes each: those of a bus with very many pages
+/// would take more memory than the pages.
+const RECENT_VERSIONS: usize = 1 << 16;
 
 /// The checkpoints of a bus.
 #[derive(Debug)]
@@ -202,6 +205,11 @@ impl Store {
         let mut inner = self.inner();
         inner.recent.retain(|old| old.head.seq != record.head.seq);
         inner.recent.truncate(RECENT - 1);
+        let mut versions = 0;
+        inner.recent.retain(|old| {
+            versions += old.versions.len();
+            versions <= RECENT_VERSIONS
+        });
         inner.recent.push_front(Arc::clone(record));
     }
 
