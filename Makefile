@@ -23,7 +23,8 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-peers loom fuzz asan campaign docs wheel clean guard guard-accept
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers loom fuzz asan \
+	campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -84,11 +85,14 @@ docs: $(BUILD) ## Write the API reference of both languages under site/.
 bench: $(BUILD) ## Measure every operation in both languages, RUNS=3 times, into docs/measurements.md.
 	rm -rf target/bench
 	for run in $$(seq $(RUNS)); do mkdir -p target/bench/$$run; \
-	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --locked \
+	CRITERION_HOME=$(CURDIR)/target/bench/$$run/criterion $(CARGO) bench -p mmsb-benches --bench core --locked \
 	&& $(PY) -m pytest benches/python --basetemp=target/bench/tmp \
 	--benchmark-json=target/bench/$$run/python.json || exit 1; done
 	rm -rf target/bench/tmp
 	$(PY) benches/report.py target/bench docs/measurements.md
+
+bench-wide: ## Measure each form of the loops that use wide instructions.
+	$(CARGO) bench -p mmsb-benches --bench wide --locked
 
 # The rivals have an environment and a workspace of their own: nothing else needs them. One that cannot be installed is left out.
 bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.

@@ -7,7 +7,8 @@ import pytest
 from peers import page
 from peers.case import MACHINE, OURS
 from peers.figure import Figure, join, parse, read, write
-from peers.targets import ROWS, judge, many, size
+from peers.targets import ROWS
+from peers.verdicts import judge, many, size
 from peers.workloads import SYNC, WORKLOADS
 
 ROOT = Path(__file__).parents[1]
@@ -21,6 +22,8 @@ ABOUT = {
     "kernel": "Linux",
     "files": "ext4",
     "load before": [0.1],
+    "load after": [0.2],
+    "minutes": 3,
     "versions": {"mmsb": "1"},
     "absent": {"redis": "no server"},
     "method": {"rounds": 1},

@@ -26,7 +26,7 @@ CALLS = HERE / "calls.py"
 PYTHON = "Python: "
 
 TOLERANCE = 0.02
-"""Counts of one build repeat within 0.3 %; other code that is linked moves them by less than 1 %."""
+"""Counts of one build repeat within 0.3 %."""
 SHARE = 0.01
 """The share of an operation below which a function is not kept, nor told."""
 TOLD = 6

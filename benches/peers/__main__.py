@@ -12,7 +12,7 @@ from peers import page, rivals, rust
 from peers.case import CASES, FULL, QUICK, Case
 from peers.figure import Figure, join, read, write
 from peers.runner import run
-from peers.targets import judge
+from peers.verdicts import judge
 
 LOCK = Path(__file__).parents[1] / "peers-rust" / "Cargo.lock"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peers.case import Place, case
-from peers.targets import size
+from peers.verdicts import size
 
 PAGE = 1024
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from peers.case import LEVELS, MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import ABSENT, cells, judge, told
+from peers.targets import ABSENT
+from peers.verdicts import cells, judge, told
 from peers.workloads import APPEND, BATCHES, DENSITIES, LIMITS, SYNC, WORKLOADS, Workload
 from report import duration, ratio
 
@@ -115,7 +116,8 @@ def head(about: dict[str, Any]) -> str:
         f"- {about['date']}, commit {about['commit']}",
         f"- {about['processor']}, {about['cores']} cores, {about['memory']}, {about['kernel']}, "
         f"files on {about['files']}",
-        f"- load before the run: {about['load before']}",
+        f"- load before the run: {about['load before']}, after it: {about['load after']}; "
+        f"{about['minutes']} minutes",
         f"- {versions}",
         f"- method: {method}",
     ]

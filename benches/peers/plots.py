@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 
 from peers.case import MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import told
+from peers.verdicts import told
 from peers.workloads import DENSITIES, Workload
 
 plt.rc("svg", hashsalt="mmsb", fonttype="none")

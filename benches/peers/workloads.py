@@ -55,6 +55,17 @@ def _batches() -> list[Workload]:
         )
         for width in (16, 32, 128, 1024)
         for density, where in DENSITIES.items()
+    ] + [
+        Workload(
+            f"{count} threads, batch {width} B",
+            BATCHES,
+            f"4,096 rows of {width} B side by side a commit, {count} thread{'s' * (count > 1)}",
+            "row of all threads together",
+            BIG_LOG,
+            width / (64 << 20),
+        )
+        for width in (16, 128)
+        for count in (1, 2, 4)
     ]
 
 

@@ -24,8 +24,8 @@ const TURNS: usize = 3;
 type One = fn(Level, &Scale, &Path) -> Result<(), Failed>;
 
 /// What a store is measured at, in order.
-fn steps<S: Store>() -> (&'static [Level], [One; 8]) {
-    let steps: [One; 8] = [
+fn steps<S: Store>() -> (&'static [Level], [One; 10]) {
+    let steps: [One; 10] = [
         commits::<S>,
         snapshots::<S>,
         threads::<S>,
@@ -33,6 +33,8 @@ fn steps<S: Store>() -> (&'static [Level], [One; 8]) {
         batches::<S, 32>,
         batches::<S, 128>,
         batches::<S, 1024>,
+        together::<S, 16>,
+        together::<S, 128>,
         tiny::<S>,
     ];
     (S::LEVELS, steps)
@@ -163,6 +165,36 @@ fn batches<S: Store, const WIDTH: usize>(level: Level, scale: &Scale, folder: &P
             let all = timed(scale.seconds, scale.samples, batch)?;
             let one: Vec<f64> = all.into_iter().map(|batch| batch / rows.len() as f64).collect();
             tell(&format!("batch {WIDTH} B {name}"), S::WHO, level.name(), &one);
+        }
+        Ok(())
+    })
+}
+
+/// Runs of rows, a commit each, from several threads at once.
+fn together<S: Store, const WIDTH: usize>(level: Level, scale: &Scale, folder: &Path) -> Result<(), Failed> {
+    if level == Level::Disk {
+        return Ok(());
+    }
+    with::<S>(folder, level, Shape { pages: 1, rows: BATCHED, width: WIDTH }, |store| {
+        for count in [1, 2, 4] {
+            let share = |thread: u64, values: &[Vec<u8>; 2]| {
+                let rows = Rows::Range(thread * 4096..(thread + 1) * 4096);
+                for i in 0..32 / count {
+                    store.put_rows(&rows, &values[i as usize % 2]).map_err(|error| error.to_string())?;
+                }
+                Ok::<(), String>(())
+            };
+            let values = |n: u64| Ok([1, 2].map(|value| vec![(n * 2 + value) as u8; 4096 * WIDTH]));
+            let run = |values: &[Vec<u8>; 2]| {
+                thread::scope(|scope| {
+                    let threads: Vec<_> = (0..count).map(|t| scope.spawn(move || share(t, values))).collect();
+                    threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
+                })?;
+                Ok(())
+            };
+            let all = each(scale.samples, values, run)?;
+            let one: Vec<f64> = all.into_iter().map(|seconds| seconds / (32.0 * 4096.0)).collect();
+            tell(&format!("{count} threads, batch {WIDTH} B"), S::WHO, level.name(), &one);
         }
         Ok(())
     })

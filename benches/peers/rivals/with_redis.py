@@ -59,6 +59,7 @@ class Server:
                     return
             except (redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError):
                 if self.process.poll() is not None or time.monotonic() > end:
+                    self.stop()
                     raise
                 time.sleep(0.002)
 

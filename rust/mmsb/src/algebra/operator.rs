@@ -8,7 +8,8 @@
 //!
 //! None works on byte strings. All are commutative.
 
-use crate::algebra::kernel::{Bits, Cell, Number, each};
+use crate::algebra::kernel::{Bits, Cell, Number, each, each_at, widest};
+use crate::base::wide::Wide;
 use crate::page::dtype::DType;
 use crate::page::operator::{Merge, OperatorId, Operators};
 use half::f16;
@@ -33,8 +34,27 @@ pub enum Builtin {
     Mul,
 }
 
+/// As [`Merge::apply_at`], for one type.
+type At = fn(&mut [u8], (&[u64], u64), &[u8]) -> usize;
+
 /// What an operator does with the cells of one type.
-type Kernel = fn(&mut [u8], &[u8]);
+#[derive(Copy, Clone)]
+struct Kernel {
+    /// Side by side.
+    each: fn(Wide, &mut [u8], &[u8]),
+    /// Listed: the cells and the first one there is.
+    at: At,
+}
+
+/// The loops of an operation.
+macro_rules! loops {
+    ($op:path) => {
+        Kernel {
+            each: |wide, dst, src| each::<N, T>(wide, dst, src, $op),
+            at: |dst, list, src| each_at::<N, T>(dst, list, src, $op),
+        }
+    };
+}
 
 impl Builtin {
     /// All of them, by id: the first has id 1.
@@ -46,7 +66,14 @@ impl Builtin {
         Self::ALL.into_iter().find(|operator| operator.id() == id)
     }
 
-    /// The loop for cells of `dtype`; `None` where the operator means nothing.
+    /// [`Merge::apply`] with these instructions: for those who compare what they do and take.
+    pub fn apply_with(self, wide: Wide, dtype: DType, dst: &mut [u8], src: &[u8]) {
+        if let Some(kernel) = self.kernel(dtype) {
+            (kernel.each)(wide, dst, src);
+        }
+    }
+
+    /// The loops for cells of `dtype`; `None` where the operator means nothing.
     fn kernel(self, dtype: DType) -> Option<Kernel> {
         match dtype {
             DType::Bool => Some(self.on_bits::<1, bool>()),
@@ -67,23 +94,23 @@ impl Builtin {
 
     fn on_numbers<const N: usize, T: Cell<N> + Number>(self) -> Option<Kernel> {
         match self {
-            Self::Add => Some(|dst, src| each::<N, T>(dst, src, T::add)),
-            Self::Min => Some(|dst, src| each::<N, T>(dst, src, T::min)),
-            Self::Max => Some(|dst, src| each::<N, T>(dst, src, T::max)),
-            Self::Mul => Some(|dst, src| each::<N, T>(dst, src, T::mul)),
+            Self::Add => Some(loops!(T::add)),
+            Self::Min => Some(loops!(T::min)),
+            Self::Max => Some(loops!(T::max)),
+            Self::Mul => Some(loops!(T::mul)),
             Self::Or | Self::And | Self::Xor => None,
         }
     }
 
     fn on_bits<const N: usize, T: Cell<N> + Number + Bits>(self) -> Kernel {
         match self {
-            Self::Add => |dst, src| each::<N, T>(dst, src, T::add),
-            Self::Min => |dst, src| each::<N, T>(dst, src, T::min),
-            Self::Max => |dst, src| each::<N, T>(dst, src, T::max),
-            Self::Mul => |dst, src| each::<N, T>(dst, src, T::mul),
-            Self::Or => |dst, src| each::<N, T>(dst, src, T::or),
-            Self::And => |dst, src| each::<N, T>(dst, src, T::and),
-            Self::Xor => |dst, src| each::<N, T>(dst, src, T::xor),
+            Self::Add => loops!(T::add),
+            Self::Min => loops!(T::min),
+            Self::Max => loops!(T::max),
+            Self::Mul => loops!(T::mul),
+            Self::Or => loops!(T::or),
+            Self::And => loops!(T::and),
+            Self::Xor => loops!(T::xor),
         }
     }
 }
@@ -123,9 +150,11 @@ impl Merge for Builtin {
     }
 
     fn apply(&self, dtype: DType, dst: &mut [u8], src: &[u8]) {
-        if let Some(kernel) = self.kernel(dtype) {
-            kernel(dst, src);
-        }
+        self.apply_with(widest(dst.len()), dtype, dst, src);
+    }
+
+    fn apply_at(&self, dtype: DType, dst: &mut [u8], (list, first): (&[u64], u64), src: &[u8]) -> usize {
+        self.kernel(dtype).map_or(list.len(), |kernel| (kernel.at)(dst, (list, first), src))
     }
 }
 

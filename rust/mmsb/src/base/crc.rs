@@ -92,11 +92,13 @@ mod x86 {
     };
 
     /// Below this many bytes joining the lanes costs more than they save.
-    pub(super) const LANES_MIN: usize = 3 * SHORT;
+    pub(super) const LANES_MIN: usize = 3 * LEAST;
     /// Bytes of one lane: three of them leave 64 bytes of a 4 KiB page.
     const LONG: usize = 1344;
     /// Bytes of one lane: three of them leave 16 bytes of 1 KiB.
     const SHORT: usize = 336;
+    /// Bytes of one lane: what a small commit is made of.
+    const LEAST: usize = 80;
 
     /// `x^(8 * bytes - 33)` modulo the polynomial: multiplying by it and reducing with the CRC instruction, which
     /// itself multiplies by `x^33` here (32 for the CRC, 1 for the reflected product), is as good as feeding `bytes` zeros.
@@ -138,6 +140,11 @@ mod x86 {
         while bytes.len() >= 3 * SHORT {
             let (block, rest) = bytes.split_at(3 * SHORT);
             state = three::<SHORT>(state, block);
+            bytes = rest;
+        }
+        while bytes.len() >= 3 * LEAST {
+            let (block, rest) = bytes.split_at(3 * LEAST);
+            state = three::<LEAST>(state, block);
             bytes = rest;
         }
         words(state, bytes)
@@ -223,6 +230,8 @@ mod tests {
         let lengths = (0..300).chain([
             335,
             336,
+            479,
+            480,
             1007,
             1008,
             1009,

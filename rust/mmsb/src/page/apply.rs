@@ -1,8 +1,9 @@
 //! Applying a part of a delta to the memory of its column.
 
-use crate::page::delta::{Data, Part, Target};
+use crate::page::delta::{Data, Part, Target, first_whole};
 use crate::page::operator::Merge;
 use crate::page::schema::Column;
+use crate::page::select::Select;
 use std::ops::Range;
 
 impl Part<'_> {
@@ -20,9 +21,8 @@ impl Part<'_> {
         op: Option<&dyn Merge>,
         target: &mut T,
     ) {
-        let listed = if op.is_none() { self.select.listed(column) } else { self.select.single_cells(column) };
-        if let Some(list) = listed
-            && apply_singly(list, self.select.cells_per_row(column) as usize, data, column, op, target)
+        if let Some(cells) = self.select.listed(column)
+            && apply_listed(&self.select, cells, data, column, op, target)
         {
             return;
         }
@@ -52,61 +52,101 @@ impl Part<'_> {
 }
 
 /// Applies to cells, or rows of so many cells, that are listed one by one, when they have the size of a few numbers and
-/// the data is as many bytes for each.
-fn apply_singly<T: Target + ?Sized>(
-    list: &[u64],
-    cells: usize,
+/// the data is as many bytes for each. Rows are not merged so: an operator works on cells.
+fn apply_listed<T: Target + ?Sized>(
+    select: &Select,
+    cells: u64,
     data: &Data<'_>,
     column: &Column,
     op: Option<&dyn Merge>,
     target: &mut T,
 ) -> bool {
-    let size = cells * column.dtype().size();
-    if matches!(data, Data::Fill(pattern) if pattern.len() != size) {
+    let size = cells as usize * column.dtype().size();
+    if matches!(data, Data::Fill(pattern) if pattern.len() != size) || (op.is_some() && cells > 1) {
         return false;
     }
     match size {
-        1 => scatter::<1, T>(list, data, column, op, target),
-        2 => scatter::<2, T>(list, data, column, op, target),
-        4 => scatter::<4, T>(list, data, column, op, target),
-        8 => scatter::<8, T>(list, data, column, op, target),
-        12 => scatter::<12, T>(list, data, column, op, target),
-        16 => scatter::<16, T>(list, data, column, op, target),
-        24 => scatter::<24, T>(list, data, column, op, target),
-        32 => scatter::<32, T>(list, data, column, op, target),
-        64 => scatter::<64, T>(list, data, column, op, target),
-        128 => scatter::<128, T>(list, data, column, op, target),
+        1 => scatter_all::<1, T>(select, data, column, op, target),
+        2 => scatter_all::<2, T>(select, data, column, op, target),
+        4 => scatter_all::<4, T>(select, data, column, op, target),
+        8 => scatter_all::<8, T>(select, data, column, op, target),
+        12 => scatter_all::<12, T>(select, data, column, op, target),
+        16 => scatter_all::<16, T>(select, data, column, op, target),
+        24 => scatter_all::<24, T>(select, data, column, op, target),
+        32 => scatter_all::<32, T>(select, data, column, op, target),
+        64 => scatter_all::<64, T>(select, data, column, op, target),
+        128 => scatter_all::<128, T>(select, data, column, op, target),
         _ => return false,
     }
     true
 }
 
-/// Writes one cell after the other. Few instructions a cell, so that the processor waits for many of them at once.
-fn scatter<const N: usize, T: Target + ?Sized>(
-    list: &[u64],
+fn scatter_all<const N: usize, T: Target + ?Sized>(
+    select: &Select,
     data: &Data<'_>,
     column: &Column,
     op: Option<&dyn Merge>,
     target: &mut T,
 ) {
-    let cells = data.bytes().as_chunks::<N>().0;
-    let one = match data {
-        Data::Fill(_) => cells.first(),
-        Data::Dense(_) => None,
-    };
-    let mut put = |cell: u64, new: &[u8; N]| {
-        let byte = cell * N as u64;
-        match (target.piece(byte).first_chunk_mut::<N>(), op) {
-            (Some(old), None) => *old = *new,
-            (Some(old), Some(op)) => op.apply(column.dtype(), old, new),
-            (None, None) => copy_in(target, byte, new),
-            (None, Some(op)) => merge(target, byte, new, column, op),
+    match data {
+        Data::Dense(data) => {
+            let mut rest = data.as_chunks::<N>().0;
+            select.entries(|list| {
+                let (now, later) = rest.split_at(list.len());
+                scatter(list, now, column, op, target);
+                rest = later;
+            });
         }
-    };
-    match one {
-        Some(new) => list.iter().for_each(|&cell| put(cell, new)),
-        None => list.iter().zip(cells).for_each(|(&cell, new)| put(cell, new)),
+        Data::Fill(pattern) => {
+            let one: [u8; N] = pattern.first_chunk().copied().unwrap_or([0; N]);
+            let block = [one; 64];
+            select.entries(|list| {
+                for list in list.chunks(block.len()) {
+                    scatter(list, &block[..list.len()], column, op, target);
+                }
+            });
+        }
     }
+}
+
+/// Writes one cell after the other, as many as lie in one piece without looking for it again.
+fn scatter<const N: usize, T: Target + ?Sized>(
+    mut list: &[u64],
+    mut data: &[[u8; N]],
+    column: &Column,
+    op: Option<&dyn Merge>,
+    target: &mut T,
+) {
+    while let Some(&cell) = list.first() {
+        let byte = cell * N as u64;
+        let (start, piece) = target.around(byte);
+        let (first, skip) = first_whole::<N>(start);
+        let piece = piece.get_mut(skip..).unwrap_or_default();
+        let mut taken = match op {
+            None => place(piece.as_chunks_mut::<N>().0, (list, first), data),
+            Some(op) => op.apply_at(column.dtype(), piece, (list, first), data.as_flattened()),
+        };
+        if taken == 0 {
+            match op {
+                None => copy_in(target, byte, &data[0]),
+                Some(op) => merge(target, byte, &data[0], column, op),
+            }
+            taken = 1;
+        }
+        list = &list[taken..];
+        data = &data[taken..];
+    }
+}
+
+/// `to[list[i] - first] = data[i]`, in order, up to the first that is not in `to`; how many there were.
+fn place<const N: usize>(to: &mut [[u8; N]], (list, first): (&[u64], u64), data: &[[u8; N]]) -> usize {
+    let mut cells = list.iter().zip(data);
+    let outside = cells.position(|(cell, data)| {
+        let Some(to) = to.get_mut(cell.wrapping_sub(first) as usize) else { return true };
+        *to = *data;
+        false
+    });
+    outside.unwrap_or(list.len())
 }
 
 /// Where in the pattern of a fill the cell at `source` of the data begins.

@@ -1,6 +1,8 @@
 //! Which cells of two versions of a column differ, bit by bit: -0.0 is not 0.0 and a NaN equals itself.
 #![allow(unsafe_code)]
 
+use crate::base::wide::{Set, Wide};
+
 /// Bytes compared at a time.
 const BLOCK: usize = 64;
 
@@ -23,14 +25,37 @@ pub const fn cheap_gap(cell: usize) -> usize {
 /// # Panics
 /// When the slices differ in length or `cell` is 0.
 pub fn changed_runs(old: &[u8], new: &[u8], cell: usize, gap: usize, sink: impl FnMut(u64, u64)) {
+    changed_runs_with(Wide::best(), old, new, (cell, gap), sink);
+}
+
+/// [`changed_runs`] with these instructions: for those who compare what they find and take.
+///
+/// # Panics
+/// When the slices differ in length or `cell` is 0.
+pub fn changed_runs_with(
+    wide: Wide,
+    old: &[u8],
+    new: &[u8],
+    (cell, gap): (usize, usize),
+    sink: impl FnMut(u64, u64),
+) {
     assert!(
         old.len() == new.len() && cell > 0,
         "{} bytes against {} in cells of {cell}",
         old.len(),
         new.len()
     );
-    let next = fastest();
-    // SAFETY: `fastest` gives a function only where its instructions were detected.
+    let next: Next = match wide.set() {
+        #[cfg(target_arch = "aarch64")]
+        Set::Plain => arm::next_neon,
+        #[cfg(not(target_arch = "aarch64"))]
+        Set::Plain => next_plain,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => x86::next_avx2,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => x86::next_avx512,
+    };
+    // SAFETY: whoever has the set has the instructions.
     scan(old, new, cell, gap, |old, new, at| unsafe { next(old, new, at) }, sink);
 }
 
@@ -38,19 +63,7 @@ pub fn changed_runs(old: &[u8], new: &[u8], cell: usize, gap: usize, sink: impl 
 /// and no bits when there is none. `at` is a multiple of [`BLOCK`], and the slices are equally long.
 type Next = unsafe fn(&[u8], &[u8], usize) -> (usize, u64);
 
-fn fastest() -> Next {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if std::arch::is_x86_feature_detected!("avx512bw") {
-            return x86::next_avx512;
-        }
-        if std::arch::is_x86_feature_detected!("avx2") {
-            return x86::next_avx2;
-        }
-    }
-    next_plain
-}
-
+#[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "NEON is always there"))]
 fn next_plain(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
     let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
     for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
@@ -220,6 +233,52 @@ mod x86 {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::BLOCK;
+    use std::arch::aarch64::{
+        uint8x16_t, vandq_u8, vceqq_u8, vgetq_lane_u64, vld1q_u8, vminvq_u8, vmvnq_u8, vpaddq_u8,
+        vreinterpretq_u64_u8,
+    };
+
+    /// Which bytes of a block are equal, 16 at a time: all ones where they are.
+    #[inline]
+    fn same(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> [uint8x16_t; 4] {
+        let (old, new) = (old.as_chunks::<16>().0, new.as_chunks::<16>().0);
+        // SAFETY: NEON is part of the architecture, and every array has the 16 bytes that a load reads.
+        std::array::from_fn(|i| unsafe { vceqq_u8(vld1q_u8(old[i].as_ptr()), vld1q_u8(new[i].as_ptr())) })
+    }
+
+    /// A bit for each byte that is zero, in the order of the bytes: a bit of its own is left of each, and neighbours are
+    /// added three times, which makes a byte of eight.
+    #[inline]
+    fn zeros(same: [uint8x16_t; 4]) -> u64 {
+        const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+        // SAFETY: NEON is part of the architecture, and the array has the 16 bytes that a load reads.
+        unsafe {
+            let bits = vld1q_u8(BITS.as_ptr());
+            let [a, b, c, d] = same.map(|same| vandq_u8(vmvnq_u8(same), bits));
+            let sum = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
+            let sum = vpaddq_u8(sum, sum);
+            vgetq_lane_u64::<0>(vreinterpretq_u64_u8(sum))
+        }
+    }
+
+    pub(super) fn next_neon(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
+        for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
+            let same = same(old, new);
+            let [a, b, c, d] = same;
+            // SAFETY: NEON is part of the architecture.
+            let least = unsafe { vminvq_u8(vandq_u8(vandq_u8(a, b), vandq_u8(c, d))) };
+            if least != u8::MAX {
+                return (at + place * BLOCK, zeros(same));
+            }
+        }
+        (at + blocks.len() * BLOCK, 0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,37 +304,16 @@ mod tests {
         runs
     }
 
-    fn every_way(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Vec<(&'static str, Found)> {
-        #[allow(unused_mut)]
-        let mut ways: Vec<(&str, Next)> = vec![("plain", next_plain)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx2") {
-                ways.push(("avx2", x86::next_avx2));
-            }
-            if std::arch::is_x86_feature_detected!("avx512bw") {
-                ways.push(("avx512", x86::next_avx512));
-            }
-        }
-        let mut found: Vec<_> = ways
-            .into_iter()
-            .map(|(name, next)| {
-                let mut runs = Vec::new();
-                // SAFETY: each was added only where its instructions were detected.
-                scan(
-                    old,
-                    new,
-                    cell,
-                    gap,
-                    |old, new, at| unsafe { next(old, new, at) },
-                    |s, n| runs.push((s, n)),
-                );
-                (name, runs)
-            })
-            .collect();
+    fn every_way(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Vec<(String, Found)> {
+        let mut found = Vec::new();
         let mut runs = Vec::new();
-        changed_runs(old, new, cell, gap, |start, cells| runs.push((start, cells)));
-        found.push(("dispatch", runs));
+        scan(old, new, cell, gap, next_plain, |start, cells| runs.push((start, cells)));
+        found.push(("plain".to_owned(), runs));
+        for wide in Wide::all() {
+            let mut runs = Vec::new();
+            changed_runs_with(wide, old, new, (cell, gap), |start, cells| runs.push((start, cells)));
+            found.push((format!("{wide:?}"), runs));
+        }
         found
     }
 

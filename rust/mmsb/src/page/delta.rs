@@ -42,12 +42,22 @@ pub enum Data<'a> {
 pub trait Target {
     /// The bytes of the column from `byte` to the end of the piece that holds it; at least one when the column has it.
     fn piece(&mut self, byte: u64) -> &mut [u8];
+
+    /// All of the piece that holds `byte`, as far as it is known, and the byte of the column that it begins with.
+    fn around(&mut self, byte: u64) -> (u64, &mut [u8]) {
+        (byte, self.piece(byte))
+    }
 }
 
 /// Memory of a column that may be read, in pieces.
 pub trait Source {
     /// The bytes of the column from `byte` to the end of the piece that holds it; at least one when the column has it.
     fn piece(&self, byte: u64) -> &[u8];
+
+    /// All of the piece that holds `byte`, as far as it is known, and the byte of the column that it begins with.
+    fn around(&self, byte: u64) -> (u64, &[u8]) {
+        (byte, self.piece(byte))
+    }
 }
 
 /// A column in one piece.
@@ -56,6 +66,11 @@ impl Target for [u8] {
     fn piece(&mut self, byte: u64) -> &mut [u8] {
         &mut self[byte as usize..]
     }
+
+    #[inline]
+    fn around(&mut self, _: u64) -> (u64, &mut [u8]) {
+        (0, self)
+    }
 }
 
 /// A column in one piece.
@@ -63,6 +78,11 @@ impl Source for [u8] {
     #[inline]
     fn piece(&self, byte: u64) -> &[u8] {
         &self[byte as usize..]
+    }
+
+    #[inline]
+    fn around(&self, _: u64) -> (u64, &[u8]) {
+        (0, self)
     }
 }
 
@@ -139,12 +159,18 @@ impl Part<'_> {
 /// Reads the cells selected into `out`, which has room for exactly those. The selection must have passed [`Select::check`].
 pub fn read<S: Source + ?Sized>(select: &Select, column: &Column, source: &S, out: &mut [u8]) {
     let cell = column.dtype().size();
-    if let Some(list) = select.single_cells(column) {
-        match cell {
-            1 => return gather::<1, S>(list, source, out),
-            2 => return gather::<2, S>(list, source, out),
-            4 => return gather::<4, S>(list, source, out),
-            8 => return gather::<8, S>(list, source, out),
+    if let Some(cells) = select.listed(column) {
+        match cells as usize * cell {
+            1 => return gather_all::<1, S>(select, source, out),
+            2 => return gather_all::<2, S>(select, source, out),
+            4 => return gather_all::<4, S>(select, source, out),
+            8 => return gather_all::<8, S>(select, source, out),
+            12 => return gather_all::<12, S>(select, source, out),
+            16 => return gather_all::<16, S>(select, source, out),
+            24 => return gather_all::<24, S>(select, source, out),
+            32 => return gather_all::<32, S>(select, source, out),
+            64 => return gather_all::<64, S>(select, source, out),
+            128 => return gather_all::<128, S>(select, source, out),
             _ => {}
         }
     }
@@ -165,13 +191,38 @@ fn copy_out<S: Source + ?Sized>(source: &S, mut byte: u64, mut out: &mut [u8]) {
     }
 }
 
-/// Reads one cell after the other. Few instructions a cell, so that the processor waits for many of them at once.
-fn gather<const N: usize, S: Source + ?Sized>(list: &[u64], source: &S, out: &mut [u8]) {
-    for (&cell, out) in list.iter().zip(out.as_chunks_mut::<N>().0) {
-        let byte = cell * N as u64;
-        match source.piece(byte).first_chunk() {
-            Some(found) => *out = *found,
-            None => copy_out(source, byte, out),
+fn gather_all<const N: usize, S: Source + ?Sized>(select: &Select, source: &S, out: &mut [u8]) {
+    let mut rest = out.as_chunks_mut::<N>().0;
+    select.entries(|list| {
+        let (now, later) = std::mem::take(&mut rest).split_at_mut(list.len());
+        gather(list, source, now);
+        rest = later;
+    });
+}
+
+/// Reads one cell after the other, as many as lie in one piece without looking for it again.
+fn gather<const N: usize, S: Source + ?Sized>(mut list: &[u64], source: &S, mut out: &mut [[u8; N]]) {
+    while let Some(&cell) = list.first() {
+        let (start, piece) = source.around(cell * N as u64);
+        let (first, skip) = first_whole::<N>(start);
+        let cells = piece.get(skip..).unwrap_or_default().as_chunks::<N>().0;
+        let mut found = list.iter().map_while(|cell| cells.get(cell.wrapping_sub(first) as usize));
+        let mut taken = 0;
+        for (out, found) in out.iter_mut().zip(&mut found) {
+            *out = *found;
+            taken += 1;
         }
+        if taken == 0 {
+            copy_out(source, cell * N as u64, &mut out[0]);
+            taken = 1;
+        }
+        list = &list[taken..];
+        out = &mut out[taken..];
     }
+}
+
+/// The first cell of `N` bytes that begins in a piece, and the bytes before it, where the piece begins at `start`.
+pub(crate) fn first_whole<const N: usize>(start: u64) -> (u64, usize) {
+    let first = start.div_ceil(N as u64);
+    (first, (first * N as u64 - start) as usize)
 }

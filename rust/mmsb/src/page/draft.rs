@@ -357,6 +357,11 @@ impl Source for ColumnRef<'_> {
     fn piece(&self, byte: u64) -> &[u8] {
         ColumnRef::piece(self, byte)
     }
+
+    fn around(&self, byte: u64) -> (u64, &[u8]) {
+        let start = if self.is_tree() { byte - byte % CHUNK as u64 } else { 0 };
+        (start, ColumnRef::piece(self, start))
+    }
 }
 
 /// A column in chunks. An error is kept until the delta is through; what is written meanwhile goes nowhere.
@@ -395,5 +400,10 @@ impl Target for Chunked<'_, '_> {
         }
         self.spill.resize(CHUNK, 0);
         &mut self.spill[at..]
+    }
+
+    fn around(&mut self, byte: u64) -> (u64, &mut [u8]) {
+        let start = byte - byte % CHUNK as u64;
+        (start, self.piece(start))
     }
 }

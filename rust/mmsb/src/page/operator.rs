@@ -47,6 +47,21 @@ pub trait Merge: Send + Sync {
     /// `dst[i] = dst[i] op src[i]` for every cell of two slices of whole cells, equally long. Neither need be aligned.
     /// Does nothing for a type it does not support: callers ask [`Operators::on`] first.
     fn apply(&self, dtype: DType, dst: &mut [u8], src: &[u8]);
+
+    /// `dst[list[i] - first] = dst[list[i] - first] op src[i]`, cell by cell in the order of the list, up to the first that
+    /// is not in `dst`; how many there were. `src` has as many whole cells as the list.
+    fn apply_at(&self, dtype: DType, dst: &mut [u8], (list, first): (&[u64], u64), src: &[u8]) -> usize {
+        let size = dtype.size();
+        let cells = (dst.len() / size) as u64;
+        let mut places = list.iter().map(|cell| cell.wrapping_sub(first)).zip(src.chunks_exact(size));
+        let outside = places.position(|(place, src)| {
+            if place < cells {
+                self.apply(dtype, &mut dst[place as usize * size..][..size], src);
+            }
+            place >= cells
+        });
+        outside.unwrap_or(list.len())
+    }
 }
 
 /// The operators of a bus, by id and by name.

@@ -231,21 +231,36 @@ impl Select {
         out.flush();
     }
 
-    /// The cells, where they are listed one by one.
-    pub(crate) fn single_cells(&self, column: &Column) -> Option<&[u64]> {
+    /// How many cells side by side each entry of [`Select::entries`] stands for, where the selection is such: listed cells,
+    /// listed whole rows, every so manyth row.
+    #[inline]
+    pub(crate) fn listed(&self, column: &Column) -> Option<u64> {
         match self {
-            Self::Cells(list) => Some(list),
-            Self::Rows { rows: Rows::Index(list), inner: None } if column.cells_per_row() == 1 => Some(list),
-            Self::Rows { .. } => None,
+            Self::Cells(_) => Some(1),
+            Self::Rows { inner: Some(_), .. } | Self::Rows { rows: Rows::Range { step: 1, .. }, .. } => None,
+            Self::Rows { .. } => Some(column.cells_per_row()),
         }
     }
 
-    /// The cells, or the whole rows, where they are listed one by one.
-    pub(crate) fn listed(&self, column: &Column) -> Option<&[u64]> {
+    /// Calls `each` with lists of the cells or rows, in order, of a selection that is [listed](Self::listed).
+    pub(crate) fn entries(&self, mut each: impl FnMut(&[u64])) {
         match self {
-            Self::Rows { rows: Rows::Index(list), inner: None } => Some(list),
-            Self::Rows { .. } => None,
-            Self::Cells(_) => self.single_cells(column),
+            Self::Cells(list) | Self::Rows { rows: Rows::Index(list), .. } => each(list),
+            &Self::Rows { rows: Rows::Range { start, stop, step }, .. } => {
+                let mut block = [0; 256];
+                let mut left = Axis { start, stop, step }.count();
+                let mut cell = start;
+                while left > 0 {
+                    let many = left.min(block.len() as u64);
+                    let list = &mut block[..many as usize];
+                    for (place, listed) in list.iter_mut().enumerate() {
+                        *listed = cell + step * place as u64;
+                    }
+                    each(list);
+                    cell = cell.wrapping_add(step.wrapping_mul(many));
+                    left -= many;
+                }
+            }
         }
     }
 
