@@ -23,8 +23,8 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers loom fuzz asan \
-	campaign docs wheel clean guard guard-accept
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers curves memory loom fuzz \
+	asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -98,6 +98,14 @@ bench-wide: ## Measure each form of the loops that use wide instructions.
 bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.
 	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
 	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers $(ARGS)
+
+curves: $(BUILD) ## Measure how time and memory grow with size, number and time, SCALE=full or quick, into docs/curves.md.
+	$(CARGO) build --release --locked -p mmsb-benches --example curves
+	PYTHONPATH=python:benches $(PY) -m curves --scale $(SCALE) $(ARGS) \
+	--program $${CARGO_TARGET_DIR:-target}/release/examples/curves
+
+memory: ## As curves, the part about memory alone: by part, after churn, over cycles.
+	@$(MAKE) curves ARGS="--only memory"
 
 guard: $(BUILD) ## Count the instructions of the hot paths and compare with benches/guard/baseline.tsv; needs valgrind.
 	@command -v valgrind >/dev/null || { echo "make guard needs valgrind (apt-get install valgrind)" >&2; exit 1; }

@@ -1,0 +1,1 @@
+"""Scaling curves: how time and memory grow with what grows, and whether they may."""
