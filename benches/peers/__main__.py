@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from peers import about as places
@@ -21,6 +22,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m peers", description=__doc__)
     parser.add_argument(
         "--scale", choices=("quick", "full"), default="full", help="quick only shows that it works"
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="turns that every party gets; by default 3, or 1 where quick"
     )
     parser.add_argument(
         "--rust", type=Path, help="the program of the rivals in Rust; without it they are left out"
@@ -44,6 +48,8 @@ def main() -> int:
         page.write(options.to, told, figures, raw.name)
         return 0
     scale = QUICK if options.scale == "quick" else FULL
+    if options.rounds is not None:
+        scale = replace(scale, rounds=options.rounds)
     absent = rivals.load()
     for name, why in absent.items():
         print(f"absent: {name}: {why}", file=sys.stderr)

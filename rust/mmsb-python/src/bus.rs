@@ -40,7 +40,7 @@ type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64);
 
 /// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
 /// go at once and made again as they are asked for.
-const PAGES_KEPT: usize = 1 << 16;
+const PAGES_KEPT: usize = 1 << 14;
 
 /// A handle on one branch of a bus.
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]

@@ -28,7 +28,7 @@ pub const SMALL_REACH: u64 = 1 << 36;
 /// Bytes of the control area at the head of span 0.
 pub const CONTROL_BYTES: usize = 64 << 10;
 
-/// Size classes for which the control area has room: enough for a `CHUNK` of 16 KiB.
+/// Size classes for which the control area has room: as many as a `CHUNK` of 8 KiB has.
 pub const CLASSES_MAX: usize = 48;
 
 /// Bytes cut at once into small blocks of one size: large enough to waste little at its tail for any class.
