@@ -44,6 +44,17 @@ def test_what_grows_is_found_out() -> None:
     assert len(page.grown(grows)) == 1
 
 
+def test_a_line_that_is_judged_from_some_x_on_is_judged() -> None:
+    for family, whats in EXPECTED.items():
+        for what, should in whats.items():
+            start = should.beyond or 1000
+            grows = line({start // 10: 1.0, start: 1.0, 3 * start: 3.0, 10 * start: 10.0}, what, family)
+            grows = [point for point in grows if point.x >= start]
+            assert exponent(grows) == pytest.approx(1.0, abs=0.1)
+            if should.kind != "linear":
+                assert verdict(family, grows)[1].startswith("**GROWS**"), (family, what)
+
+
 def test_a_known_cause_is_told() -> None:
     what = next(
         what for what, should in EXPECTED["snapshots"].items() if should.why and should.kind == "flat"

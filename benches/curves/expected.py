@@ -21,8 +21,10 @@ class Line:
     beyond: int = 0
 
 
-COLD = "each is touched the first time in the mapping it is read from: a fault for every 64 KiB"
-RATE = "checkpoints are made in the background: a burst of commits gets ahead of them"
+COLD = "not looked into; perhaps faults where each is read the first time through the second mapping"
+RATE = (
+    "not looked into; perhaps checkpoints are made in the background: a burst of commits gets ahead of them"
+)
 
 EXPECTED: dict[str, dict[str, Line]] = {
     "page size": {
@@ -124,10 +126,16 @@ TOPS = {
 """How far x should go, and what it counts."""
 
 
+def judged(family: str, line: Sequence[Point]) -> Sequence[Point]:
+    """The part of a line that is judged."""
+    should = EXPECTED[family][line[0].what]
+    return [point for point in line if point.x >= should.beyond] or line
+
+
 def verdict(family: str, line: Sequence[Point]) -> tuple[str, str]:
     """How a line should grow, and whether it does no more than that."""
     should = EXPECTED[family][line[0].what]
-    line = [point for point in line if point.x >= should.beyond] or line
+    line = judged(family, line)
     kind = f"{should.kind} beyond {should.beyond:,}" if should.beyond else should.kind
     slope = exponent(line)
     if slope <= ALLOWED[should.kind] or growth(line) < NOTHING:

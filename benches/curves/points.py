@@ -61,7 +61,9 @@ def lines(points: Iterable[Point]) -> dict[tuple[str, str], list[Point]]:
 def upper(line: Sequence[Point]) -> Sequence[Point]:
     """The points in the upper half of x, by its logarithm: what is small hides under what is fixed."""
     middle = math.sqrt(line[0].x * line[-1].x)
-    return [point for point in line if point.x >= middle]
+    half = [point for point in line if point.x >= middle]
+    # One point has no slope, and two have whatever slope they happen to have.
+    return half if len(half) >= 3 else line
 
 
 def exponent(line: Sequence[Point]) -> float:
