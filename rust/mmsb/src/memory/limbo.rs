@@ -10,10 +10,11 @@ use std::collections::HashMap;
 
 use crate::base::limits::CHUNK;
 use crate::base::spread::Spread;
+use crate::base::sync::Ordering;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::magazine::Magazine;
-use crate::memory::pins::{PIN_ALL, Pin, Pinned};
+use crate::memory::pins::{Entries as _, PIN_ALL, Pin, Pinned};
 
 /// A block that is out of use, with its life.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -50,8 +51,6 @@ pub struct Reclaimed {
 /// Blocks that wait for a pin, which has a number for as long as it stands.
 #[derive(Debug, Default)]
 struct Parked {
-    seq: u64,
-    page: u64,
     blocks: Vec<Retired>,
     bytes: u64,
 }
@@ -63,11 +62,25 @@ pub struct Limbo {
     /// By the number of the pin.
     parked: HashMap<u32, Parked, Spread>,
     bytes: u64,
+    /// Of `new`, the bytes.
+    new_bytes: u64,
     found: Vec<Pinned>,
+    /// The pins that were there when blocks were last sorted out: all that something is parked under are among them.
+    last: Vec<Pinned>,
+    /// How many pins had been given back by then.
+    given_back: u64,
     /// Vectors to use again.
     gone: Vec<Parked>,
     spare: Vec<Vec<Retired>>,
 }
+
+/// Pins for which a reclamation may wait for one more block, or for one more pin to go. So a commit's share of looking at all pins is a small part of
+/// it however many there are; up to so many, each commit looks.
+const PINS_FOR_A_BLOCK: usize = 8;
+/// Bytes that may wait for a reclamation, and so many more for each pin: no more than a pin's own entry a few times over.
+const MAY_WAIT: u64 = 1 << 20;
+/// See [`MAY_WAIT`].
+const MAY_WAIT_FOR_A_PIN: u64 = 64;
 
 /// Emptied vectors that are kept.
 const SPARE: usize = 8;
@@ -117,7 +130,17 @@ impl Limbo {
     pub fn retire(&mut self, blocks: impl IntoIterator<Item = Retired>) {
         let before = self.new.len();
         self.new.extend(blocks);
-        self.bytes += self.new[before..].iter().map(Retired::size).sum::<u64>();
+        let bytes = self.new[before..].iter().map(Retired::size).sum::<u64>();
+        self.bytes += bytes;
+        self.new_bytes += bytes;
+    }
+
+    /// Whether what is new, or went, is worth looking at as many pins as there were last time.
+    fn is_worth(&self, given_back: u64) -> bool {
+        let pins = self.last.len();
+        let gone = given_back.wrapping_sub(self.given_back) as usize;
+        let many = (self.new.len() + gone).saturating_mul(PINS_FOR_A_BLOCK) >= pins;
+        many || self.new_bytes >= MAY_WAIT + MAY_WAIT_FOR_A_PIN * pins as u64
     }
 
     /// Bytes of all blocks in limbo.
@@ -151,6 +174,15 @@ impl Limbo {
                 (bytes, None) => arena.free(block.addr, bytes as usize),
             }
         };
+        let given_back = arena.pins().entries().changes().load(Ordering::Relaxed);
+        // Whoever brings nothing asks for all that can go.
+        if self.last.len() > PINS_FOR_A_BLOCK && !retired.is_empty() {
+            self.retire(retired.drain(..));
+            if !self.is_worth(given_back) {
+                return Reclaimed::default();
+            }
+        }
+        self.given_back = given_back;
         let mut found = std::mem::take(&mut self.found);
         let mut done = Reclaimed::default();
         let known = arena.pins().scan(&mut found);
@@ -162,6 +194,7 @@ impl Limbo {
                 done.bytes += block.size();
             }
             done.examined = done.blocks;
+            self.last.clear();
         } else {
             self.retire(retired.drain(..));
             if known {
@@ -176,12 +209,16 @@ impl Limbo {
     pub fn sort_out(&mut self, pins: &[Pinned], mut free: impl FnMut(&Retired)) -> Reclaimed {
         let mut done = Reclaimed::default();
         debug_assert!(pins.is_sorted_by_key(|pin| pin.pin.0));
-        let stands = |pin: u32, parked: &Parked| {
-            let at = pins.binary_search_by_key(&pin, |pin| pin.pin.0);
-            at.is_ok_and(|at| (pins[at].seq, pins[at].page) == (parked.seq, parked.page))
-        };
         let mut again = std::mem::take(&mut self.gone);
-        again.extend(self.parked.extract_if(|&pin, parked| !stands(pin, parked)).map(|(_, parked)| parked));
+        let mut now = pins.iter().peekable();
+        for was in &self.last {
+            while now.next_if(|pin| pin.pin.0 < was.pin.0).is_some() {}
+            if now.peek() != Some(&was) {
+                again.extend(self.parked.remove(&was.pin.0));
+            }
+        }
+        self.last.clear();
+        self.last.extend_from_slice(pins);
         let mut new = std::mem::take(&mut self.new);
         let blocks = new.len() + again.iter().map(|parked| parked.blocks.len()).sum::<usize>();
         let sorted = (blocks > FEW).then(|| Covers::new(pins));
@@ -194,7 +231,7 @@ impl Limbo {
             if let Some(pin) = holder(block) {
                 let parked = self.parked.entry(pin.pin.0).or_insert_with(|| {
                     let blocks = self.spare.pop().unwrap_or_default();
-                    Parked { seq: pin.seq, page: pin.page, blocks, bytes: 0 }
+                    Parked { blocks, bytes: 0 }
                 });
                 parked.blocks.push(*block);
                 parked.bytes += block.size();
@@ -206,6 +243,7 @@ impl Limbo {
         }
         new.clear();
         self.new = new;
+        self.new_bytes = 0;
         for parked in again.drain(..) {
             let mut blocks = parked.blocks;
             blocks.clear();
