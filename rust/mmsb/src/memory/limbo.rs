@@ -74,8 +74,8 @@ pub struct Limbo {
     spare: Vec<Vec<Retired>>,
 }
 
-/// Pins for which a reclamation may wait for one more block, or for one more pin to go. So a commit's share of looking at all pins is a small part of
-/// it however many there are; up to so many, each commit looks.
+/// Pins for which a reclamation may wait for one more block, or for one more pin to go. So a commit's share of looking at
+/// all pins is a small part of it however many there are; up to so many, each commit looks.
 const PINS_FOR_A_BLOCK: usize = 8;
 /// Bytes that may wait for a reclamation, and so many more for each pin: no more than a pin's own entry a few times over.
 const MAY_WAIT: u64 = 1 << 20;
