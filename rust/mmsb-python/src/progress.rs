@@ -4,7 +4,8 @@ use pyo3::prelude::*;
 
 use crate::error::{Fault, Outcome};
 
-/// A callback of Python's that is told a count, of bytes or pages, while the interpreter is free; the first error it raises is kept.
+/// A callback of Python's that is told a count, of bytes or pages, while the interpreter is free; the first error it
+/// raises is kept.
 #[derive(Debug)]
 pub struct Told {
     callback: Option<Py<PyAny>>,
