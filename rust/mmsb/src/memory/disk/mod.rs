@@ -105,6 +105,11 @@ pub trait DiskFile: Send + Sync + Debug {
     /// [`DiskFile::sync_data`], and a power cut may tear it at any 8 bytes and lose any page of 4 KiB.
     fn append(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError>;
 
+    /// As [`DiskFile::append`], where a sync follows at once.
+    fn append_to_sync(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
+        self.append(at, parts)
+    }
+
     /// Makes appends to the bytes `from..to` fast, where that can be done ahead. Changes nothing; may be called from any
     /// thread while others append.
     fn make_ready(&self, _from: u64, _to: u64) {}

@@ -164,7 +164,11 @@ impl Log {
         };
         let header = head.encode(active.segment.header.salt);
         let written = gather(&header, body, padding, |parts| {
-            active.file.append(active.segment.offset(head.position), parts)
+            let at = active.segment.offset(head.position);
+            match head.durability {
+                Durability::Disk => active.file.append_to_sync(at, parts),
+                _ => active.file.append(at, parts),
+            }
         });
         if let Err(cause) = written {
             self.shared.poison_with(&cause, false);
