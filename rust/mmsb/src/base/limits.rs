@@ -82,6 +82,12 @@ pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 /// Bytes of the smallest segment made where the disk has no room for one as large as it should be.
 pub const LOG_SEGMENT_LEAST: u64 = 64 << 10;
 
+/// Bytes of a frame's body from which it goes to the file by `pwrite`: that need not clear the pages that it fills.
+pub const LOG_BY_WRITE: u64 = 256 << 10;
+
+/// Bytes of a long frame that are checksummed and then written: they stay in a core's own cache meanwhile.
+pub const LOG_WRITE_STEP: usize = 128 << 10;
+
 /// Bytes of log without a wait for the disk after which those to come are made ready ahead, and most that are. A page of the
 /// log's map that is touched first costs 2 us, as much as ten commits.
 pub const LOG_READY_LEAST: u64 = 64 << 10;

@@ -105,8 +105,9 @@ pub trait DiskFile: Send + Sync + Debug {
     /// [`DiskFile::sync_data`], and a power cut may tear it at any 8 bytes and lose any page of 4 KiB.
     fn append(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError>;
 
-    /// As [`DiskFile::append`], where a sync follows at once.
-    fn append_to_sync(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
+    /// As [`DiskFile::append`], not by the way that [`DiskFile::make_ready`] prepares: for what a sync follows at once, and
+    /// for a part of what is long.
+    fn append_by_write(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
         self.append(at, parts)
     }
 

@@ -10,8 +10,6 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Bytes of one append from which it goes by `pwrite`, which need not clear the pages that it fills.
-const APPEND_BY_WRITE: u64 = 256 << 10;
 /// Bytes that are made ready at once.
 const READY_STEP: u64 = 256 << 10;
 
@@ -291,7 +289,7 @@ impl DiskFile for RealFile {
         let map = self.map.read().unwrap_or_else(PoisonError::into_inner);
         let mut at = at;
         match &*map {
-            Some(map) if map.covers(at, length) && length < APPEND_BY_WRITE => {
+            Some(map) if map.covers(at, length) => {
                 for part in parts {
                     map.store(part, at);
                     at += part.len() as u64;
@@ -302,9 +300,9 @@ impl DiskFile for RealFile {
         Ok(())
     }
 
-    /// By `pwrite`: a sync makes every page that was stored to read-only again, on all processors at once, which in a
-    /// virtual machine takes them longer than the write.
-    fn append_to_sync(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
+    /// By `pwrite`, which need not clear the pages that it fills. And a sync makes every page that was stored to read-only
+    /// again, on all processors at once, which in a virtual machine takes them longer than the write.
+    fn append_by_write(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
         self.write_parts(at, parts)
     }
 
