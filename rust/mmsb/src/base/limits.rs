@@ -142,3 +142,10 @@ const _: () = assert!(LOG_FROM_PAGE > CHUNK, "a column of so many bytes lies in 
 /// merges came one right after the other. Below that the newest common state does; then a conflict may be seen where
 /// there is none.
 pub const MERGE_BASES_DEEP: usize = 64;
+
+/// Bytes of a column from which an update looks at some of its cells before it compares all: as many caches as that miss cost
+/// less than a hundredth of the comparison.
+pub const UPDATE_SAMPLED: u64 = 1 << 20;
+
+/// Cells that it looks at.
+pub const UPDATE_SAMPLES: u64 = 64;

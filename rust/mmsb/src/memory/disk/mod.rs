@@ -9,25 +9,16 @@ use std::sync::Arc;
 
 pub mod error;
 mod map;
+mod open;
 pub mod real;
 pub mod sim;
 mod unsynced;
 
 pub use error::DiskError;
+pub use open::Open;
 pub use real::Real;
 pub use sim::Sim;
 pub use unsynced::{Crash, Fault};
-
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
-    /// To read; it must exist.
-    Read,
-    /// To read and write; it must exist.
-    Write,
-    /// To read and write; it must not exist.
-    Create,
-}
 
 /// A lock that is held until this is dropped or the process ends.
 pub trait Lock: Send + Sync + Debug {}
