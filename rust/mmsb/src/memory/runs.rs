@@ -1,5 +1,7 @@
 //! The recycled chunks of one span: a bitmap, searched next-fit for runs, with the hottest single chunks remembered.
 
+use std::ops::Range;
+
 /// Words that a search for a run reads before it prefers fresh memory: 16 KiB of bitmap, a few microseconds.
 pub const SEARCH_WORDS: usize = 2048;
 
@@ -41,6 +43,35 @@ impl Runs {
             self.hot.drain(..HOT);
         }
         self.hot.extend(u32::try_from(index));
+    }
+
+    /// Whether chunk `index` is free.
+    pub fn has(&self, index: usize) -> bool {
+        self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Takes up to `most` free chunks in a row, the first such run of at least `least`.
+    pub fn take_some(&mut self, least: usize, most: usize) -> Option<Range<usize>> {
+        let first = self.scan(0, self.words.len(), least)?;
+        let mut end = first + least;
+        while end - first < most && self.has(end) {
+            end += 1;
+        }
+        self.clear(first, end - first);
+        Some(first..end)
+    }
+
+    /// The first `n` chunks in a row each of which is free here or in `other`.
+    pub fn run_with(&self, other: &Runs, n: usize) -> Option<usize> {
+        let word = |runs: &Runs, at: usize| runs.words.get(at).copied().unwrap_or_default();
+        let len = self.words.len().max(other.words.len());
+        let words = (0..len).map(|at| word(self, at) | word(other, at)).collect();
+        Runs { words, ..Runs::default() }.scan(0, len, n)
+    }
+
+    /// Takes `n` chunks in a row that are free.
+    pub fn take_at(&mut self, index: usize, n: usize) {
+        self.clear(index, n);
     }
 
     /// Takes one chunk: the one freed last if it is still free.
@@ -140,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_a_set(steps in prop::collection::vec((0usize..4, 0usize..300, 1usize..150), 1..300)) {
+        fn behaves_like_a_set(steps in prop::collection::vec((0usize..5, 0usize..300, 1usize..150), 1..300)) {
             let mut runs = Runs::default();
             let mut model = BTreeSet::new();
             for (what, index, n) in steps {
@@ -151,12 +182,39 @@ mod tests {
                         Some(i) => prop_assert!(model.remove(&i)),
                         None => prop_assert!(model.is_empty()),
                     },
+                    3 => match runs.take_some(n, 2 * n) {
+                        Some(run) => {
+                            prop_assert!((n..=2 * n).contains(&run.len()));
+                            prop_assert!(run.len() == 2 * n || !model.contains(&run.end));
+                            for i in run { prop_assert!(model.remove(&i)) }
+                        }
+                        None => prop_assert!(!has_run(&model, n), "run of {n} in {model:?}"),
+                    },
                     _ => match runs.take_run(n, usize::MAX / 2) {
                         Some(first) => for i in first..first + n { prop_assert!(model.remove(&i)) },
                         None => prop_assert!(!has_run(&model, n), "run of {n} in {model:?}"),
                     },
                 }
                 prop_assert_eq!(runs.free(), model.len());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joins_two_sets(of in prop::collection::vec(0u8..4, 1..400), n in 1usize..70) {
+            let (mut one, mut other, mut model) = (Runs::default(), Runs::default(), BTreeSet::new());
+            for (index, of) in of.into_iter().enumerate() {
+                match of {
+                    0 => continue,
+                    1 => other.insert(index),
+                    _ => one.insert(index),
+                }
+                model.insert(index);
+            }
+            match one.run_with(&other, n) {
+                Some(first) => prop_assert!((first..first + n).all(|i| one.has(i) != other.has(i))),
+                None => prop_assert!(!has_run(&model, n)),
             }
         }
     }
