@@ -53,6 +53,8 @@ struct SpanChunks {
     runs: Runs,
     /// Free chunks whose memory was given back to the machine.
     holes: Runs,
+    /// From where on to look for a run of both.
+    from: usize,
     /// The first chunk never used.
     fresh: usize,
     /// The first chunk not allocated to the file.
@@ -153,13 +155,17 @@ impl Chunks {
         }
         let mut state = self.state();
         let free = state.recycled(n, small, SEARCH_WORDS);
-        if let Some(taken) = free.or_else(|| state.taken_again(self, n, small)) {
+        if let Some(taken) = free.or_else(|| state.taken_again(self, n, small, SEARCH_WORDS)) {
             return Ok(taken);
         }
         match state.fresh(self, n, small) {
             Ok(taken) => Ok(taken),
             // Before the answer is no, every last bit is looked at.
-            Err(error) => state.recycled(n, small, usize::MAX / 2).ok_or(error),
+            Err(error) => {
+                let free = state.recycled(n, small, usize::MAX / 2);
+                state.spans.iter_mut().for_each(|of| of.from = 0);
+                free.or_else(|| state.taken_again(self, n, small, usize::MAX)).ok_or(error)
+            }
         }
     }
 
@@ -197,6 +203,7 @@ impl Chunks {
         state.surplus = state.least_free.saturating_sub(state.kept_free());
         state.least_free = state.free;
         state.watched = state.has_much_free();
+        state.spans.iter_mut().for_each(|of| of.runs.rewind());
     }
 
     /// Gives some of what was found back to the machine, without holding anyone up. False when there is nothing more.
@@ -355,13 +362,14 @@ impl State {
 
     /// Chunks of which some were given back to the machine, and are taken from it again with some that follow. `None`
     /// where there are none, or no memory for them.
-    fn taken_again(&mut self, of: &Chunks, n: usize, small: bool) -> Option<Taken> {
+    fn taken_again(&mut self, of: &Chunks, n: usize, small: bool, search: usize) -> Option<Taken> {
         for at in (0..self.spans.len()).rev() {
             let chunks = &mut self.spans[at];
             if chunks.holes.free() == 0 || !chunks.fits(small) {
                 continue;
             }
-            let Some(first) = chunks.runs.run_with(&chunks.holes, n) else { continue };
+            let (runs, holes) = (&chunks.runs, &chunks.holes);
+            let Some(first) = runs.run_with(holes, n, &mut chunks.from, search) else { continue };
             let mut end = first + n;
             while end - first < GIVE_BACK_MOST as usize / CHUNK && chunks.holes.has(end) {
                 end += 1;
@@ -471,6 +479,7 @@ impl State {
             span,
             runs: Runs::default(),
             holes: Runs::default(),
+            from: 0,
             fresh: first,
             allocated: first,
             promised: first,

@@ -14,6 +14,8 @@ pub struct Runs {
     words: Vec<u64>,
     free: usize,
     cursor: usize,
+    /// Words that this pass over what can go has behind it.
+    passed: usize,
     hot: Vec<u32>,
 }
 
@@ -50,9 +52,16 @@ impl Runs {
         self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 
-    /// Takes up to `most` free chunks in a row, the first such run of at least `least`.
+    /// Begins a pass of [`Runs::take_some`].
+    pub fn rewind(&mut self) {
+        self.passed = 0;
+    }
+
+    /// Takes up to `most` free chunks in a row, the next such run of at least `least` in this pass.
     pub fn take_some(&mut self, least: usize, most: usize) -> Option<Range<usize>> {
-        let first = self.scan(0, self.words.len(), least)?;
+        let found = self.scan(self.passed.min(self.words.len()), self.words.len(), least);
+        self.passed = found.map_or(self.words.len(), |first| first / 64);
+        let first = found?;
         let mut end = first + least;
         while end - first < most && self.has(end) {
             end += 1;
@@ -61,12 +70,18 @@ impl Runs {
         Some(first..end)
     }
 
-    /// The first `n` chunks in a row each of which is free here or in `other`.
-    pub fn run_with(&self, other: &Runs, n: usize) -> Option<usize> {
+    /// The first `n` chunks in a row each of which is free here or in `other`, looked for in `search` words and as many as
+    /// it takes to hold the run, from the one at `from` on, which moves on where there is none.
+    pub fn run_with(&self, other: &Runs, n: usize, from: &mut usize, search: usize) -> Option<usize> {
+        let (len, run) = (self.words.len().max(other.words.len()), n.div_ceil(64));
+        let start = if *from < len { *from } else { 0 };
+        let end = search.saturating_add(run).saturating_add(start).min(len);
         let word = |runs: &Runs, at: usize| runs.words.get(at).copied().unwrap_or_default();
-        let len = self.words.len().max(other.words.len());
-        let words = (0..len).map(|at| word(self, at) | word(other, at)).collect();
-        Runs { words, ..Runs::default() }.scan(0, len, n)
+        let words = (start..end).map(|at| word(self, at) | word(other, at)).collect();
+        let found = Runs { words, ..Runs::default() }.scan(0, end - start, n);
+        // A run may begin in what was looked through and end behind it.
+        *from = if found.is_some() { start } else { end.saturating_sub(if end < len { run } else { 0 }) };
+        Some(start * 64 + found?)
     }
 
     /// Takes `n` chunks in a row that are free.
@@ -165,6 +180,13 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    impl Runs {
+        fn rewound(&mut self) -> &mut Runs {
+            self.rewind();
+            self
+        }
+    }
+
     fn has_run(model: &BTreeSet<usize>, n: usize) -> bool {
         model.iter().any(|first| (*first..first + n).all(|i| model.contains(&i)))
     }
@@ -182,7 +204,7 @@ mod tests {
                         Some(i) => prop_assert!(model.remove(&i)),
                         None => prop_assert!(model.is_empty()),
                     },
-                    3 => match runs.take_some(n, 2 * n) {
+                    3 => match runs.rewound().take_some(n, 2 * n) {
                         Some(run) => {
                             prop_assert!((n..=2 * n).contains(&run.len()));
                             prop_assert!(run.len() == 2 * n || !model.contains(&run.end));
@@ -212,7 +234,10 @@ mod tests {
                 }
                 model.insert(index);
             }
-            match one.run_with(&other, n) {
+            let (mut from, words) = (0, model.last().map_or(0, |last| last / 64 + 1));
+            let found = (0..words).find_map(|_| one.run_with(&other, n, &mut from, 1));
+            prop_assert_eq!(found, one.run_with(&other, n, &mut 0, usize::MAX));
+            match found {
                 Some(first) => prop_assert!((first..first + n).all(|i| one.has(i) != other.has(i))),
                 None => prop_assert!(!has_run(&model, n)),
             }
