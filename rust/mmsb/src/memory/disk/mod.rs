@@ -102,9 +102,9 @@ pub trait DiskFile: Send + Sync + Debug {
         self.append(at, parts)
     }
 
-    /// Makes appends to the bytes `from..to` fast, where that can be done ahead. Changes nothing; may be called from any
-    /// thread while others append.
-    fn make_ready(&self, _from: u64, _to: u64) {}
+    /// Makes appends to the bytes `from..to` fast, where that can be done ahead, and lets go of what served that before
+    /// `appended`. Changes nothing; may be called from any thread while others append.
+    fn make_ready(&self, _appended: u64, _from: u64, _to: u64) {}
 
     /// Cuts the file to `len` bytes, after [`DiskFile::seal`].
     fn trim(&self, len: u64) -> Result<(), DiskError>;

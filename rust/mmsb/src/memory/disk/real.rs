@@ -306,7 +306,10 @@ impl DiskFile for RealFile {
         self.write_parts(at, parts)
     }
 
-    fn make_ready(&self, from: u64, to: u64) {
+    fn make_ready(&self, appended: u64, from: u64, to: u64) {
+        if let Some(map) = &*self.map.read().unwrap_or_else(PoisonError::into_inner) {
+            map.let_go(appended);
+        }
         let mut at = from;
         while at < to {
             // A little at a time: who takes the map away waits for it.

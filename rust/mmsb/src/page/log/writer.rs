@@ -229,8 +229,12 @@ impl Log {
         }
         let waits = head.durability == Durability::Disk;
         if let Some(made) = self.ahead.appended(head.end(), head.end() - head.position, waits) {
-            let to = active.segment.offset(made.end).min(active.capacity);
-            keeper.want_ready(&active.file, active.segment.offset(made.start)..to);
+            let at = |position| active.segment.offset(position);
+            keeper.want_ready(
+                &active.file,
+                at(head.end()),
+                at(made.start)..at(made.end).min(active.capacity),
+            );
         }
     }
 
