@@ -31,9 +31,7 @@ EXPECTED: dict[str, dict[str, Line]] = {
         "memory in use for the page": Line("linear"),
         "memory resident for the page": Line("linear"),
         "snapshot opened and closed": Line("flat"),
-        "view, unchanged": Line(
-            "flat", "whether its chunks lie in one piece is found by going through them: `page/column.rs`"
-        ),
+        "view, unchanged": Line("flat"),
         "view after a commit of 64 B": Line("log"),
         "commit of 64 B": Line("log", "a cold chunk of a large page is read from memory before it is copied"),
         "memory that one more kept commit takes": Line("log"),

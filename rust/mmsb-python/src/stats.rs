@@ -25,6 +25,7 @@ pub fn by_name<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
         ("unread_pages", stats.unread),
         ("held_bytes", stats.held),
         ("memory_bytes", stats.arena.committed),
+        ("memory_returned_bytes", stats.arena.given_back),
         ("memory_budget_bytes", stats.arena.budget),
     ];
     let told = PyDict::new(py);

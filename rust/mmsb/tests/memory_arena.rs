@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use mmsb::base::limits::{CHUNK, EXTENT_MAX, SPAN_FIRST};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, Options};
+use mmsb::memory::chunks::Chunks;
 use mmsb::memory::classes::{class_of, size_of_class};
 use mmsb::memory::error::MemoryError;
-use mmsb::memory::place::Place;
+use mmsb::memory::place::{Home, Place};
+use mmsb::memory::span::Span;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
@@ -33,6 +35,49 @@ fn marked(arena: &Arena, addr: Addr, bytes: usize) -> bool {
 
 fn free(arena: &Arena, addr: Addr, bytes: usize, chunk: bool) {
     unsafe { if chunk { arena.free_chunk(addr) } else { arena.free(addr, bytes) } }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn chunks_stay_as_they_are_while_free_ones_come_and_go(
+        steps in prop::collection::vec((0u8..5, any::<prop::sample::Index>(), 1usize..3000), 1..120)
+    ) {
+        let chunks = Chunks::new(Home::open(&Place::Memory).unwrap(), 256 * MIB);
+        let mut live: Vec<(Addr, usize, Arc<Span>)> = Vec::new();
+        let word = |span: &Span, addr: Addr, i: usize| {
+            let at = addr.offset() as usize + i * CHUNK;
+            unsafe { &*span.write().base().add(at).cast::<AtomicU64>() }
+        };
+        for (what, index, n) in steps {
+            match what {
+                0 | 1 => match chunks.take(if what == 0 { n } else { 1 + n % 9 }, false) {
+                    Ok(taken) => {
+                        let n = if what == 0 { n } else { 1 + n % 9 };
+                        (0..n).for_each(|i| word(&taken.span, taken.addr, i).store(taken.addr.0 + i as u64, Ordering::Relaxed));
+                        live.push((taken.addr, n, taken.span));
+                    }
+                    Err(error) => prop_assert!(matches!(error, MemoryError::Budget { .. }), "{error}"),
+                },
+                2 | 3 if !live.is_empty() => {
+                    let (addr, n, _) = live.swap_remove(index.index(live.len()));
+                    chunks.give(addr, n);
+                }
+                _ => {
+                    // Nobody needed anything between the two.
+                    chunks.find_surplus();
+                    chunks.find_surplus();
+                    while chunks.give_back() {}
+                }
+            }
+            for (addr, n, span) in &live {
+                prop_assert!((0..*n).all(|i| word(span, *addr, i).load(Ordering::Relaxed) == addr.0 + i as u64));
+            }
+            let (stats, used) = (chunks.stats(), live.iter().map(|(_, n, _)| (n * CHUNK) as u64).sum::<u64>());
+            prop_assert_eq!(stats.used, used);
+            prop_assert!(stats.committed >= used + stats.free && stats.committed <= 256 * MIB, "{:?}", stats);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

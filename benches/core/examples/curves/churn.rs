@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use mmsb::base::ids::PageId;
+use mmsb::base::limits::IDLE;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Note;
 use mmsb::bus::state::State;
@@ -222,4 +223,9 @@ pub fn run(point: &Point) {
     point.at(last, "memory in use at the start", start.used_chunks as f64);
     point.at(last, "memory that waits when all is dropped", end.held as f64);
     point.at(last, "memory taken from the machine when all is dropped", end.arena.committed as f64);
+    std::thread::sleep(4 * IDLE);
+    let end = world.bus.stats().unwrap();
+    point.at(last, "memory taken from the machine, seconds later", end.arena.committed as f64);
+    point.at(last, "memory resident, seconds later", resident() - before);
+    point.at(last, "memory given back to the machine meanwhile and before", end.arena.given_back as f64);
 }

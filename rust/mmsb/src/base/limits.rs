@@ -1,5 +1,7 @@
 //! Every limit of the engine in one place, each with its reason.
 
+use std::time::Duration;
+
 /// Longest body of one frame of the log, in bytes. Above this a commit is refused before anything is written;
 /// it keeps a frame's length far below the 48 bits of its header, and a reader's buffer boundable.
 pub const MAX_FRAME: u64 = 4 << 30;
@@ -42,6 +44,18 @@ pub const AHEAD_MIN: u64 = 1 << 20;
 /// See [`AHEAD_MIN`].
 pub const AHEAD_MAX: u64 = 32 << 20;
 
+/// Free bytes that stay with the arena whatever happens, beside a quarter of what is in use: the next burst finds them.
+pub const KEEP_FREE: u64 = 32 << 20;
+
+/// For so long nobody must have needed memory beyond that before it goes back to the machine.
+pub const IDLE: Duration = Duration::from_secs(2);
+
+/// Least and most free bytes side by side that go back at once, for a few microseconds to 100: smaller pieces would cost
+/// more than they bring. As much is taken from the machine again at the least.
+pub const GIVE_BACK_LEAST: u64 = 256 << 10;
+/// See [`GIVE_BACK_LEAST`].
+pub const GIVE_BACK_MOST: u64 = 1 << 20;
+
 /// Bytes that the background thread makes ready at once: for so long it may hold up a writer that has caught up with
 /// it, in the kernel's locks of the file.
 pub const AHEAD_STEP: u64 = 256 << 10;
@@ -50,6 +64,7 @@ const _: () = assert!(CHUNK.is_power_of_two() && CHUNK >= 4096 && CHUNK <= 16384
 const _: () = assert!(CONTROL_BYTES.is_multiple_of(CHUNK) && SLAB.is_multiple_of(CHUNK));
 const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTES as u64));
 const _: () = assert!(AHEAD_MIN >= GROW_STEP && AHEAD_MAX >= AHEAD_MIN);
+const _: () = assert!(GIVE_BACK_LEAST >= CHUNK as u64 && GIVE_BACK_MOST >= GIVE_BACK_LEAST);
 
 /// Blocks of pin entries in one arena: 3.9 million pins. A view or a snapshot takes one each.
 pub const PIN_BLOCKS_MAX: usize = 1024;
@@ -81,6 +96,12 @@ pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 
 /// Bytes of the smallest segment made where the disk has no room for one as large as it should be.
 pub const LOG_SEGMENT_LEAST: u64 = 64 << 10;
+
+/// Bytes of a frame's body from which it goes to the file by `pwrite`: that need not clear the pages that it fills.
+pub const LOG_BY_WRITE: u64 = 256 << 10;
+
+/// Bytes of a long frame that are checksummed and then written: they stay in a core's own cache meanwhile.
+pub const LOG_WRITE_STEP: usize = 128 << 10;
 
 /// Bytes of log without a wait for the disk after which those to come are made ready ahead, and most that are. A page of the
 /// log's map that is touched first costs 2 us, as much as ten commits.
@@ -136,3 +157,10 @@ const _: () = assert!(LOG_FROM_PAGE > CHUNK, "a column of so many bytes lies in 
 /// merges came one right after the other. Below that the newest common state does; then a conflict may be seen where
 /// there is none.
 pub const MERGE_BASES_DEEP: usize = 64;
+
+/// Bytes of a column from which an update looks at some of its cells before it compares all: as many caches as that miss cost
+/// less than a hundredth of the comparison.
+pub const UPDATE_SAMPLED: u64 = 1 << 20;
+
+/// Cells that it looks at.
+pub const UPDATE_SAMPLES: u64 = 64;

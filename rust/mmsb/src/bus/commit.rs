@@ -404,22 +404,32 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         return Ok(());
     }
     let needs = writer.pending.iter().map(|pending| pending.needs).max().unwrap_or(0);
+    let mut synced = 0;
     if needs > 0 {
-        let syncer = Arc::clone(&core.syncer);
         drop(writer);
-        syncer.sync_through(needs)?;
-        writer = core.writer_again();
-    }
-    let synced = if needs > 0 { core.syncer.synced() } else { 0 };
-    while writer.pending.front().is_some_and(|pending| pending.needs <= synced) {
-        if let Some(pending) = writer.pending.pop_front() {
-            publish(core, &mut writer, pending);
+        // One shows what the sync covers for all who wait for it.
+        let show_all = || show_ready(core, &mut core.writer_again(), core.syncer.synced());
+        core.syncer.sync_together(needs, show_all)?;
+        if core.published() >= seq.0 {
+            core.watch.tell(seq);
+            return Ok(());
         }
+        (writer, synced) = (core.writer_again(), core.syncer.synced());
     }
+    show_ready(core, &mut writer, synced);
     debug_assert!(writer.pending.front().is_none_or(|pending| pending.seq > seq.0));
     drop(writer);
     core.watch.tell(seq);
     Ok(())
+}
+
+/// Publishes what waits for nothing beyond `synced`.
+fn show_ready(core: &Core, writer: &mut Writer, synced: u64) {
+    while writer.pending.front().is_some_and(|pending| pending.needs <= synced) {
+        if let Some(pending) = writer.pending.pop_front() {
+            publish(core, writer, pending);
+        }
+    }
 }
 
 /// Shows a root to readers and gives back what nobody can see any more.

@@ -257,6 +257,11 @@ impl Core {
         self.arena.control().published.0.store(seq, Ordering::Release);
     }
 
+    /// The newest frame that readers see.
+    pub fn published(&self) -> u64 {
+        self.arena.control().published.0.load(Ordering::Acquire)
+    }
+
     /// A seq for a stage that is never published.
     pub fn private_seq(&self) -> u64 {
         self.private.fetch_sub(1, Ordering::Relaxed)

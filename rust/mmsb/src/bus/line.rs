@@ -1,6 +1,6 @@
 //! A line of epochs: a branch while it lives, with the roots it has published and appended.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,9 +45,10 @@ pub struct Line {
     /// The highest page counter given out.
     counter: AtomicU32,
     dropped: AtomicBool,
-    /// What had come in by merges, here or before this branch was forked: from which epoch on, for every epoch that may
-    /// still be published, and the one that is.
-    merged: Mutex<BTreeMap<Epoch, Arc<Merged>>>,
+    /// What had come in by merges, here or before this branch was forked: from which epoch on, ascending, for every epoch
+    /// that may still be published, and the one that is. Nothing where nothing was merged: most branches are forked,
+    /// written and dropped, and are known for ever.
+    merged: Mutex<Vec<(Epoch, Arc<Merged>)>>,
 }
 
 impl Line {
@@ -60,6 +61,7 @@ impl Line {
         counter: u32,
         merged: Merged,
     ) -> Arc<Self> {
+        let first = (!merged.is_empty()).then(|| (Epoch(0), Arc::new(merged)));
         Arc::new(Line {
             id,
             name,
@@ -68,7 +70,7 @@ impl Line {
             appended: AtomicU64::new(root.0),
             counter: AtomicU32::new(counter),
             dropped: AtomicBool::new(false),
-            merged: Mutex::new(BTreeMap::from([(Epoch(0), Arc::new(merged))])),
+            merged: Mutex::new(first.into_iter().collect()),
         })
     }
 
@@ -105,13 +107,13 @@ impl Line {
         self.counter.load(Ordering::Relaxed)
     }
 
-    fn versions(&self) -> MutexGuard<'_, BTreeMap<Epoch, Arc<Merged>>> {
+    fn versions(&self) -> MutexGuard<'_, Vec<(Epoch, Arc<Merged>)>> {
         self.merged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What came in by merges up to the root that the next commit starts from: that root's own, with the writer held.
     pub fn merged(&self) -> Arc<Merged> {
-        self.versions().last_key_value().map(|(_, merged)| Arc::clone(merged)).unwrap_or_default()
+        self.versions().last().map(|(_, merged)| Arc::clone(merged)).unwrap_or_default()
     }
 
     /// Takes a published epoch by `take`, with what had come in by merges then.
@@ -122,7 +124,7 @@ impl Line {
         // What is known of the published epoch is there as long as nothing else can be noted.
         let versions = self.versions();
         let (epoch, taken) = take()?;
-        let merged = versions.range(..=epoch).next_back().map(|(_, merged)| Arc::clone(merged));
+        let merged = versions.iter().rfind(|(from, _)| *from <= epoch).map(|(_, merged)| Arc::clone(merged));
         Ok((taken, merged.unwrap_or_default()))
     }
 
@@ -141,10 +143,10 @@ impl Line {
         let mut merged = Merged::clone(&self.merged());
         news.for_each(|(branch, newest)| note_merged(&mut merged, branch, newest, seq));
         let mut versions = self.versions();
-        if let Some((&first, _)) = versions.range(..=published).next_back() {
-            *versions = versions.split_off(&first);
-        }
-        versions.insert(epoch, Arc::new(merged));
+        let first = versions.iter().rposition(|(from, _)| *from <= published);
+        versions.drain(..first.unwrap_or(0));
+        versions.pop_if(|(from, _)| *from == epoch);
+        versions.push((epoch, Arc::new(merged)));
     }
 
     /// Whether the branch was dropped.

@@ -137,6 +137,12 @@ impl View {
             Place::Block(at, offset) => return in_place(arena.read_ptr(Addr(at.0 + offset as u64)), keep),
             Place::Tree(_) => {}
         }
+        // A pin is on what is published.
+        if matches!(keep, Keep::Pin(_))
+            && let Some(first) = column.contiguous()
+        {
+            return in_place(arena.read_ptr(first), keep);
+        }
         let (mut pieces, mut written, mut first) = (0u64, 0, Addr::default());
         column.extents(|extent| {
             pieces += 1;

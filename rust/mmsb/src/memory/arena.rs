@@ -28,7 +28,7 @@ pub const SMALL_MAX: usize = CHUNK;
 pub struct Options {
     /// The most bytes that may be allocated to its spans.
     pub budget: u64,
-    /// Whether a background thread keeps fresh memory ready.
+    /// Whether a background thread keeps fresh memory ready, and gives back what nobody needed for a while.
     pub prefault: bool,
 }
 
@@ -56,6 +56,8 @@ pub struct ArenaStats {
     pub free: u64,
     /// Chunks handed out a second time or more often, over the arena's life.
     pub recycled: u64,
+    /// Given back to the machine, over the arena's life.
+    pub given_back: u64,
     /// Number of spans.
     pub spans: usize,
 }
@@ -167,7 +169,9 @@ impl Arena {
     #[inline]
     pub unsafe fn free_chunk(&self, addr: Addr) {
         self.chunk_rc(addr).store(0, Ordering::Relaxed);
-        self.chunks.give(addr, 1);
+        if self.chunks.give(addr, 1) {
+            self.prefault.wake();
+        }
     }
 
     /// The reference count of the chunk in which `addr` lies. The arena only sets it to zero, when the chunk is free.
@@ -243,6 +247,7 @@ impl Arena {
             used_chunks: chunks.used,
             free: chunks.free,
             recycled: chunks.recycled,
+            given_back: chunks.given_back,
             spans: chunks.spans,
         }
     }

@@ -1,14 +1,17 @@
 //! Chunks of all spans: handed out recycled first, then fresh; spans grow and are added as they are needed.
 //!
-//! A span's chunks in order: ever used `first..fresh` (in use, or free in its bitmap), then allocated to the file but
-//! never used, then not allocated. The budget counts what is allocated to files.
+//! A span's chunks in order: ever used `first..fresh` (in use, free in its bitmap, or free and given back to the machine),
+//! then allocated to the file but never used, then not allocated. The budget counts what is allocated to files.
+//!
+//! What nobody needed for a while goes back, [`Chunks::find_surplus`]; not all of it, so that a burst like the last one
+//! finds its memory. It is done by the background thread, and taken again when nothing else is free.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::limits::{
-    AHEAD_MAX, AHEAD_MIN, AHEAD_STEP, CHUNK, EXTENT_MAX, GROW_STEP, SMALL_REACH, SPAN_FIRST, SPAN_MAX,
-    SPANS_MAX,
+    AHEAD_MAX, AHEAD_MIN, AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, GROW_STEP,
+    KEEP_FREE, SMALL_REACH, SPAN_FIRST, SPAN_MAX, SPANS_MAX,
 };
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
@@ -31,6 +34,15 @@ struct State {
     committed: u64,
     used: u64,
     recycled: u64,
+    /// Bytes free for use again; what was given back is not.
+    free: u64,
+    /// The least that was free since the background thread looked.
+    least_free: u64,
+    /// Whether it will look again.
+    watched: bool,
+    /// What it found that can go back.
+    surplus: u64,
+    given_back: u64,
     /// Bytes of the next span of the doubling schedule.
     next: u64,
 }
@@ -39,6 +51,10 @@ struct State {
 struct SpanChunks {
     span: Arc<Span>,
     runs: Runs,
+    /// Free chunks whose memory was given back to the machine.
+    holes: Runs,
+    /// From where on to look for a run of both.
+    from: usize,
     /// The first chunk never used.
     fresh: usize,
     /// The first chunk not allocated to the file.
@@ -81,8 +97,16 @@ pub struct ChunkStats {
     pub free: u64,
     /// Handed out a second time or more often, over the arena's life.
     pub recycled: u64,
+    /// Given back to the machine, over the arena's life.
+    pub given_back: u64,
     /// Number of spans.
     pub spans: usize,
+}
+
+/// Chunks that are being given back to the machine: neither in use nor free meanwhile.
+struct Going {
+    span: Arc<Span>,
+    chunks: Range<usize>,
 }
 
 const fn bytes(chunks: usize) -> u64 {
@@ -130,18 +154,23 @@ impl Chunks {
             return Err(MemoryError::TooLarge { asked, limit: EXTENT_MAX });
         }
         let mut state = self.state();
-        if let Some(taken) = state.recycled(n, small, SEARCH_WORDS) {
+        let free = state.recycled(n, small, SEARCH_WORDS);
+        if let Some(taken) = free.or_else(|| state.taken_again(self, n, small, SEARCH_WORDS)) {
             return Ok(taken);
         }
         match state.fresh(self, n, small) {
             Ok(taken) => Ok(taken),
             // Before the answer is no, every last bit is looked at.
-            Err(error) => state.recycled(n, small, usize::MAX / 2).ok_or(error),
+            Err(error) => {
+                let free = state.recycled(n, small, usize::MAX / 2);
+                state.spans.iter_mut().for_each(|of| of.from = 0);
+                free.or_else(|| state.taken_again(self, n, small, usize::MAX)).ok_or(error)
+            }
         }
     }
 
-    /// Gives `n` chunks in a row back.
-    pub fn give(&self, addr: Addr, n: usize) {
+    /// Frees `n` chunks in a row. True where so much is free now that the background thread should look.
+    pub fn give(&self, addr: Addr, n: usize) -> bool {
         let mut state = self.state();
         let first = addr.offset() as usize / CHUNK;
         let chunks = &mut state.spans[addr.span() as usize];
@@ -155,6 +184,43 @@ impl Chunks {
             chunks.runs.insert(index);
         }
         state.used -= bytes(n);
+        state.free += bytes(n);
+        if state.watched || !state.has_much_free() {
+            return false;
+        }
+        (state.watched, state.least_free) = (true, state.free);
+        true
+    }
+
+    /// Whether what is free should be looked at again in a while.
+    pub fn is_watched(&self) -> bool {
+        self.state().watched
+    }
+
+    /// Finds what nobody needed since the last time, beyond what is kept free.
+    pub fn find_surplus(&self) {
+        let mut state = self.state();
+        state.surplus = state.least_free.saturating_sub(state.kept_free());
+        state.least_free = state.free;
+        state.watched = state.has_much_free();
+        state.spans.iter_mut().for_each(|of| of.runs.rewind());
+    }
+
+    /// Gives some of what was found back to the machine, without holding anyone up. False when there is nothing more.
+    pub fn give_back(&self) -> bool {
+        let Some(Going { span, chunks }) = self.state().going() else { return false };
+        let done = span.give_back(chunks.clone());
+        let (n, mut state) = (bytes(chunks.len()), self.state());
+        let of = &mut state.spans[span.number() as usize];
+        chunks.for_each(|index| if done { of.holes.insert(index) } else { of.runs.insert(index) });
+        if done {
+            state.committed -= n;
+            state.given_back += n;
+        } else {
+            state.free += n;
+            (state.surplus, state.watched) = (0, false);
+        }
+        done
     }
 
     /// What all chunks come to.
@@ -164,8 +230,9 @@ impl Chunks {
             reserved: state.spans.iter().map(|s| s.span.shape().capacity).sum(),
             committed: state.committed,
             used: state.used,
-            free: state.spans.iter().map(|s| bytes(s.runs.free())).sum(),
+            free: state.free,
             recycled: state.recycled,
+            given_back: state.given_back,
             spans: state.spans.len(),
         }
     }
@@ -246,12 +313,100 @@ impl State {
     fn recycled(&mut self, n: usize, small: bool, search: usize) -> Option<Taken> {
         for chunks in self.spans.iter_mut().rev().filter(|chunks| chunks.fits(small)) {
             if let Some(index) = chunks.runs.take_run(n, search) {
-                self.used += bytes(n);
-                self.recycled += bytes(n);
-                return Some(chunks.taken(index, false));
+                let taken = chunks.taken(index, false);
+                self.reuse(n);
+                return Some(taken);
             }
         }
         None
+    }
+
+    fn reuse(&mut self, n: usize) {
+        self.used += bytes(n);
+        self.recycled += bytes(n);
+        self.free -= bytes(n);
+        self.least_free = self.least_free.min(self.free);
+    }
+
+    /// Bytes that stay free for the next burst.
+    fn kept_free(&self) -> u64 {
+        self.used / 4 + KEEP_FREE
+    }
+
+    fn has_much_free(&self) -> bool {
+        self.free >= self.kept_free() + GIVE_BACK_LEAST
+    }
+
+    /// Some chunks in a row that go back; none where what was found is used up or scattered.
+    fn going(&mut self) -> Option<Going> {
+        let (least, most) = (GIVE_BACK_LEAST as usize / CHUNK, GIVE_BACK_MOST as usize / CHUNK);
+        let most = most.min(self.surplus as usize / CHUNK);
+        if most < least {
+            self.surplus = 0;
+            return None;
+        }
+        let found = self.spans.iter_mut().rev().find_map(|of| {
+            of.runs.take_some(least, most).map(|chunks| Going { span: Arc::clone(&of.span), chunks })
+        });
+        let Some(going) = found else {
+            // Until more is freed beside it there is no use in looking.
+            (self.surplus, self.watched) = (0, false);
+            return None;
+        };
+        let n = bytes(going.chunks.len());
+        self.surplus -= n;
+        self.free -= n;
+        self.least_free = self.least_free.min(self.free);
+        Some(going)
+    }
+
+    /// Chunks of which some were given back to the machine, and are taken from it again with some that follow. `None`
+    /// where there are none, or no memory for them.
+    fn taken_again(&mut self, of: &Chunks, n: usize, small: bool, search: usize) -> Option<Taken> {
+        for at in (0..self.spans.len()).rev() {
+            let chunks = &mut self.spans[at];
+            if chunks.holes.free() == 0 || !chunks.fits(small) {
+                continue;
+            }
+            let (runs, holes) = (&chunks.runs, &chunks.holes);
+            let Some(first) = runs.run_with(holes, n, &mut chunks.from, search) else { continue };
+            let mut end = first + n;
+            while end - first < GIVE_BACK_MOST as usize / CHUNK && chunks.holes.has(end) {
+                end += 1;
+            }
+            self.fill_holes(of, at, first..end)
+                .or_else(|_| self.fill_holes(of, at, first..first + n))
+                .ok()?;
+            let chunks = &mut self.spans[at];
+            chunks.runs.take_at(first, n);
+            let taken = chunks.taken(first, false);
+            self.reuse(n);
+            return Some(taken);
+        }
+        None
+    }
+
+    /// Allocates memory to those of the chunks of span `at` that have none: they are free then.
+    fn fill_holes(&mut self, of: &Chunks, at: usize, chunks: Range<usize>) -> Result<(), MemoryError> {
+        let mut from = chunks.start;
+        while from < chunks.end {
+            let span = &mut self.spans[at];
+            let is_hole = span.holes.has(from);
+            let end = (from..chunks.end).find(|&i| span.holes.has(i) != is_hole).unwrap_or(chunks.end);
+            if is_hole {
+                let n = bytes(end - from);
+                if self.committed + n > of.budget {
+                    return Err(MemoryError::Budget { asked: n, used: self.committed, budget: of.budget });
+                }
+                span.span.allocate(&of.home, from..end)?;
+                span.holes.take_at(from, end - from);
+                (from..end).for_each(|index| span.runs.insert(index));
+                self.committed += n;
+                self.free += n;
+            }
+            from = end;
+        }
+        Ok(())
     }
 
     fn fresh(&mut self, of: &Chunks, n: usize, small: bool) -> Result<Taken, MemoryError> {
@@ -319,11 +474,12 @@ impl State {
             self.next = (self.next * 2).min(SPAN_MAX);
         }
         self.committed += head;
-        let runs = Runs::default();
         let first = shape.first;
         self.spans.push(SpanChunks {
             span,
-            runs,
+            runs: Runs::default(),
+            holes: Runs::default(),
+            from: 0,
             fresh: first,
             allocated: first,
             promised: first,

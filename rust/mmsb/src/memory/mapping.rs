@@ -168,11 +168,38 @@ impl Drop for Mapping {
     }
 }
 
+/// Gives what is free on the heap back to the kernel. Of what came and went in small pieces the C library keeps as much as
+/// the largest pieces it ever had, tens of MiB for each thread. Takes milliseconds.
+pub fn trim_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
+}
+
 /// A nameless file in memory.
 #[cfg(target_os = "linux")]
 pub fn memory_file(name: &str) -> io::Result<File> {
     use rustix::fs::MemfdFlags;
     Ok(File::from(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+/// Gives `len` bytes at `offset` of `file` back: they read as zeros, and must be allocated again before they are touched.
+/// False where the kernel or the file system cannot.
+pub fn give_back(file: &File, offset: u64, len: u64) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(file, flags, offset, len).is_ok()
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (file, offset, len);
+        false
+    }
 }
 
 /// Allocates `len` bytes at `offset` to `file`, so that touching them cannot fail. Bytes allocated before stay.

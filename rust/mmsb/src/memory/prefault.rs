@@ -1,10 +1,12 @@
-//! The background thread that keeps fresh chunks allocated and present ahead of the writer: the first touch of a page
-//! costs thirty times the copying of it.
+//! The background thread that keeps fresh chunks allocated and present ahead of the writer, since the first touch of a page
+//! costs thirty times the copying of it; and that gives free ones back which nobody needed for a while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
+use crate::base::limits::IDLE;
 use crate::memory::chunks::Chunks;
 
 /// The thread of one arena. It starts when it is first needed, sleeps while it is not, and ends with the arena.
@@ -62,6 +64,8 @@ impl Prefault {
 
 impl Shared {
     fn run(&self) {
+        // When to look for what can go back.
+        let mut look = None;
         while !self.over.load(Ordering::Acquire) {
             // Cleared after the work and looked at again, so that `wanted` also means "at work".
             while let Some(ahead) = self.chunks.ahead() {
@@ -74,8 +78,26 @@ impl Shared {
             }
             self.wanted.store(false, Ordering::Release);
             while !self.wanted.load(Ordering::Acquire) && !self.over.load(Ordering::Acquire) {
-                thread::park();
+                if !self.chunks.give_back() {
+                    self.wait(&mut look);
+                }
             }
+        }
+    }
+
+    /// Sleeps until somebody wakes this thread, or until it is time to look at what is free.
+    fn wait(&self, look: &mut Option<Instant>) {
+        if !self.chunks.is_watched() {
+            *look = None;
+            return thread::park();
+        }
+        let left =
+            look.get_or_insert_with(|| Instant::now() + IDLE).saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.chunks.find_surplus();
+            *look = None;
+        } else {
+            thread::park_timeout(left);
         }
     }
 }

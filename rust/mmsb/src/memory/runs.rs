@@ -1,5 +1,7 @@
 //! The recycled chunks of one span: a bitmap, searched next-fit for runs, with the hottest single chunks remembered.
 
+use std::ops::Range;
+
 /// Words that a search for a run reads before it prefers fresh memory: 16 KiB of bitmap, a few microseconds.
 pub const SEARCH_WORDS: usize = 2048;
 
@@ -12,6 +14,8 @@ pub struct Runs {
     words: Vec<u64>,
     free: usize,
     cursor: usize,
+    /// Words that this pass over what can go has behind it.
+    passed: usize,
     hot: Vec<u32>,
 }
 
@@ -41,6 +45,48 @@ impl Runs {
             self.hot.drain(..HOT);
         }
         self.hot.extend(u32::try_from(index));
+    }
+
+    /// Whether chunk `index` is free.
+    pub fn has(&self, index: usize) -> bool {
+        self.words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    }
+
+    /// Begins a pass of [`Runs::take_some`].
+    pub fn rewind(&mut self) {
+        self.passed = 0;
+    }
+
+    /// Takes up to `most` free chunks in a row, the next such run of at least `least` in this pass.
+    pub fn take_some(&mut self, least: usize, most: usize) -> Option<Range<usize>> {
+        let found = self.scan(self.passed.min(self.words.len()), self.words.len(), least);
+        self.passed = found.map_or(self.words.len(), |first| first / 64);
+        let first = found?;
+        let mut end = first + least;
+        while end - first < most && self.has(end) {
+            end += 1;
+        }
+        self.clear(first, end - first);
+        Some(first..end)
+    }
+
+    /// The first `n` chunks in a row each of which is free here or in `other`, looked for in `search` words and as many as
+    /// it takes to hold the run, from the one at `from` on, which moves on where there is none.
+    pub fn run_with(&self, other: &Runs, n: usize, from: &mut usize, search: usize) -> Option<usize> {
+        let (len, run) = (self.words.len().max(other.words.len()), n.div_ceil(64));
+        let start = if *from < len { *from } else { 0 };
+        let end = search.saturating_add(run).saturating_add(start).min(len);
+        let word = |runs: &Runs, at: usize| runs.words.get(at).copied().unwrap_or_default();
+        let words = (start..end).map(|at| word(self, at) | word(other, at)).collect();
+        let found = Runs { words, ..Runs::default() }.scan(0, end - start, n);
+        // A run may begin in what was looked through and end behind it.
+        *from = if found.is_some() { start } else { end.saturating_sub(if end < len { run } else { 0 }) };
+        Some(start * 64 + found?)
+    }
+
+    /// Takes `n` chunks in a row that are free.
+    pub fn take_at(&mut self, index: usize, n: usize) {
+        self.clear(index, n);
     }
 
     /// Takes one chunk: the one freed last if it is still free.
@@ -134,13 +180,20 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
+    impl Runs {
+        fn rewound(&mut self) -> &mut Runs {
+            self.rewind();
+            self
+        }
+    }
+
     fn has_run(model: &BTreeSet<usize>, n: usize) -> bool {
         model.iter().any(|first| (*first..first + n).all(|i| model.contains(&i)))
     }
 
     proptest! {
         #[test]
-        fn behaves_like_a_set(steps in prop::collection::vec((0usize..4, 0usize..300, 1usize..150), 1..300)) {
+        fn behaves_like_a_set(steps in prop::collection::vec((0usize..5, 0usize..300, 1usize..150), 1..300)) {
             let mut runs = Runs::default();
             let mut model = BTreeSet::new();
             for (what, index, n) in steps {
@@ -151,12 +204,42 @@ mod tests {
                         Some(i) => prop_assert!(model.remove(&i)),
                         None => prop_assert!(model.is_empty()),
                     },
+                    3 => match runs.rewound().take_some(n, 2 * n) {
+                        Some(run) => {
+                            prop_assert!((n..=2 * n).contains(&run.len()));
+                            prop_assert!(run.len() == 2 * n || !model.contains(&run.end));
+                            for i in run { prop_assert!(model.remove(&i)) }
+                        }
+                        None => prop_assert!(!has_run(&model, n), "run of {n} in {model:?}"),
+                    },
                     _ => match runs.take_run(n, usize::MAX / 2) {
                         Some(first) => for i in first..first + n { prop_assert!(model.remove(&i)) },
                         None => prop_assert!(!has_run(&model, n), "run of {n} in {model:?}"),
                     },
                 }
                 prop_assert_eq!(runs.free(), model.len());
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn joins_two_sets(of in prop::collection::vec(0u8..4, 1..400), n in 1usize..70) {
+            let (mut one, mut other, mut model) = (Runs::default(), Runs::default(), BTreeSet::new());
+            for (index, of) in of.into_iter().enumerate() {
+                match of {
+                    0 => continue,
+                    1 => other.insert(index),
+                    _ => one.insert(index),
+                }
+                model.insert(index);
+            }
+            let (mut from, words) = (0, model.last().map_or(0, |last| last / 64 + 1));
+            let found = (0..words).find_map(|_| one.run_with(&other, n, &mut from, 1));
+            prop_assert_eq!(found, one.run_with(&other, n, &mut 0, usize::MAX));
+            match found {
+                Some(first) => prop_assert!((first..first + n).all(|i| one.has(i) != other.has(i))),
+                None => prop_assert!(!has_run(&model, n)),
             }
         }
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::base::limits::{CHUNK, CONTROL_BYTES};
 use crate::memory::error::MemoryError;
-use crate::memory::mapping::{Access, Mapping, allocate};
+use crate::memory::mapping::{Access, Mapping, allocate, give_back};
 use crate::memory::place::Home;
 
 /// Spans as large as this are asked to be backed by huge pages. Smaller ones belong to small buses, which would pay
@@ -94,6 +94,11 @@ impl Span {
             }
             _ => MemoryError::Io { action: "allocate to a span in", path: home.describe(), source },
         })
+    }
+
+    /// Gives the memory of chunks back to the machine, until they are allocated again. False where that cannot be.
+    pub fn give_back(&self, chunks: Range<usize>) -> bool {
+        give_back(&self.file, (chunks.start * CHUNK) as u64, (chunks.len() * CHUNK) as u64)
     }
 
     /// Makes allocated chunks present in the mapping for writing. False where the kernel cannot. In the other, which views

@@ -1,7 +1,8 @@
 //! Typed access to the blocks of the arena that make up a state: one header for every node, slots behind it.
 //!
 //! A block that a published root can reach is never written, except for its reference count, which only the writer
-//! touches, and for the cells of a version that come from a checkpoint, once, before anybody reads them. A block is
+//! touches; for the cells of a version that come from a checkpoint, once, before anybody reads them; and for what a reader
+//! found out about a column's node and all below, which is as true for whoever reads it next. A block is
 //! *fresh* while the stage that allocated it has not been published; only fresh blocks are written.
 #![allow(unsafe_code)]
 
@@ -52,10 +53,15 @@ pub struct Header {
     pub shift: u8,
     /// How many slots it has.
     pub slots: u16,
-    /// Of a version: 0, or 1 + the number of its page among those whose cells are on disk still. Of other kinds, free
-    /// for their own use.
+    /// Of a version: 0, or 1 + the number of its page among those whose cells are on disk still. Of a column's node: see
+    /// [`Header::solid`]. Of other kinds, free for their own use.
     extra: AtomicU32,
 }
+
+/// See [`Header::solid`].
+const SOLID: u32 = 1;
+/// See [`Header::solid`].
+const SCATTERED: u32 = 2;
 
 /// Size of [`Header`]: where a block's slots start.
 pub const HEADER: usize = size_of::<Header>();
@@ -100,6 +106,19 @@ impl Header {
     /// Notes that a version's cells are in memory from now on: whoever sees this sees them.
     pub(crate) fn set_read(&self) {
         self.extra.store(0, Ordering::Release);
+    }
+
+    /// Of a column's node: whether the chunks below were found to lie side by side; `None` where nobody has looked.
+    pub fn solid(&self) -> Option<bool> {
+        match self.extra() {
+            0 => None,
+            found => Some(found == SOLID),
+        }
+    }
+
+    /// Notes that for a node that is published: nothing of it changes any more.
+    pub fn note_solid(&self, solid: bool) {
+        self.extra.store(if solid { SOLID } else { SCATTERED }, Ordering::Relaxed);
     }
 
     /// How many parents refer to the block.

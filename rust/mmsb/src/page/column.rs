@@ -188,11 +188,24 @@ impl<'a> ColumnRef<'a> {
         block::bytes(self.arena, at, 0, n)
     }
 
-    /// The whole column in one piece of the arena, where it lies so.
+    /// The whole column of a published version in one piece of the arena, where it lies so. Each node is looked through
+    /// once, by whoever asks first of a column that has it.
     pub fn contiguous(&self) -> Option<Addr> {
-        let (mut n, mut at) = (0, Addr::default());
-        self.extents(|extent| (n, at) = (n + 1, extent.at));
-        (n == 1 && !is_null(at)).then_some(at)
+        self.contiguous_looking(&mut 0)
+    }
+
+    /// As that; adds how many nodes were looked through.
+    fn contiguous_looking(&self, looked: &mut u64) -> Option<Addr> {
+        match self.place {
+            _ if self.bytes == 0 => None,
+            Place::Block(at, offset) => (!is_null(at)).then(|| Addr(at.0 + offset as u64)),
+            Place::Tree(root) => {
+                let (chunks, top) = (chunks_of(self.bytes), height(chunks_of(self.bytes)));
+                let whole =
+                    solid(self.arena, root, top, looked) && solid_chunks(self.arena, root, top) >= chunks;
+                whole.then(|| first_chunk(self.arena, root, top))
+            }
+        }
     }
 
     /// Copies the whole column into `out`.
@@ -226,6 +239,50 @@ impl<'a> ColumnRef<'a> {
             _ => {}
         }
     }
+}
+
+/// Whether the chunks below a published node lie side by side, without a gap between the first and the last.
+fn solid(arena: &Arena, at: Addr, h: u32, looked: &mut u64) -> bool {
+    if is_null(at) {
+        return false;
+    }
+    if let Some(found) = head(arena, at).solid() {
+        return found;
+    }
+    *looked += 1;
+    let (n, start) = (slots(arena, at), first_chunk(arena, at, h));
+    let found = (0..n).all(|i| {
+        let below = child(arena, at, h, i);
+        let full = h == 0
+            || solid(arena, below, h - 1, looked)
+                && (i + 1 == n || solid_chunks(arena, below, h - 1) == span(h));
+        let place = if h == 0 { below } else { first_chunk(arena, below, h - 1) };
+        full && !is_null(place) && place.0 == start.0 + i as u64 * span(h) * CHUNK as u64
+    });
+    head(arena, at).note_solid(found);
+    found
+}
+
+/// How many chunks are below a node that is solid.
+fn solid_chunks(arena: &Arena, mut at: Addr, mut h: u32) -> u64 {
+    let mut chunks = 0;
+    while h > 0 {
+        let last = slots(arena, at) - 1;
+        chunks += last as u64 * span(h);
+        (at, h) = (child(arena, at, h, last), h - 1);
+    }
+    chunks + slots(arena, at) as u64
+}
+
+/// The first chunk below a node; null where there is none.
+fn first_chunk(arena: &Arena, mut at: Addr, h: u32) -> Addr {
+    for h in (0..=h).rev() {
+        if is_null(at) || slots(arena, at) == 0 {
+            return Addr::default();
+        }
+        at = child(arena, at, h, 0);
+    }
+    at
 }
 
 fn follows(last: &Extent, next: &Extent) -> bool {
@@ -312,4 +369,95 @@ pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (A
         at = child(arena, at, h, i as usize);
     }
     Default::default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::memory::arena::Options;
+    use crate::memory::place::Place as ArenaPlace;
+    use crate::page::stage::{Scratch, Stage};
+    use crate::page::tree::{self, TreeWriter};
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn arena() -> Arc<Arena> {
+        Arena::with(ArenaPlace::Memory, Options { budget: 4 << 30, prefault: false }).unwrap()
+    }
+
+    fn column(arena: &Arena, root: Addr, chunks: u64) -> ColumnRef<'_> {
+        ColumnRef { arena, place: Place::Tree(root), bytes: chunks * CHUNK as u64 }
+    }
+
+    /// By walking all of it.
+    fn walked(column: &ColumnRef<'_>) -> Option<Addr> {
+        let (mut n, mut at) = (0, Addr::default());
+        column.extents(|extent| (n, at) = (n + 1, extent.at));
+        (n == 1 && !is_null(at)).then_some(at)
+    }
+
+    /// The tree after a commit.
+    fn commit(arena: &Arena, seq: u64, change: impl FnOnce(&mut Stage<'_>) -> Addr) -> Addr {
+        let mut stage = Stage::new(arena, seq, Scratch::default());
+        let root = change(&mut stage);
+        // What goes is not given back: nothing of an old version may be looked at in a new one.
+        stage.settle(&mut Vec::new());
+        root
+    }
+
+    fn covered(arena: &Arena, seq: u64, root: Addr, chunks: u64, first: u64, end: u64) -> Addr {
+        commit(arena, seq, |stage| {
+            let mut writer = TreeWriter::new(stage, 1, root, chunks);
+            writer.cover(first, end).unwrap();
+            writer.root()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn lies_in_one_piece_where_a_walk_finds_one(
+            chunks in prop_oneof![1u64..130, 4000u64..4200],
+            steps in prop::collection::vec((0u8..4, any::<u64>(), 1u64..4200), 1..12),
+        ) {
+            let (arena, mut chunks, mut root) = (arena(), chunks, Addr::default());
+            for (seq, (what, at, n)) in (1..).zip(steps) {
+                let first = at % chunks;
+                match what {
+                    0 => root = covered(&arena, seq, root, chunks, 0, chunks),
+                    1 => root = covered(&arena, seq, root, chunks, first, (first + n).min(chunks)),
+                    2 => root = commit(&arena, seq, |stage| {
+                        let mut writer = TreeWriter::new(stage, 1, root, chunks);
+                        writer.chunk(first).unwrap()[0] = 1;
+                        writer.root()
+                    }),
+                    _ => {
+                        root = commit(&arena, seq, |stage| tree::resize(stage, root, chunks, n).unwrap());
+                        chunks = n;
+                    }
+                }
+                let column = column(&arena, root, chunks);
+                prop_assert_eq!(column.contiguous(), walked(&column));
+                prop_assert_eq!(column.contiguous(), walked(&column), "as it is remembered");
+            }
+        }
+    }
+
+    #[test]
+    fn each_node_is_looked_through_once() {
+        let (arena, chunks) = (arena(), 70 * FAN);
+        let mut root = covered(&arena, 1, Addr::default(), chunks, 0, chunks);
+        let looked = |root, expected: bool| {
+            let mut looked = 0;
+            assert_eq!(column(&arena, root, chunks).contiguous_looking(&mut looked).is_some(), expected);
+            looked
+        };
+        // 70 leaves, 2 nodes above them, the root.
+        assert_eq!(looked(root, true), 73);
+        assert_eq!(looked(root, true), 0, "a second view looks at nothing");
+        root = covered(&arena, 2, root, chunks, 100, 101);
+        assert!(looked(root, false) <= 3, "of a changed page, the path to the change");
+        assert_eq!(looked(root, false), 0);
+    }
 }

@@ -180,7 +180,8 @@ impl<'a> Stage<'a> {
         let copy = self.node(old.kind, bytes, old.key)?;
         let new = block::head_mut(self.arena, copy);
         (new.shift, new.slots) = (old.shift, old.slots);
-        new.set_extra(old.extra());
+        // What was found out about a column's node does not hold for what becomes of it.
+        new.set_extra(if matches!(old.kind, Kind::Leaf | Kind::Inner) { 0 } else { old.extra() });
         let n = used - block::HEADER;
         block::bytes_mut(self.arena, copy, block::HEADER, n).copy_from_slice(block::bytes(
             self.arena,

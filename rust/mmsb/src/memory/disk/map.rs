@@ -50,6 +50,21 @@ impl Map {
         }
     }
 
+    /// Lets go of the memory of the bytes before `end`, which stay in the file: nobody stores to them any more, and what is
+    /// mapped counts as this process's.
+    pub fn let_go(&self, end: u64) {
+        let len =
+            (end.min(self.len as u64) as usize) / rustix::param::page_size() * rustix::param::page_size();
+        #[cfg(target_os = "linux")]
+        if len > 0 {
+            // SAFETY: the range lies in the map. It is shared, so what was stored is the file's already, and a store to it
+            // all the same would only fault.
+            let _ = unsafe {
+                rustix::mm::madvise(self.start.as_ptr().cast(), len, rustix::mm::Advice::LinuxDontNeed)
+            };
+        }
+    }
+
     /// Copies `bytes` to `at`. Panics outside the map.
     pub fn store(&self, bytes: &[u8], at: u64) {
         assert!(self.covers(at, bytes.len() as u64), "store outside the map");

@@ -8,8 +8,8 @@ use crate::memory::addr::Addr;
 use crate::page::block::{self, head};
 use crate::page::checkpoint::chunks::{ChunkReader, Image};
 use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::known::Notes;
 use crate::page::checkpoint::record::{Cells, Column, Record, Run};
-use crate::page::checkpoint::write::Known;
 use crate::page::column::{Place, chunks_of};
 use crate::page::graft::{Listed, graft};
 use crate::page::schema::Schema;
@@ -71,7 +71,7 @@ pub(super) struct CellLoader<'r> {
     /// Chunks by where they lie on disk, with their births: each comes into memory once.
     placed: HashMap<(u64, u64), (Addr, u64)>,
     /// Where what was read in lies on disk.
-    pub known: Known,
+    pub known: Notes,
 }
 
 /// Images that go side by side into memory.
@@ -85,11 +85,11 @@ struct Piece<'r> {
 impl<'r> CellLoader<'r> {
     pub fn new(reader: &'r mut ChunkReader, record: &'r Record) -> Self {
         let chunk = record.head.chunk.into();
-        CellLoader { reader, chunk, record, placed: HashMap::new(), known: Known::new() }
+        CellLoader { reader, chunk, record, placed: HashMap::new(), known: Notes::default() }
     }
 
     fn note(&mut self, stage: &Stage<'_>, at: Addr, image: Image) {
-        self.known.insert((at, stage.seq()), image);
+        self.known.note(at, stage.seq(), image);
     }
 
     /// Fills a version of zeros, which is one of the record's. What another version told it against, `base`, has its cells
@@ -120,7 +120,7 @@ impl<'r> CellLoader<'r> {
                 let header = head(arena, at);
                 if header.kind == block::Kind::Packed {
                     // The version was there before its cells are read in: it has a seq of its own.
-                    self.known.insert((at, header.born), *image);
+                    self.known.note(at, header.born, *image);
                 }
             }
             Cells::Split(columns) => {

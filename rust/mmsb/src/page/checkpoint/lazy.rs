@@ -19,9 +19,9 @@ use crate::page::block::{Kind, for_children, head, head_mut, is_null, untag};
 use crate::page::checkpoint::cells::{CellLoader, flat, put};
 use crate::page::checkpoint::chunks::{self, ChunkReader};
 use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::known::Notes;
 use crate::page::checkpoint::record::{Cells, Record};
 use crate::page::checkpoint::store::{self, Store};
-use crate::page::checkpoint::write::Known;
 use crate::page::stage::{LOADED, Scratch, Stage};
 use crate::page::version::{self, PageRef};
 
@@ -53,7 +53,7 @@ pub(super) struct Unread {
     /// The seq of the next stage.
     seq: AtomicU64,
     /// Where what was read in lies on disk; given away when that is everything.
-    known: Mutex<Option<Known>>,
+    known: Mutex<Option<Notes>>,
 }
 
 /// A page of the record.
@@ -125,7 +125,7 @@ impl Unread {
             pages: Vec::new(),
             numbers: HashMap::new(),
             seq: AtomicU64::new(LOADED + record.branches.len() as u64),
-            known: Mutex::new(Some(Known::new())),
+            known: Mutex::new(Some(Notes::default())),
         })
     }
 
@@ -157,7 +157,7 @@ impl Unread {
             return Err(error.in_file(&store::path(self.record.head.seq)));
         }
         if let Some(known) = &mut *lock(&self.known) {
-            known.extend(std::mem::take(&mut cells.known));
+            known.append(std::mem::take(&mut cells.known));
         }
         lock(&self.readers).push(reader);
         let mut retired = Vec::new();
@@ -341,7 +341,7 @@ impl Lazy {
         // Under the lock, so that nobody writes a checkpoint in between.
         let known = &mut *lock(&unread.known);
         if let Some(known) = known.take() {
-            store.set_known(known);
+            store.set_known(known.into_known());
         }
     }
 

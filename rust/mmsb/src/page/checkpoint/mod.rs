@@ -8,6 +8,7 @@
 mod cells;
 pub mod chunks;
 pub mod error;
+pub mod known;
 pub mod lazy;
 pub mod load;
 pub mod prune;

@@ -73,10 +73,8 @@ impl Store {
         }
         let known = self.known();
         let moves = self.compact(&kept)?;
-        let known = known
-            .iter()
-            .map(|(&key, image)| (key, moves.get(&(image.file, image.at)).copied().unwrap_or(*image)));
-        self.set_heads(kept.iter().map(|record| record.head).collect(), known.collect());
+        let known = known.moved(|image| moves.get(&(image.file, image.at)).copied().unwrap_or(image));
+        self.set_heads(kept.iter().map(|record| record.head).collect(), known);
         self.sweep()?;
         disk.sync_dir(DIR)?;
         pruned.bytes += before as i64 - self.chunk_bytes()? as i64;

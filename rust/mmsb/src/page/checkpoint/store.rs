@@ -1,25 +1,29 @@
 //! The checkpoints of a bus on its disk: writing one so that it is there whole or not at all, finding them again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, DiskError, Open};
+use crate::memory::mapping::trim_heap;
 use crate::page::checkpoint::chunks::{self, ChunkWriter};
 use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::known::Known;
 use crate::page::checkpoint::record::{HEADER, Head, Record};
-use crate::page::checkpoint::write::{Cut, Known, tell};
+use crate::page::checkpoint::write::{Cut, tell};
 use crate::page::draft::Tables;
 
 /// The folder of checkpoints.
 pub const DIR: &str = "ckpt";
 /// Records kept in memory once read: a branch's past is often asked for again.
 const RECENT: usize = 4;
-/// Versions of pages that all but the newest of them may name together, 140 bytes each: those of a bus with very many pages
-/// would take more memory than the pages.
+/// Versions of pages that they may name together, 140 bytes each: those of a bus with very many pages would take more memory
+/// than the pages. Such a record is read again when it is asked for, unless somebody has it still.
 const RECENT_VERSIONS: usize = 1 << 16;
+/// Bytes of a record that are compared at once with what was written.
+const COMPARE: usize = 1 << 20;
 
 /// The checkpoints of a bus.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ struct Inner {
     /// Ascending.
     heads: Vec<Head>,
     recent: VecDeque<Arc<Record>>,
+    /// The last one that was too large for those.
+    large: Weak<Record>,
     known: Arc<Known>,
     /// No chunk file of this number or above was ever made.
     next: u64,
@@ -111,15 +117,35 @@ pub(super) fn put(disk: &dyn Disk, record: &Record) -> Result<u64, CheckpointErr
     let file = disk.open(&new, Open::Create)?;
     file.write_at(&bytes, 0)?;
     file.sync_data()?;
-    let mut found = vec![0; bytes.len() + 1];
-    let read = file.read_full_at(&mut found, 0)?;
-    if found[..read] != bytes {
+    let mut same = file.len()? == bytes.len() as u64;
+    let mut found = vec![0; COMPARE];
+    for (number, part) in bytes.chunks(COMPARE).enumerate() {
+        let read = file.read_full_at(&mut found[..part.len()], (number * COMPARE) as u64)?;
+        same &= found[..read] == *part;
+    }
+    if !same {
         return Err(CheckpointError::damaged(&new, "it does not read as it was written"));
     }
     disk.sync_dir(DIR)?;
     disk.rename(&new, &path)?;
     disk.sync_dir(DIR)?;
     Ok(bytes.len() as u64)
+}
+
+impl Inner {
+    /// The record of a checkpoint, where it is in memory.
+    fn held(&self, seq: Seq) -> Option<Arc<Record>> {
+        let large = self.large.upgrade();
+        self.recent.iter().chain(&large).find(|record| record.head.seq == seq).cloned()
+    }
+
+    /// Lets go of the record of a checkpoint.
+    fn release(&mut self, seq: Seq) {
+        self.recent.retain(|record| record.head.seq != seq);
+        if self.large.upgrade().is_some_and(|record| record.head.seq == seq) {
+            self.large = Weak::new();
+        }
+    }
 }
 
 impl Store {
@@ -180,21 +206,21 @@ impl Store {
     pub fn forget(&self, seq: Seq) {
         let mut inner = self.inner();
         inner.heads.retain(|head| head.seq != seq);
-        inner.recent.retain(|record| record.head.seq != seq);
+        inner.release(seq);
     }
 
     /// Notes that a record on disk may or may not be the one that was to take its place: it is read anew, and the next
     /// checkpoint relies on no image that it may have let go of.
     pub(super) fn doubt(&self, seq: Seq) {
         let mut inner = self.inner();
-        inner.recent.retain(|record| record.head.seq != seq);
+        inner.release(seq);
         inner.known = Arc::default();
     }
 
     /// The record of a checkpoint.
     pub fn record(&self, seq: Seq) -> Result<Arc<Record>, CheckpointError> {
-        if let Some(record) = self.inner().recent.iter().find(|record| record.head.seq == seq) {
-            return Ok(Arc::clone(record));
+        if let Some(record) = self.inner().held(seq) {
+            return Ok(record);
         }
         let record = Arc::new(read(&*self.disk, seq)?);
         self.remember(&record);
@@ -203,14 +229,18 @@ impl Store {
 
     pub(super) fn remember(&self, record: &Arc<Record>) {
         let mut inner = self.inner();
-        inner.recent.retain(|old| old.head.seq != record.head.seq);
+        inner.release(record.head.seq);
+        if record.versions.len() > RECENT_VERSIONS {
+            inner.large = Arc::downgrade(record);
+            return;
+        }
         inner.recent.truncate(RECENT - 1);
+        inner.recent.push_front(Arc::clone(record));
         let mut versions = 0;
-        inner.recent.retain(|old| {
-            versions += old.versions.len();
+        inner.recent.retain(|one| {
+            versions += one.versions.len();
             versions <= RECENT_VERSIONS
         });
-        inner.recent.push_front(Arc::clone(record));
     }
 
     /// Where blocks in memory lie on disk already, so that they are not written again.
@@ -250,14 +280,18 @@ impl Store {
             Ok((bytes + put?, told))
         });
         let (bytes, told) = done.inspect_err(|_| self.clear(cut.seq, number))?;
-        let record = Arc::new(told.record);
+        let (record, known) = (Arc::new(told.record), told.known.into_known());
         self.remember(&record);
         let mut inner = self.inner();
-        inner.known = Arc::new(told.known);
+        inner.known = Arc::new(known);
         inner.heads.retain(|head| head.seq != cut.seq);
         inner.heads.push(record.head);
         inner.heads.sort_unstable_by_key(|head| head.seq);
         drop(inner);
+        if record.versions.len() > RECENT_VERSIONS {
+            drop(record);
+            trim_heap();
+        }
         if replaced && self.sweep().is_err() {
             // Nobody refers to what the record before it did: it is looked for again.
             self.inner().swept = false;
@@ -342,6 +376,7 @@ impl Store {
     pub(super) fn set_heads(&self, heads: Vec<Head>, known: Known) {
         let mut inner = self.inner();
         inner.recent.retain(|record| heads.iter().any(|head| head.seq == record.head.seq));
+        inner.large = Weak::new();
         (inner.heads, inner.known) = (heads, Arc::new(known));
     }
 }

@@ -11,15 +11,13 @@ use crate::page::block::{self, head, is_null};
 use crate::page::catalog::RootRef;
 use crate::page::checkpoint::chunks::{ChunkWriter, Image};
 use crate::page::checkpoint::error::CheckpointError;
+use crate::page::checkpoint::known::{Known, Notes};
 use crate::page::checkpoint::record::{Branch, Cells, Column, Def, Head, Record, Root, Run, Version};
 use crate::page::column::{ColumnRef, Place};
 use crate::page::draft::Tables;
 use crate::page::schema::{self, Schema};
 use crate::page::trie;
 use crate::page::version::PageRef;
-
-/// Where the blocks that are in memory lie on disk, by where and when they were made: a block is never both at once anew.
-pub type Known = HashMap<(Addr, u64), Image>;
 
 /// A branch as the writer has it.
 #[derive(Debug, Clone)]
@@ -54,7 +52,7 @@ pub struct Cut {
 /// What a walk over a state made.
 pub(crate) struct Told {
     pub record: Record,
-    pub known: Known,
+    pub known: Notes,
     /// Bytes of images that were there already.
     pub reused: u64,
 }
@@ -73,10 +71,10 @@ pub(crate) fn tell(
         tables,
         old: known,
         out,
-        told: Told { record: Record::new(head), known: Known::new(), reused: 0 },
+        told: Told { record: Record::new(head), known: Notes::default(), reused: 0 },
         schemas: HashMap::new(),
-        defs: HashMap::new(),
-        versions: HashMap::new(),
+        shared: (cut.branches.iter().filter(|branch| branch.root.is_some()).count() > 1)
+            .then(Shared::default),
     };
     let mut roots: HashMap<BranchId, (u32, Addr)> = HashMap::new();
     let origins: HashMap<BranchId, BranchId> =
@@ -124,8 +122,16 @@ struct Teller<'a, 'o, 'w> {
     out: &'o mut ChunkWriter<'w>,
     told: Told,
     schemas: HashMap<Addr, u32>,
+    /// Nothing of one branch alone is met twice.
+    shared: Option<Shared>,
+}
+
+/// What may be met again in another branch.
+#[derive(Default)]
+struct Shared {
     defs: HashMap<Addr, u32>,
     versions: HashMap<Addr, u32>,
+    images: HashMap<(Addr, u64), Image>,
 }
 
 impl Teller<'_, '_, '_> {
@@ -133,16 +139,17 @@ impl Teller<'_, '_, '_> {
     fn root(&mut self, at: Addr, base: Option<(u32, Addr)>) -> Result<Root, CheckpointError> {
         let root = RootRef::new(self.arena, at);
         let against = base.map_or(Addr::default(), |(_, at)| RootRef::new(self.arena, at).directory());
-        let mut changes = Vec::new();
-        trie::diff(self.arena, against, root.directory(), &mut |a, b| changes.push((a, b)));
-        let (mut gone, mut pages) = (Vec::new(), Vec::new());
-        for change in changes {
-            match change {
-                (Some(old), None) => gone.push(PageRef::new(self.arena, old).id()),
-                (old, Some(new)) => pages.push(self.version(new, old)?),
-                (None, None) => {}
-            }
-        }
+        let (mut gone, mut pages, mut failed) = (Vec::new(), Vec::new(), None);
+        trie::diff(self.arena, against, root.directory(), &mut |old, new| match (old, new) {
+            _ if failed.is_some() => {}
+            (Some(old), None) => gone.push(PageRef::new(self.arena, old).id()),
+            (old, Some(new)) => match self.version(new, old) {
+                Ok(version) => pages.push(version),
+                Err(error) => failed = Some(error),
+            },
+            (None, None) => {}
+        });
+        failed.map_or(Ok(()), Err)?;
         Ok(Root {
             epoch: root.epoch(),
             position: root.position(),
@@ -154,7 +161,7 @@ impl Teller<'_, '_, '_> {
     }
 
     fn version(&mut self, at: Addr, old: Option<Addr>) -> Result<u32, CheckpointError> {
-        if let Some(&number) = self.versions.get(&at) {
+        if let Some(number) = self.told_before(at) {
             return Ok(number);
         }
         let page = PageRef::new(self.arena, at);
@@ -170,10 +177,10 @@ impl Teller<'_, '_, '_> {
         let in_memory = |old: &PageRef<'_>| head(self.arena, old.at).unread().is_none();
         let base = old.map(|old| PageRef::new(self.arena, old)).filter(in_memory).filter(|old| {
             let same = old.def().schema_at() == page.def().schema_at() && old.rows() == page.rows();
-            same && cells.is_none() && old.packed(schema).is_none() && self.versions.contains_key(&old.at)
+            same && cells.is_none() && old.packed(schema).is_none() && self.told_before(old.at).is_some()
         });
         let cells = match cells {
-            Some(bytes) => Cells::Packed(self.image((at, page.born()), bytes)?),
+            Some(bytes) => Cells::Packed(self.image(at, page.born(), bytes)?),
             None => {
                 let mut columns = Vec::new();
                 for i in 0..schema.columns().len() {
@@ -183,7 +190,7 @@ impl Teller<'_, '_, '_> {
                 Cells::Split(columns)
             }
         };
-        let base = base.and_then(|base| self.versions.get(&base.at)).copied();
+        let base = base.and_then(|base| self.told_before(base.at));
         let (epoch, rows) = (page.version(), page.rows());
         Ok(self.push(at, Version { def, epoch, rows, base, cells }))
     }
@@ -191,21 +198,32 @@ impl Teller<'_, '_, '_> {
     fn push(&mut self, at: Addr, version: Version) -> u32 {
         let number = self.told.record.versions.len() as u32;
         self.told.record.versions.push(version);
-        self.versions.insert(at, number);
+        if let Some(shared) = &mut self.shared {
+            shared.versions.insert(at, number);
+        }
         number
     }
 
+    /// The number of a version that another branch has too.
+    fn told_before(&self, at: Addr) -> Option<u32> {
+        self.shared.as_ref()?.versions.get(&at).copied()
+    }
+
     fn def(&mut self, page: PageRef<'_>, schema: &Schema) -> u32 {
-        let record = &mut self.told.record;
-        let about = page.def();
-        *self.defs.entry(about.at).or_insert_with(|| {
-            let schema = *self.schemas.entry(about.schema_at()).or_insert_with(|| {
-                record.schemas.push(schema.clone());
-                record.schemas.len() as u32 - 1
-            });
-            record.defs.push(Def { page: about.id(), name: about.name().into(), schema });
-            record.defs.len() as u32 - 1
-        })
+        let (record, about) = (&mut self.told.record, page.def());
+        if let Some(&number) = self.shared.as_ref().and_then(|shared| shared.defs.get(&about.at)) {
+            return number;
+        }
+        let schema = *self.schemas.entry(about.schema_at()).or_insert_with(|| {
+            record.schemas.push(schema.clone());
+            record.schemas.len() as u32 - 1
+        });
+        let number = record.defs.len() as u32;
+        record.defs.push(Def { page: about.id(), name: about.name().into(), schema });
+        if let Some(shared) = &mut self.shared {
+            shared.defs.insert(about.at, number);
+        }
+        number
     }
 
     fn column(
@@ -219,7 +237,7 @@ impl Teller<'_, '_, '_> {
             Place::Block(at, offset) => {
                 let born = head(self.arena, at).born;
                 let bytes = block::bytes(self.arena, at, offset, column.bytes as usize);
-                Ok(Column::Whole(self.image((at, born), bytes)?))
+                Ok(Column::Whole(self.image(at, born, bytes)?))
             }
             Place::Tree(_) => {
                 let mut chunks = Vec::new();
@@ -238,7 +256,7 @@ impl Teller<'_, '_, '_> {
             let image = if is_null(at) {
                 Image::default()
             } else {
-                self.image((at, born), block::bytes(self.arena, at, 0, CHUNK))?
+                self.image(at, born, block::bytes(self.arena, at, 0, CHUNK))?
             };
             let zeros = image.file == 0;
             match runs.last_mut() {
@@ -260,18 +278,21 @@ impl Teller<'_, '_, '_> {
     }
 
     /// Where a block's bytes lie on disk, or do from now on.
-    fn image(&mut self, key: (Addr, u64), bytes: &[u8]) -> Result<Image, DiskError> {
-        if let Some(&image) = self.told.known.get(&key) {
+    fn image(&mut self, at: Addr, born: u64, bytes: &[u8]) -> Result<Image, DiskError> {
+        if let Some(&image) = self.shared.as_ref().and_then(|shared| shared.images.get(&(at, born))) {
             return Ok(image);
         }
-        let image = match self.old.get(&key) {
-            Some(&image) => {
+        let image = match self.old.get(at, born) {
+            Some(image) => {
                 self.told.reused += bytes.len() as u64;
                 image
             }
             None => self.out.append(bytes)?,
         };
-        self.told.known.insert(key, image);
+        if let Some(shared) = &mut self.shared {
+            shared.images.insert((at, born), image);
+        }
+        self.told.known.note(at, born, image);
         Ok(image)
     }
 }

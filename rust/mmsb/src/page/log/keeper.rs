@@ -33,8 +33,8 @@ struct Work {
     spare: Option<Spare>,
     making: bool,
     want_spare: bool,
-    /// A file and the bytes of it that will be appended to soon.
-    want_ready: Option<(Arc<dyn DiskFile>, Range<u64>)>,
+    /// A file, up to where it is appended to, and the bytes of it that will be soon.
+    want_ready: Option<(Arc<dyn DiskFile>, u64, Range<u64>)>,
     want_tidy: bool,
     stop: bool,
 }
@@ -81,10 +81,10 @@ impl Keeper {
         }
     }
 
-    /// These bytes of the file will be appended to soon.
-    pub fn want_ready(&self, file: &Arc<dyn DiskFile>, bytes: Range<u64>) {
+    /// The file is appended to up to here, and these bytes of it will be soon.
+    pub fn want_ready(&self, file: &Arc<dyn DiskFile>, appended: u64, bytes: Range<u64>) {
         if self.thread.is_some() {
-            lock(&self.room.work).want_ready = Some((Arc::clone(file), bytes));
+            lock(&self.room.work).want_ready = Some((Arc::clone(file), appended, bytes));
             self.room.changed.notify_all();
         }
     }
@@ -152,9 +152,9 @@ impl Room {
     fn run(&self) {
         let mut work = lock(&self.work);
         while !work.stop {
-            if let Some((file, bytes)) = work.want_ready.take() {
+            if let Some((file, appended, bytes)) = work.want_ready.take() {
                 drop(work);
-                file.make_ready(bytes.start, bytes.end);
+                file.make_ready(appended, bytes.start, bytes.end);
                 work = lock(&self.work);
             } else if std::mem::take(&mut work.want_spare) && work.spare.is_none() {
                 work.making = true;
