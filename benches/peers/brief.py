@@ -22,12 +22,12 @@ def block(about: dict[str, Any], figures: list[Figure]) -> str:
     verdicts = judge(figures)
     rows = [row(now, at == 0 or verdicts[at - 1].row is not now.row) for at, now in enumerate(verdicts)]
     words = [verdict.word for verdict in verdicts]
-    kind = "A quick run, no figure to quote," if about["scale"] == "quick" else "One run"
+    what = "A quick run, no figure to quote," if about["scale"] == "quick" else "One run"
     machine = f"{about['processor']}, {about['cores']} cores, {about['memory']}, files on {about['files']}"
     met, missed = words.count("met"), words.count("MISSED")
     head = (
-        f"{kind} of {about['minutes']} minutes on {about['date']}: {machine}. Medians; all parties take turns, "
-        f"at the same work and the same durability. {met} numbers meet their target and {missed} do not: "
+        f"{what} of {about['minutes']} minutes on {about['date']}: {machine}. Medians; all parties take "
+        f"turns, at the same work and the same durability. {met} numbers meet their target and {missed} do not: "
         "[why, and all other figures](docs/peers.md). \"Times\" is mmsb's over the other's: below 1 mmsb is "
         "faster."
     )
