@@ -25,12 +25,10 @@ def block(about: dict[str, Any], figures: list[Figure]) -> str:
     what = "A quick run, no figure to quote," if about["scale"] == "quick" else "One run"
     machine = f"{about['processor']}, {about['cores']} cores, {about['memory']}, files on {about['files']}"
     met, missed = words.count("met"), words.count("MISSED")
-    head = (
-        f"{what} of {about['minutes']} minutes on {about['date']}: {machine}. Medians; all parties take "
-        f"turns, at the same work and the same durability. {met} numbers meet their target and {missed} do not: "
-        "[why, and all other figures](docs/peers.md). \"Times\" is mmsb's over the other's: below 1 mmsb is "
-        "faster."
-    )
+    head = f"""{what} of {about["minutes"]} minutes on {about["date"]}: {machine}.
+Medians; all parties take turns, at the same work and the same durability. {met} numbers meet their
+target and {missed} do not: [why, and all other figures](docs/peers.md). "Times" is mmsb's over the
+other's: below 1 mmsb is faster."""
     heads = ["what", "mmsb", "best of the others", "times", "target", ""]
     return f"{BEGIN}{head}\n\n{markdown(heads, rows)}\n\n{ABSENT[0].upper()}{ABSENT[1:]}.\n{END}"
 
