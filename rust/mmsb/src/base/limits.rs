@@ -97,6 +97,12 @@ pub const LOG_SEGMENT_MAX: u64 = 64 << 20;
 /// Bytes of the smallest segment made where the disk has no room for one as large as it should be.
 pub const LOG_SEGMENT_LEAST: u64 = 64 << 10;
 
+/// Bytes of a frame's body from which it goes to the file by `pwrite`: that need not clear the pages that it fills.
+pub const LOG_BY_WRITE: u64 = 256 << 10;
+
+/// Bytes of a long frame that are checksummed and then written: they stay in a core's own cache meanwhile.
+pub const LOG_WRITE_STEP: usize = 128 << 10;
+
 /// Bytes of log without a wait for the disk after which those to come are made ready ahead, and most that are. A page of the
 /// log's map that is touched first costs 2 us, as much as ten commits.
 pub const LOG_READY_LEAST: u64 = 64 << 10;
@@ -151,3 +157,10 @@ const _: () = assert!(LOG_FROM_PAGE > CHUNK, "a column of so many bytes lies in 
 /// merges came one right after the other. Below that the newest common state does; then a conflict may be seen where
 /// there is none.
 pub const MERGE_BASES_DEEP: usize = 64;
+
+/// Bytes of a column from which an update looks at some of its cells before it compares all: as many caches as that miss cost
+/// less than a hundredth of the comparison.
+pub const UPDATE_SAMPLED: u64 = 1 << 20;
+
+/// Cells that it looks at.
+pub const UPDATE_SAMPLES: u64 = 64;

@@ -9,25 +9,16 @@ use std::sync::Arc;
 
 pub mod error;
 mod map;
+mod open;
 pub mod real;
 pub mod sim;
 mod unsynced;
 
 pub use error::DiskError;
+pub use open::Open;
 pub use real::Real;
 pub use sim::Sim;
 pub use unsynced::{Crash, Fault};
-
-/// What a file is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Open {
-    /// To read; it must exist.
-    Read,
-    /// To read and write; it must exist.
-    Write,
-    /// To read and write; it must not exist.
-    Create,
-}
 
 /// A lock that is held until this is dropped or the process ends.
 pub trait Lock: Send + Sync + Debug {}
@@ -104,6 +95,12 @@ pub trait DiskFile: Send + Sync + Debug {
     /// Writes the parts one after the other at `at`, as one operation: the way into the log. Not durable before
     /// [`DiskFile::sync_data`], and a power cut may tear it at any 8 bytes and lose any page of 4 KiB.
     fn append(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError>;
+
+    /// As [`DiskFile::append`], not by the way that [`DiskFile::make_ready`] prepares: for what a sync follows at once, and
+    /// for a part of what is long.
+    fn append_by_write(&self, at: u64, parts: &[&[u8]]) -> Result<(), DiskError> {
+        self.append(at, parts)
+    }
 
     /// Makes appends to the bytes `from..to` fast, where that can be done ahead, and lets go of what served that before
     /// `appended`. Changes nothing; may be called from any thread while others append.

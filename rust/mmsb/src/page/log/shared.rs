@@ -6,11 +6,11 @@ use crate::page::log::footer::Footer;
 use crate::page::log::index::Index;
 use crate::page::log::segment::{Opened, Segment};
 use crate::page::log::superblock::SuperblockFile;
-use crate::page::log::sync::Turn;
+use crate::page::log::sync::Turns;
 use crate::page::log::tail::Tail;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 /// Segment files kept open for reading.
 const OPENED: usize = 32;
@@ -41,8 +41,7 @@ pub(crate) struct Shared {
     poison: OnceLock<Poison>,
     /// Whether this process takes no more frames.
     closed: AtomicBool,
-    pub turn: Mutex<Turn>,
-    pub turned: Condvar,
+    pub turns: Turns,
     pub fsyncs: AtomicU64,
     /// Held by what removes or replaces sealed segments.
     pub maintenance: Mutex<()>,
@@ -72,8 +71,7 @@ impl Shared {
             synced: AtomicU64::new(ends.1),
             poison: OnceLock::new(),
             closed: AtomicBool::new(false),
-            turn: Mutex::default(),
-            turned: Condvar::new(),
+            turns: Turns::default(),
             fsyncs: AtomicU64::new(0),
             maintenance: Mutex::default(),
         }

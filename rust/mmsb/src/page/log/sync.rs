@@ -5,13 +5,43 @@ use crate::page::log::error::LogError;
 use crate::page::log::segment::Segment;
 use crate::page::log::shared::{Shared, lock};
 use crate::page::log::superblock::{CheckpointNote, name_fits};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
-/// Whether somebody is syncing.
+/// Who syncs waits this part of what the last sync took for one more client.
+const PATIENCE: u32 = 4;
+
+/// Whose turn it is to sync, and who waits for what.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct Turns {
+    turn: Mutex<Turn>,
+    /// Where clients of one sync wait, and those of the next, by turns: who is not covered is not woken.
+    clients: [Condvar; 2],
+    /// Where everybody else waits.
+    others: Condvar,
+    /// Clients that have come since the last sync began.
+    coming: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
     busy: bool,
+    /// The number of the last sync begun.
+    number: usize,
+    /// What it covers.
+    target: u64,
+    /// How many clients it had, and how long it took.
+    served: u64,
+    took: Duration,
+}
+
+impl Turn {
+    /// Whether the sync that is under way covers the position.
+    fn covers(&self, position: u64) -> bool {
+        self.busy && position <= self.target
+    }
 }
 
 /// Makes the log durable up to a position. Whoever comes while nobody syncs does it for all that was appended by then;
@@ -35,6 +65,17 @@ impl Syncer {
             return Err(LogError::ReadOnly);
         }
         self.shared.sync_through(position, None)
+    }
+
+    /// As [`Syncer::sync_through`], for one of many clients, who come again once they are told. Whoever syncs first waits a
+    /// moment for those that the last sync served, and calls `then` before he tells those that this one serves.
+    ///
+    /// May be called by no one who holds what `then` of another waits for.
+    pub fn sync_together(&self, position: u64, then: impl FnOnce()) -> Result<(), LogError> {
+        if self.shared.read_only {
+            return Err(LogError::ReadOnly);
+        }
+        self.shared.sync_together(position, then)
     }
 
     /// As [`Syncer::sync_through`], and has the superblock say so: from then on damage before the position is known for
@@ -90,38 +131,118 @@ impl Shared {
 
     /// As [`Syncer::sync_through`]; syncs no more than up to `most` if that is given.
     pub(crate) fn sync_through(&self, position: u64, most: Option<u64>) -> Result<(), LogError> {
+        match self.take_turn(position, |_| &self.turns.others)? {
+            Some(turn) => self.sync_in_turn(turn, position, most, || ()),
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Syncer::sync_together`].
+    fn sync_together(&self, position: u64, then: impl FnOnce()) -> Result<(), LogError> {
+        self.turns.coming.fetch_add(1, Ordering::Relaxed);
+        let place = |turn: &Turn| {
+            // The sync after this one, where this one began too early.
+            let late = turn.busy && !turn.covers(position);
+            &self.turns.clients[(turn.number + usize::from(late)) % 2]
+        };
+        let Some(turn) = self.take_turn(position, place)? else { return Ok(()) };
+        self.sync_in_turn(self.gather(turn), position, None, then)
+    }
+
+    /// Waits, where the turn says, until everything through `position` is durable, or until it is this one's turn to see to
+    /// that, which is begun.
+    fn take_turn<'s>(
+        &'s self,
+        position: u64,
+        place: impl Fn(&Turn) -> &'s Condvar,
+    ) -> Result<Option<MutexGuard<'s, Turn>>, LogError> {
+        let mut turn = lock(&self.turns.turn);
         loop {
-            let mut turn = lock(&self.turn);
-            loop {
-                if self.synced() >= position {
-                    return Ok(());
-                }
-                if let Some(poison) = self.poison().filter(|poison| poison.sync) {
-                    let (synced, cause) = (self.synced(), poison.cause.clone());
-                    return Err(LogError::CommitUnknown { position, synced, cause });
-                }
-                if !turn.busy {
-                    break;
-                }
-                turn = self.turned.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            if self.synced() >= position {
+                return Ok(None);
             }
-            turn.busy = true;
-            drop(turn);
-            let target = most.unwrap_or(u64::MAX).min(self.head());
-            let done = self.sync_files(target);
-            match &done {
-                Ok(()) => {
-                    self.synced.fetch_max(target, Ordering::AcqRel);
-                }
-                Err(cause) => self.poison_with(cause, true),
+            if let Some(poison) = self.poison().filter(|poison| poison.sync) {
+                return Err(self.unknown(position, &poison.cause));
             }
-            lock(&self.turn).busy = false;
-            self.turned.notify_all();
-            if done.is_ok() && target < position {
-                // Nothing was appended there.
-                return Err(LogError::NoSuchFrame { position, head: target });
+            if !turn.busy {
+                turn.busy = true;
+                turn.number = turn.number.wrapping_add(1);
+                turn.target = u64::MAX;
+                return Ok(Some(turn));
+            }
+            turn = place(&turn).wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the clients that the last sync served, as long as they keep coming: they have been told, and most of
+    /// them come again. That spares each of them the sync that would be under way when it comes, and costs nothing where
+    /// there is one client. Never takes longer than the last sync did.
+    fn gather<'s>(&'s self, turn: MutexGuard<'s, Turn>) -> MutexGuard<'s, Turn> {
+        let (expected, took) = (turn.served, turn.took);
+        let mut seen = self.turns.coming.load(Ordering::Relaxed);
+        if seen >= expected {
+            return turn;
+        }
+        drop(turn);
+        let begun = Instant::now();
+        let mut last = begun;
+        loop {
+            thread::yield_now();
+            let (coming, now) = (self.turns.coming.load(Ordering::Relaxed), Instant::now());
+            if coming > seen {
+                (seen, last) = (coming, now);
+            }
+            if seen >= expected || now - last > took / PATIENCE || now - begun > took {
+                return lock(&self.turns.turn);
             }
         }
+    }
+
+    /// Syncs what there is by now, up to `most` if that is given, calls `then`, and tells those who wait.
+    fn sync_in_turn(
+        &self,
+        mut turn: MutexGuard<'_, Turn>,
+        position: u64,
+        most: Option<u64>,
+        then: impl FnOnce(),
+    ) -> Result<(), LogError> {
+        let target = most.unwrap_or(u64::MAX).min(self.head());
+        turn.target = target;
+        let number = turn.number;
+        drop(turn);
+        let served = self.turns.coming.swap(0, Ordering::Relaxed);
+        let begun = Instant::now();
+        let done = self.sync_files(target);
+        let took = begun.elapsed();
+        match &done {
+            Ok(()) => {
+                self.synced.fetch_max(target, Ordering::AcqRel);
+            }
+            Err(cause) => self.poison_with(cause, true),
+        }
+        let mut turn = lock(&self.turns.turn);
+        turn.busy = false;
+        turn.took = took;
+        // Who came while it was under way is expected at the next one, like those who are told now.
+        turn.served = served + self.turns.coming.load(Ordering::Relaxed);
+        drop(turn);
+        // Who holds what `then` waits for is among the others.
+        self.turns.others.notify_all();
+        if let Err(cause) = done {
+            self.turns.clients.iter().for_each(Condvar::notify_all);
+            return Err(self.unknown(position, &cause));
+        }
+        // One to go on, who takes those with him that came too late for this one.
+        self.turns.clients[number.wrapping_add(1) % 2].notify_one();
+        then();
+        self.turns.clients[number % 2].notify_all();
+        // Nothing was appended there.
+        if target < position { Err(LogError::NoSuchFrame { position, head: target }) } else { Ok(()) }
+    }
+
+    /// What is to be said of frames that a failed sync may have lost.
+    fn unknown(&self, position: u64, cause: &DiskError) -> LogError {
+        LogError::CommitUnknown { position, synced: self.synced(), cause: cause.clone() }
     }
 
     /// Syncs the segments that hold frames between `synced` and `target`, oldest first: `synced` of a later frame may

@@ -1,8 +1,8 @@
 //! The writer: appends frames, goes on in new segments.
 
 use crate::base::crc::crc32c_append;
-use crate::base::limits::MAX_FRAME;
-use crate::memory::disk::{Disk, DiskFile, Lock};
+use crate::base::limits::{LOG_BY_WRITE, LOG_WRITE_STEP, MAX_FRAME};
+use crate::memory::disk::{Disk, DiskError, DiskFile, Lock};
 use crate::page::log::ahead::Ahead;
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, frame_bytes};
@@ -57,6 +57,44 @@ impl Active {
     pub fn new(segment: Arc<Segment>, file: Arc<dyn DiskFile>, capacity: u64) -> Self {
         let ask_at = segment.header.start + capacity / 2;
         Self { segment, file, capacity, full: false, ask_at }
+    }
+
+    /// Writes a frame, of which all but the checksums is known.
+    fn put(&self, head: &mut FrameHead, body: &[&[u8]], padding: &[u8]) -> Result<(), DiskError> {
+        let (at, salt) = (self.segment.offset(head.position), self.segment.header.salt);
+        if head.length >= LOG_BY_WRITE {
+            self.put_body(head, at + HEADER as u64, body, padding)?;
+            return self.file.append_by_write(at, &[&head.encode(salt)]);
+        }
+        let body_crc = body.iter().fold(0, |crc, part| crc32c_append(crc, part));
+        head.body_crc = if padding.is_empty() { body_crc } else { crc32c_append(body_crc, padding) };
+        gather(&head.encode(salt), body, padding, |parts| match head.durability {
+            Durability::Disk => self.file.append_by_write(at, parts),
+            _ => self.file.append(at, parts),
+        })
+    }
+
+    /// Writes a long body, and checksums each piece of it just before, so that it comes from memory once.
+    fn put_body(
+        &self,
+        head: &mut FrameHead,
+        mut at: u64,
+        body: &[&[u8]],
+        padding: &[u8],
+    ) -> Result<(), DiskError> {
+        let (mut some, mut bytes): (Vec<&[u8]>, u64) = (Vec::new(), 0);
+        for piece in body.iter().chain([&padding]).flat_map(|part| part.chunks(LOG_WRITE_STEP)) {
+            head.body_crc = crc32c_append(head.body_crc, piece);
+            some.push(piece);
+            bytes += piece.len() as u64;
+            if bytes >= LOG_WRITE_STEP as u64 {
+                self.file.append_by_write(at, &some)?;
+                at += bytes;
+                some.clear();
+                bytes = 0;
+            }
+        }
+        self.file.append_by_write(at, &some)
     }
 }
 
@@ -147,7 +185,6 @@ impl Log {
         self.make_room(frame_bytes(length), notes)?;
         let Some(active) = &mut self.active else { return Err(LogError::ReadOnly) };
         let padding = &PADDING[..length.next_multiple_of(8).wrapping_sub(length) as usize];
-        let body_crc = body.iter().fold(0, |crc, part| crc32c_append(crc, part));
         let mut head = FrameHead {
             position: self.shared.head.load(Ordering::Relaxed),
             seq: frame.seq,
@@ -159,13 +196,10 @@ impl Log {
             time: frame.time.max(last_time),
             length,
             before: self.crc,
-            body_crc: if padding.is_empty() { body_crc } else { crc32c_append(body_crc, padding) },
+            body_crc: 0,
             crc: 0,
         };
-        let header = head.encode(active.segment.header.salt);
-        let written = gather(&header, body, padding, |parts| {
-            active.file.append(active.segment.offset(head.position), parts)
-        });
+        let written = active.put(&mut head, body, padding);
         if let Err(cause) = written {
             self.shared.poison_with(&cause, false);
             return Err(cause.into());
@@ -188,6 +222,10 @@ impl Log {
         if head.position >= active.ask_at {
             active.ask_at = u64::MAX;
             keeper.want_spare();
+        }
+        if head.length >= LOG_BY_WRITE {
+            // It had no use for that.
+            return;
         }
         let waits = head.durability == Durability::Disk;
         if let Some(made) = self.ahead.appended(head.end(), head.end() - head.position, waits) {
@@ -248,7 +286,7 @@ impl Log {
         let header =
             SegmentHeader { number: spare.number, start, salt: self.shared.disk.random(), before: self.crc };
         let rolled = roll::seal(&self.shared, active, start)
-            .and_then(|()| spare.file.append(0, &[&header.encode()]))
+            .and_then(|()| spare.file.append_by_write(0, &[&header.encode()]))
             .inspect_err(|cause| self.shared.poison_with(cause, false));
         rolled?;
         let segment = Arc::new(Segment::open(header, Some(Arc::clone(&spare.file))));
