@@ -95,9 +95,10 @@ bench-wide: ## Measure each form of the loops that use wide instructions.
 	$(CARGO) bench -p mmsb-benches --bench wide --locked
 
 # The rivals have an environment and a workspace of their own: nothing else needs them. One that cannot be installed is left out.
-bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md.
+bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md and the README.
 	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
-	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers $(ARGS)
+	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers \
+	--readme README.md $(ARGS)
 
 curves: $(BUILD) ## Measure how time and memory grow with size, number and time, SCALE=full or quick, into docs/curves.md.
 	$(CARGO) build --release --locked -p mmsb-benches --example curves

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from peers import page
+from peers import brief, page
 from peers.case import MACHINE, OURS
 from peers.figure import Figure, join, parse, read, write
 from peers.targets import ROWS
@@ -121,3 +121,21 @@ def test_rates(value: float, said: str) -> None:
 @pytest.mark.parametrize(("value", "said"), [(1236.0, "1.21 KiB"), (3 * 2**30, "3 GiB"), (12.0, "12 B")])
 def test_sizes(value: float, said: str) -> None:
     assert size(value) == said
+
+
+def test_the_readme_says_what_was_measured() -> None:
+    about, figures = read(ROOT / "docs/peers.json")
+    assert brief.block(about, figures) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_block_is_written_between_its_marks_and_again(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{brief.BEGIN}old\n{brief.END}after\n", encoding="utf-8")
+    brief.put(readme, ABOUT | {"scale": "quick"}, [])
+    brief.put(readme, ABOUT, durable(1e-4))
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "quick" not in text
+    assert "one client: Rust | 100 us | fjall: 300 us | 0.33 | <= 1.3x = 130 us | met |" in text

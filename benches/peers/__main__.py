@@ -7,9 +7,10 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from peers import about as places
-from peers import page, rivals, rust
+from peers import brief, page, rivals, rust
 from peers.case import CASES, FULL, QUICK, Case
 from peers.figure import Figure, join, read, write
 from peers.runner import run
@@ -32,6 +33,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--to", type=Path, default=Path("docs/peers.md"), help="the page; the results lie beside it"
     )
+    parser.add_argument(
+        "--readme", type=Path, help="a document with marks, between which the targets are written"
+    )
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to be measured")
     parser.add_argument("--only", default="", help="only workloads or parties whose name has this in it")
     parser.add_argument(
@@ -40,12 +44,19 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def show(options: argparse.Namespace, told: dict[str, Any], figures: list[Figure]) -> None:
+    """Writes all that is made from the results."""
+    page.write(options.to, told, figures, options.to.with_suffix(".json").name)
+    if options.readme is not None:
+        brief.put(options.readme, told, figures)
+
+
 def main() -> int:
     options = arguments()
     raw = options.to.with_suffix(".json")
     if options.render:
         told, figures = read(raw)
-        page.write(options.to, told, figures, raw.name)
+        show(options, told, figures)
         return 0
     scale = QUICK if options.scale == "quick" else FULL
     if options.rounds is not None:
@@ -79,7 +90,7 @@ def main() -> int:
     write(raw, told, figures)
     # As it is in the file, so that the page can be made from it again.
     told, figures = read(raw)
-    page.write(options.to, told, figures, raw.name)
+    show(options, told, figures)
     for verdict in judge(figures):
         median = f"{verdict.measured.median:.4g}" if verdict.measured else ""
         print(f"{verdict.word:12}  {verdict.row.operation[:60]:60}  {verdict.part.what:24} {median}")

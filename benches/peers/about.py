@@ -45,7 +45,7 @@ PROMISES = {
 def kind_of_disk(folder: Path) -> str:
     """The file system that a folder is on."""
     told = subprocess.run(
-        ["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=False
+        ["findmnt", "-n", "-o", "FSTYPE", "-T", str(folder)], capture_output=True, text=True, check=False
     )
     return told.stdout.strip() or "unknown"
 

@@ -47,6 +47,16 @@ def target_table(figures: list[Figure]) -> str:
     return markdown(heads.split(","), rows) + f"\n\n{ABSENT[0].upper()}{ABSENT[1:]}."
 
 
+def missed(figures: list[Figure]) -> str:
+    """What was missed, and why."""
+    lines = [
+        f"- {verdict.row.operation}, {verdict.part.what}: {verdict.part.floor or 'not established'}."
+        for verdict in judge(figures)
+        if verdict.word == "MISSED"
+    ]
+    return "\n".join(lines) or "Nothing."
+
+
 def share(workload: Workload, figure: Figure, limits: dict[str, Figure]) -> str:
     """What part of the time the machine's own limit would take."""
     name = SYNC if figure.level == "disk" and workload.limit == APPEND else workload.limit
@@ -146,6 +156,7 @@ def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str
         "# Beside its rivals\n\nWritten by `make bench-peers`: mmsb beside its rivals in one run, at the "
         f"same work and the same durability. Raw figures: [{raw}]({raw}).\n\n{head(about)}\n\n{METHOD}",
         f"## The targets\n\n{target_table(figures)}",
+        f"## What was missed, and why\n\n{missed(figures)}",
         "## What each promises\n\n"
         + markdown(["who", "a commit"], [[who, what] for who, what in about["promises"].items()]),
     ]

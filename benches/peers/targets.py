@@ -20,6 +20,7 @@ class Part:
     times: float = 1.0
     rate: bool = False  # told as so many a second
     scale: float = 1.0  # of the figure, before it is told and judged
+    floor: str = ""  # why no less was reached, where it was missed
 
 
 @dataclass(frozen=True)

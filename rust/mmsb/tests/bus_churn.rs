@@ -155,15 +155,17 @@ impl World {
         while !self.pages.is_empty() {
             self.drop_one();
         }
-        // What was let go last is looked at with the next commit; the background may hold a page that it compacts.
+        // What was let go last is looked at with the next commit; the background may hold a state that it makes a checkpoint
+        // of, or a page that it compacts.
         for _ in 0..1000 {
             let last = page(&self.bus, "last", 64);
             self.bus.drop_page(last, &Note::default()).unwrap();
-            if self.bus.stats().unwrap().held == 0 {
-                break;
+            if self.bus.pins().unwrap().is_empty() && self.bus.stats().unwrap().held == 0 {
+                return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+        panic!("somebody holds something: {:?}", self.bus.pins().unwrap());
     }
 }
 
@@ -182,12 +184,11 @@ fn all_memory_comes_back() {
         let stats = bus.stats().unwrap();
         assert_eq!((stats.held, stats.pages, stats.branches), (0, 0, 1), "round {round}");
         assert_eq!(stats.arena.used_small, start, "small blocks stay in use after round {round}");
-        assert_eq!(bus.pins().unwrap(), []);
     }
     let stats = bus.stats().unwrap();
     assert!(stats.arena.recycled > 20 * LIVE, "only {} bytes came back into use", stats.arena.recycled);
     // No chunk is lost or left in pieces that nobody can use: what is out of use makes one large page.
-    let bytes = BUDGET - BUDGET / 8;
+    let bytes = BUDGET - BUDGET / 6;
     let id = page(&bus, "nearly all", bytes);
     write(&bus, id, 0, bytes, 3);
     let view = bus.state().unwrap().view(id, 0, None).unwrap();

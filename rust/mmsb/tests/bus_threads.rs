@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use mmsb::algebra::operator::Builtin;
 use mmsb::base::clock::SystemClock;
@@ -99,7 +100,12 @@ fn no_state_is_half_of_a_commit() {
     });
     println!("{} states seen", seen.load(Ordering::Relaxed));
     bus.audit().unwrap();
-    assert!(bus.pins().unwrap().is_empty(), "every pin was given back");
+    // The background may hold a page that it is just putting together; a pin that is lost stays.
+    let end = Instant::now() + Duration::from_secs(5);
+    while !bus.pins().unwrap().is_empty() {
+        assert!(Instant::now() < end, "every pin was given back");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Read, add one, write: with conflicts retried the sum is exact; so it is with merge deltas, which never conflict.

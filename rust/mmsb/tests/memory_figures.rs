@@ -116,14 +116,15 @@ fn pins() {
     let load = || head.load(Ordering::Acquire);
     figure("pin + unpin", 1_000_000, |n| (0..n).for_each(|_| arena.unpin(arena.pin(load).unwrap())));
     figure("PinGuard, new + drop", 1_000_000, |n| {
-        (0..n).for_each(|_| drop(PinGuard::new(&arena, load).unwrap()));
+        (0..n).for_each(|_| drop(PinGuard::new(Arc::clone(&arena), load).unwrap()));
     });
     figure("pin_at + unpin", 1_000_000, |n| {
         (0..n).for_each(|_| arena.unpin(arena.pin_at(5, 1).unwrap()));
     });
     let mut found = Vec::new();
     for held in [0, 10, 1000] {
-        let guards: Vec<PinGuard> = (0..held).map(|_| PinGuard::new(&arena, load).unwrap()).collect();
+        let guards: Vec<PinGuard> =
+            (0..held).map(|_| PinGuard::new(Arc::clone(&arena), load).unwrap()).collect();
         figure(&format!("scan of {held} pins"), 20_000, |n| {
             (0..n).for_each(|_| {
                 black_box(arena.pins().scan(&mut found));

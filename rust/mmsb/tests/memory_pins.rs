@@ -20,7 +20,8 @@ fn arena() -> Arc<Arena> {
 fn there_is_no_end_of_places_for_pins() {
     let arena = arena();
     let n = 3 * PIN_BLOCK as u64 + 10;
-    let guards: Vec<PinGuard> = (1..=n).map(|seq| PinGuard::new(&arena, || seq).unwrap()).collect();
+    let guards: Vec<PinGuard> =
+        (1..=n).map(|seq| PinGuard::new(Arc::clone(&arena), || seq).unwrap()).collect();
     let mut found = Vec::new();
     assert!(arena.pins().scan(&mut found));
     let mut seqs: Vec<u64> = found.iter().map(|pin| pin.seq).collect();
@@ -30,7 +31,8 @@ fn there_is_no_end_of_places_for_pins() {
     assert!(arena.pins().scan(&mut found) && found.is_empty());
     // Places are used again before there are more.
     let used = arena.stats().used_chunks;
-    let guards: Vec<PinGuard> = (1..=n).map(|seq| PinGuard::new(&arena, || seq).unwrap()).collect();
+    let guards: Vec<PinGuard> =
+        (1..=n).map(|seq| PinGuard::new(Arc::clone(&arena), || seq).unwrap()).collect();
     assert_eq!(arena.stats().used_chunks, used);
     drop(guards);
 }
@@ -38,8 +40,8 @@ fn there_is_no_end_of_places_for_pins() {
 #[test]
 fn a_guard_says_what_it_covers_and_keeps_the_arena() {
     let arena = arena();
-    let snapshot = PinGuard::new(&arena, || 9).unwrap();
-    let view = snapshot.again(4).unwrap();
+    let snapshot = PinGuard::new(Arc::clone(&arena), || 9).unwrap();
+    let view = snapshot.again(Arc::clone(&arena), 4).unwrap();
     assert_eq!((snapshot.seq(), view.seq()), (9, 9));
     drop(snapshot);
     let expected = Pinned { seq: 9, page: 4, pin: view.pin() };
@@ -74,13 +76,13 @@ fn readers_never_see_a_chunk_change() {
         let mut reads = 0u64;
         while !over.load(Ordering::Relaxed) || reads == 0 {
             let mut root = 0;
-            let guard = PinGuard::new(&arena, || {
+            let guard = PinGuard::new(Arc::clone(&arena), || {
                 root = head.load(Ordering::Acquire);
                 words(root)[0].load(Ordering::Relaxed)
             });
             let mut guard = guard.unwrap();
             if reads.is_multiple_of(3) {
-                let view = guard.again(7).unwrap();
+                let view = guard.again(Arc::clone(&arena), 7).unwrap();
                 guard = view;
             }
             let seq = guard.seq();

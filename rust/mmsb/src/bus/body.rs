@@ -34,7 +34,7 @@ pub(crate) struct Body {
 
 impl Body {
     /// Writes the body of a commit, and notes which pages it speaks of.
-    pub fn encode(&mut self, request: Request<'_, '_>) {
+    pub fn encode(&mut self, request: &Request<'_, '_>) {
         self.clear();
         let Body { bytes: to, lies, whole, pages } = self;
         if let Some(source) = request.source {
@@ -244,7 +244,7 @@ mod tests {
         let left_out = |changes: &[Change<'_>]| {
             let mut body = Body::default();
             let note = Note::default();
-            body.encode(bus.request(changes, &note));
+            body.encode(&bus.request(changes, &note));
             body.lies.iter().map(|lies| matches!(lies, Lies::Page(_))).collect::<Vec<_>>()
         };
         assert_eq!(left_out(&[delta(page, vec![large()])]), [true]);

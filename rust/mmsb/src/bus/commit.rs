@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
@@ -28,6 +28,9 @@ use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle, recycle_all};
 use crate::page::version::PageRef;
+
+/// For ever, of a wait whose end must be a time.
+const LONGEST: Duration = Duration::from_secs(1 << 20);
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -179,7 +182,20 @@ impl Writer {
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
     read_in(core, &request)?;
-    commit_with(core, core.writer_within(request.busy_timeout)?, request)
+    let mut end = None;
+    loop {
+        let committed = commit_with(core, core.writer_within(request.busy_timeout)?, &request);
+        match &committed {
+            Err(error) if error.code() == Code::MemoryBudget => {}
+            _ => return committed,
+        }
+        // What is let go of while the background holds a state, for a checkpoint, say, comes back when it is through.
+        let again = end.is_none();
+        let end = *end.get_or_insert_with(|| Instant::now() + request.busy_timeout.min(LONGEST));
+        if !core.background.wait_until_it_lets_go(end) && !again {
+            return committed;
+        }
+    }
 }
 
 /// Reads in pages of a checkpoint that the changes are about, while others can still commit.
@@ -200,7 +216,7 @@ fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
 pub(crate) fn commit_with(
     core: &Core,
     mut writer: MutexGuard<'_, Writer>,
-    request: Request<'_, '_>,
+    request: &Request<'_, '_>,
 ) -> Result<Committed, Error> {
     if request.line.is_dropped() {
         return Err(Error::NoBranch(request.line.name.clone()));
@@ -227,7 +243,7 @@ pub(crate) fn commit_with(
 fn stage<'a>(
     core: &'a Core,
     writer: &mut Writer,
-    request: Request<'_, '_>,
+    request: &Request<'_, '_>,
 ) -> Result<(Draft<'a>, Committed), Error> {
     let seq = writer.seq + 1;
     let stage = Stage::new(&core.arena, seq, std::mem::take(&mut writer.scratch));
@@ -266,7 +282,7 @@ fn append(
     core: &Core,
     writer: &mut Writer,
     draft: Draft<'_>,
-    request: Request<'_, '_>,
+    request: &Request<'_, '_>,
     committed: Committed,
 ) -> Result<(), Error> {
     let frame = NewFrame {
@@ -308,6 +324,12 @@ fn append(
     let published = RootRef::new(&core.arena, request.line.head()).epoch();
     request.line.note_merged(published, (committed.epoch, committed.seq), news);
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
+    if needs == 0 && writer.pending.is_empty() {
+        // Nobody waits for the disk: nothing is put off.
+        request.line.publish(root);
+        told(core, writer, committed.seq.0, retired);
+        return Ok(());
+    }
     let shown = Shown::Root(Arc::clone(request.line), root);
     writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
     Ok(())
@@ -376,6 +398,11 @@ pub(crate) fn show_all(core: &Core, busy_timeout: Duration) -> Result<(), Error>
 
 /// Publishes what is ready, in the order of the log; first waits for the disk where this commit, or one before it, must.
 pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: Seq) -> Result<(), Error> {
+    if writer.pending.is_empty() {
+        drop(writer);
+        core.watch.tell(seq);
+        return Ok(());
+    }
     let needs = writer.pending.iter().map(|pending| pending.needs).max().unwrap_or(0);
     let mut synced = 0;
     if needs > 0 {
@@ -406,14 +433,19 @@ fn show_ready(core: &Core, writer: &mut Writer, synced: u64) {
 }
 
 /// Shows a root to readers and gives back what nobody can see any more.
-fn publish(core: &Core, writer: &mut Writer, mut pending: Pending) {
+fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
     match &pending.shown {
         Shown::Root(line, root) => line.publish(*root),
         Shown::Forked(line) => core.add_line(line),
         Shown::Dropped(line) => core.forget_name(line),
         Shown::Nothing => {}
     }
-    core.set_published(pending.seq);
-    recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut pending.retired);
-    writer.spare.push(pending.retired);
+    told(core, writer, pending.seq, pending.retired);
+}
+
+/// What follows the showing of any frame.
+fn told(core: &Core, writer: &mut Writer, seq: u64, mut retired: Vec<Retired>) {
+    core.set_published(seq);
+    recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut retired);
+    writer.spare.push(retired);
 }

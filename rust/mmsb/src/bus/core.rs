@@ -18,7 +18,7 @@ use crate::bus::upkeep::rescue::FromLog;
 use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::guard::PinGuard;
+use crate::memory::guard::{KeepsArena, PinGuard};
 use crate::page::catalog::{Catalog, RootRef};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::store::Store;
@@ -84,6 +84,18 @@ pub(crate) struct Parts {
     pub arena_place: ArenaPlace,
     pub read_only: bool,
     pub held: Vec<Box<dyn Held>>,
+}
+
+impl KeepsArena for Arc<Core> {
+    fn arena(&self) -> &Arena {
+        &self.arena
+    }
+}
+
+impl KeepsArena for &Core {
+    fn arena(&self) -> &Arena {
+        &self.arena
+    }
 }
 
 impl Core {
@@ -219,9 +231,10 @@ impl Core {
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.
-    pub fn pin(&self, line: &Line) -> Result<(PinGuard, Addr), Error> {
+    #[inline]
+    pub fn pin(&self, line: &Line) -> Result<(PinGuard<&Self>, Addr), Error> {
         let mut root = None;
-        let pin = PinGuard::new(&self.arena, || {
+        let pin = PinGuard::new(self, || {
             // Asked under the pin: who drops a branch says so before its memory is given back.
             if line.is_dropped() {
                 return GENESIS;
@@ -230,6 +243,13 @@ impl Core {
         })?;
         let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
         Ok((pin, root))
+    }
+
+    /// As [`Core::pin`], for longer than the caller holds the core.
+    #[inline]
+    pub fn pin_kept(self: &Arc<Self>, line: &Line) -> Result<(PinGuard<Arc<Self>>, Addr), Error> {
+        let (mut pin, root) = self.pin(line)?;
+        Ok((pin.hand_over(Arc::clone(self)), root))
     }
 
     /// Notes which frame is the newest that readers see.

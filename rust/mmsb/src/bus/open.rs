@@ -211,7 +211,7 @@ fn fits(options: &Options) -> Result<(), Error> {
     let mut stage = Stage::new(&arena, GENESIS, Scratch::default());
     catalog::empty_root(&mut stage, BranchId::MAIN, Epoch(0))?;
     stage.settle(&mut Vec::new());
-    PinGuard::new(&arena, || GENESIS)?;
+    PinGuard::new(Arc::clone(&arena), || GENESIS)?;
     Ok(())
 }
 

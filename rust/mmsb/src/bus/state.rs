@@ -38,7 +38,6 @@ pub struct PageInfo {
 /// All pages of a branch at one epoch, unchanging for as long as it is held.
 #[derive(Debug)]
 pub struct State {
-    core: Arc<Core>,
     line: Arc<Line>,
     epoch: Epoch,
     kind: Kind,
@@ -47,7 +46,7 @@ pub struct State {
 #[derive(Debug)]
 enum Kind {
     /// What is published, or was when the state was taken.
-    Live { root: Addr, pin: PinGuard },
+    Live { root: Addr, pin: PinGuard<Arc<Core>> },
     /// Rebuilt from history, page by page as they are read.
     Past(Arc<Past>),
 }
@@ -55,19 +54,19 @@ enum Kind {
 impl State {
     /// The published state of a line.
     pub(crate) fn live(core: &Arc<Core>, line: &Arc<Line>) -> Result<Self, Error> {
-        let (pin, root) = core.pin(line)?;
-        Ok(State::pinned(core, line, root, pin))
+        let (pin, root) = core.pin_kept(line)?;
+        Ok(State::pinned(line, root, pin))
     }
 
     /// The state at a root that the pin keeps.
-    pub(crate) fn pinned(core: &Arc<Core>, line: &Arc<Line>, root: Addr, pin: PinGuard) -> Self {
-        let epoch = RootRef::new(&core.arena, root).epoch();
-        State { core: Arc::clone(core), line: Arc::clone(line), epoch, kind: Kind::Live { root, pin } }
+    pub(crate) fn pinned(line: &Arc<Line>, root: Addr, pin: PinGuard<Arc<Core>>) -> Self {
+        let epoch = RootRef::new(&pin.keeper().arena, root).epoch();
+        State { line: Arc::clone(line), epoch, kind: Kind::Live { root, pin } }
     }
 
     /// A state of a line's past.
-    pub(crate) fn past(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
-        State { core: Arc::clone(core), line: Arc::clone(line), epoch, kind: Kind::Past(past) }
+    pub(crate) fn past(line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
+        State { line: Arc::clone(line), epoch, kind: Kind::Past(past) }
     }
 
     /// Its epoch.
@@ -83,7 +82,7 @@ impl State {
     /// The root, where the state is a published one.
     pub(crate) fn root(&self) -> Option<RootRef<'_>> {
         match &self.kind {
-            Kind::Live { root, .. } => Some(RootRef::new(&self.core.arena, *root)),
+            Kind::Live { root, .. } => Some(RootRef::new(&self.core().arena, *root)),
             Kind::Past(_) => None,
         }
     }
@@ -91,18 +90,18 @@ impl State {
     /// A page's version, whose cells can be read.
     pub(crate) fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let page = self.found(id)?;
-        self.core.ready(page)?;
+        self.core().ready(page)?;
         Ok(page)
     }
 
     /// A page's version, whose cells may be on disk still.
     fn found(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let at = match &self.kind {
-            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).page(id),
+            Kind::Live { root, .. } => RootRef::new(&self.core().arena, *root).page(id),
             Kind::Past(past) => past.page(id)?,
         };
         let at = at.ok_or(StateError::NoPage(id))?;
-        Ok(PageRef::new(&self.core.arena, at))
+        Ok(PageRef::new(&self.core().arena, at))
     }
 
     /// A page's version, if the state has the page; its cells may be on disk still.
@@ -117,13 +116,15 @@ impl State {
     /// A page's version, whose cells can be read, if the state has the page.
     pub(crate) fn page_if(&self, id: PageId) -> Result<Option<PageRef<'_>>, Error> {
         let page = self.found_if(id)?;
-        page.map(|page| self.core.ready(page).map(|()| page)).transpose()
+        page.map(|page| self.core().ready(page).map(|()| page)).transpose()
     }
 
     /// The id of the page with a name.
     pub fn find(&self, name: &str) -> Option<PageId> {
         match &self.kind {
-            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).find(&self.core.catalog, name),
+            Kind::Live { root, .. } => {
+                RootRef::new(&self.core().arena, *root).find(&self.core().catalog, name)
+            }
             Kind::Past(past) => past.find(name),
         }
     }
@@ -131,7 +132,7 @@ impl State {
     /// How many pages it has.
     pub fn len(&self) -> u64 {
         match &self.kind {
-            Kind::Live { root, .. } => RootRef::new(&self.core.arena, *root).len(),
+            Kind::Live { root, .. } => RootRef::new(&self.core().arena, *root).len(),
             Kind::Past(past) => past.ids().count() as u64,
         }
     }
@@ -145,7 +146,7 @@ impl State {
     pub fn ids(&self) -> Vec<PageId> {
         match &self.kind {
             Kind::Live { root, .. } => {
-                let arena = &self.core.arena;
+                let arena = &self.core().arena;
                 RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at).id()).collect()
             }
             Kind::Past(past) => past.ids().collect(),
@@ -161,7 +162,7 @@ impl State {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: Arc::clone(self.core.catalog.schema(page.def())),
+            schema: Arc::clone(self.core().catalog.schema(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -177,7 +178,7 @@ impl State {
     pub fn names(&self) -> Vec<(PageId, String)> {
         match &self.kind {
             Kind::Live { root, .. } => {
-                let arena = &self.core.arena;
+                let arena = &self.core().arena;
                 let pages = RootRef::new(arena, *root).pages().map(|at| PageRef::new(arena, at));
                 pages.map(|page| (page.id(), page.def().name().into())).collect()
             }
@@ -195,7 +196,7 @@ impl State {
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(Arc::clone(self.core.catalog.schema(self.found(id)?.def())))
+        Ok(Arc::clone(self.core().catalog.schema(self.found(id)?.def())))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
@@ -204,8 +205,13 @@ impl State {
         let (page, part) = self.part(id, column)?;
         match &self.kind {
             Kind::Live { pin, root } => {
-                let view = View::live(&self.core.arena, part, pin.again(id.0)?, reuse)?;
-                compact_if_scattered(&self.core, &self.line, (*root, page), &view);
+                let view = View::live(
+                    &self.core().arena,
+                    part,
+                    pin.again(Arc::clone(&self.core().arena), id.0)?,
+                    reuse,
+                )?;
+                compact_if_scattered(self.core(), &self.line, (*root, page), &view);
                 Ok(view)
             }
             Kind::Past(past) => View::past(part, Arc::clone(past)),
@@ -215,24 +221,27 @@ impl State {
     /// As [`State::view`], with what the state holds: one pin less than to take a view and let the state go.
     pub fn into_view(self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
         let at = self.page(id)?.at;
-        let State { core, line, kind, .. } = self;
-        let page = PageRef::new(&core.arena, at);
-        let part = part_of(&core, page, column)?;
-        match kind {
-            Kind::Live { root, pin } => {
+        match self.kind {
+            Kind::Live { root, mut pin } => {
                 pin.narrow(id.0);
-                let view = View::live(&core.arena, part, pin, reuse)?;
-                compact_if_scattered(&core, &line, (root, page), &view);
+                let kept = pin.hand_over(Arc::clone(&pin.keeper().arena));
+                let core = pin.keeper();
+                let page = PageRef::new(&core.arena, at);
+                let view = View::live(&core.arena, part_of(core, page, column)?, kept, reuse)?;
+                compact_if_scattered(core, &self.line, (root, page), &view);
                 Ok(view)
             }
-            Kind::Past(past) => View::past(part, past),
+            Kind::Past(past) => {
+                let core = Arc::clone(past.core());
+                View::past(part_of(&core, PageRef::new(&core.arena, at), column)?, past)
+            }
         }
     }
 
     /// A page's version whose cells can be read, and a column of it.
     fn part(&self, id: PageId, column: usize) -> Result<(PageRef<'_>, ColumnRef<'_>), Error> {
         let page = self.page(id)?;
-        Ok((page, part_of(&self.core, page, column)?))
+        Ok((page, part_of(self.core(), page, column)?))
     }
 
     /// Copies the selected cells of a column, in the selection's order.
@@ -241,7 +250,7 @@ impl State {
     /// When `out` is not as long as the selection has bytes.
     pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def());
+        let schema = self.core().catalog.schema(page.def());
         read_column(page, schema, column, select, out)
     }
 
@@ -252,17 +261,20 @@ impl State {
 
     /// The digest of the state. `progress` is told the bytes of cells hashed so far: those of which it was not known.
     pub fn digest_with(&self, progress: &mut dyn FnMut(u64)) -> Result<Digest, Error> {
-        let Core { digests, catalog, .. } = &*self.core;
+        let Core { digests, catalog, .. } = &**self.core();
         let mut tally = Tally::new(progress);
         if let Some(root) = self.root() {
-            return digests.state(root, catalog, &mut |page| self.core.ready(page), &mut tally);
+            return digests.state(root, catalog, &mut |page| self.core().ready(page), &mut tally);
         }
         let pages = self.ids().into_iter().map(|id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
         Ok(digests.pages(pages.into_iter(), catalog, &mut tally))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
+        match &self.kind {
+            Kind::Live { pin, .. } => pin.keeper(),
+            Kind::Past(past) => past.core(),
+        }
     }
 }
 

@@ -46,7 +46,7 @@ pub struct Transaction {
     core: Arc<Core>,
     line: Arc<Line>,
     root: Addr,
-    pin: PinGuard,
+    pin: PinGuard<Arc<Core>>,
     manner: Manner,
     note: Note,
     isolation: Isolation,
@@ -68,14 +68,14 @@ impl Transaction {
         isolation: Isolation,
         note: Note,
     ) -> Result<Self, Error> {
-        Ok(Transaction::upon(core, line, core.pin(line)?, manner, isolation, note))
+        Ok(Transaction::upon(core, line, core.pin_kept(line)?, manner, isolation, note))
     }
 
     /// One that starts from a root of the line, which the pin keeps.
     pub(crate) fn upon(
         core: &Arc<Core>,
         line: &Arc<Line>,
-        (pin, root): (PinGuard, Addr),
+        (pin, root): (PinGuard<Arc<Core>>, Addr),
         manner: Manner,
         isolation: Isolation,
         note: Note,
@@ -104,13 +104,13 @@ impl Transaction {
 
     /// The state it started from.
     pub(crate) fn base_state(&self) -> Result<State, Error> {
-        Ok(State::pinned(&self.core, &self.line, self.root, self.pin.again(0)?))
+        Ok(State::pinned(&self.line, self.root, self.pin.again(Arc::clone(&self.core), 0)?))
     }
 
     /// What it has made of that so far. It must outlive the state, and change nothing more.
     pub(crate) fn own_state(&mut self) -> Result<State, Error> {
         self.catch_up()?;
-        Ok(State::pinned(&self.core, &self.line, self.root().at, self.pin.again(0)?))
+        Ok(State::pinned(&self.line, self.root().at, self.pin.again(Arc::clone(&self.core), 0)?))
     }
 
     /// Whether it changed nothing so far.
@@ -336,7 +336,9 @@ impl Transaction {
         match &self.private {
             // What the transaction writes next would show through, so its own pages are copied.
             Some(private) if private.is_own(page) => View::copied(part),
-            _ => View::live(&self.core.arena, part, self.pin.again(id.0)?, None),
+            _ => {
+                View::live(&self.core.arena, part, self.pin.again(Arc::clone(&self.core.arena), id.0)?, None)
+            }
         }
     }
 

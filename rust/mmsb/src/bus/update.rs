@@ -38,7 +38,7 @@ impl Bus {
         let schema = core.catalog.schema(found.def());
         let described = schema.column(column as u16)?;
         let delta = difference(found.column(schema, column), described, page, column, bytes)?;
-        commit_with(core, writer, self.request(&[Change::Write(delta)], note))
+        commit_with(core, writer, &self.request(&[Change::Write(delta)], note))
     }
 }
 

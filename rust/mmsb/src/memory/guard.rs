@@ -53,50 +53,72 @@ impl Arena {
     }
 }
 
-/// A pin that is given back when dropped, and keeps the arena.
-#[derive(Debug)]
-pub struct PinGuard {
-    arena: Arc<Arena>,
-    pin: Pin,
+/// Something that keeps an arena.
+pub trait KeepsArena {
+    /// The arena.
+    fn arena(&self) -> &Arena;
 }
 
-impl PinGuard {
+impl KeepsArena for Arc<Arena> {
+    fn arena(&self) -> &Arena {
+        self
+    }
+}
+
+/// A pin that is given back when dropped, and keeps the arena by something that keeps it.
+#[derive(Debug)]
+pub struct PinGuard<K: KeepsArena = Arc<Arena>> {
+    keeper: K,
+    /// `None` once it was handed over.
+    pin: Option<Pin>,
+}
+
+impl<K: KeepsArena> PinGuard<K> {
     /// Pins the version that `load` loads; see [`Arena::pin`].
-    pub fn new(arena: &Arc<Arena>, load: impl FnOnce() -> u64) -> Result<PinGuard, MemoryError> {
-        let pin = arena.pin(load)?;
-        Ok(PinGuard { arena: Arc::clone(arena), pin })
+    #[inline]
+    pub fn new(keeper: K, load: impl FnOnce() -> u64) -> Result<Self, MemoryError> {
+        let pin = keeper.arena().pin(load)?;
+        Ok(PinGuard { keeper, pin: Some(pin) })
     }
 
     /// A second guard for page `page` (0 = all) of the version that this one covers.
-    pub fn again(&self, page: u64) -> Result<PinGuard, MemoryError> {
-        let pin = self.arena.pin_at(self.seq(), page)?;
-        Ok(PinGuard { arena: Arc::clone(&self.arena), pin })
+    pub fn again<L: KeepsArena>(&self, keeper: L, page: u64) -> Result<PinGuard<L>, MemoryError> {
+        let pin = self.keeper.arena().pin_at(self.seq(), page)?;
+        Ok(PinGuard { keeper, pin: Some(pin) })
+    }
+
+    /// Hands the pin over to a guard that keeps the same arena by something else; this one then only keeps the arena.
+    #[inline]
+    pub fn hand_over<L: KeepsArena>(&mut self, keeper: L) -> PinGuard<L> {
+        PinGuard { keeper, pin: self.pin.take() }
     }
 
     /// Lets everything but the blocks of `page` go.
     pub fn narrow(&self, page: u64) {
-        self.arena.pins().narrow(self.pin, page);
+        self.keeper.arena().pins().narrow(self.pin(), page);
     }
 
     /// The seq it covers.
     pub fn seq(&self) -> u64 {
-        self.arena.pins().seq(self.pin)
+        self.keeper.arena().pins().seq(self.pin())
     }
 
     /// The pin itself.
     pub fn pin(&self) -> Pin {
-        self.pin
+        self.pin.expect("whoever hands a pin over asks for it no more")
     }
 
-    /// The arena.
-    pub fn arena(&self) -> &Arc<Arena> {
-        &self.arena
+    /// What keeps the arena.
+    pub fn keeper(&self) -> &K {
+        &self.keeper
     }
 }
 
-impl Drop for PinGuard {
+impl<K: KeepsArena> Drop for PinGuard<K> {
     #[inline]
     fn drop(&mut self) {
-        self.arena.unpin(self.pin);
+        if let Some(pin) = self.pin {
+            self.keeper.arena().unpin(pin);
+        }
     }
 }

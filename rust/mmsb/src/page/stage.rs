@@ -76,12 +76,15 @@ pub struct Leaf {
 pub struct Stage<'a> {
     arena: &'a Arena,
     seq: u64,
-    scratch: Scratch,
+    scratch: Box<Lists>,
 }
 
-/// The vectors of a stage, kept between commits so that a commit allocates nothing on the heap.
+/// The vectors of a stage, kept between commits so that a commit allocates nothing on the heap: a word to pass around.
 #[derive(Debug, Default)]
-pub struct Scratch {
+pub struct Scratch(Option<Box<Lists>>);
+
+#[derive(Debug, Default)]
+struct Lists {
     /// Fresh blocks with their sizes; 0 for a chunk.
     fresh: Vec<(Addr, u32)>,
     changes: Vec<Change>,
@@ -93,19 +96,23 @@ pub struct Scratch {
 impl Scratch {
     /// Vectors for somebody who also keeps blocks of the arena from one stage to the next.
     pub fn with_magazine(arena: &Arc<Arena>) -> Self {
-        Scratch { magazine: Some(Magazine::new(arena)), ..Scratch::default() }
+        Scratch(Some(Box::new(Lists { magazine: Some(Magazine::new(arena)), ..Lists::default() })))
     }
 
     /// Bytes of blocks that are kept, which the arena counts as used.
     pub fn kept_bytes(&self) -> u64 {
-        self.magazine.as_ref().map_or(0, Magazine::bytes)
+        self.0.as_ref().and_then(|lists| lists.magazine.as_ref()).map_or(0, Magazine::bytes)
+    }
+
+    fn magazine(&mut self) -> Option<&mut Magazine> {
+        self.0.as_mut().and_then(|lists| lists.magazine.as_mut())
     }
 }
 
 impl<'a> Stage<'a> {
     /// An empty stage for the frame `seq`.
     pub fn new(arena: &'a Arena, seq: u64, scratch: Scratch) -> Self {
-        Stage { arena, seq, scratch }
+        Stage { arena, seq, scratch: scratch.0.unwrap_or_default() }
     }
 
     /// The arena it works in.
@@ -251,7 +258,8 @@ impl<'a> Stage<'a> {
             }
         }
         self.scratch.fresh.clear();
-        Scratch { changes, ..self.scratch }
+        self.scratch.changes = changes;
+        Scratch(Some(self.scratch))
     }
 
     /// Forgets the stage: what it made is given back, and everything is as before.
@@ -262,7 +270,7 @@ impl<'a> Stage<'a> {
         self.scratch.changes.clear();
         // The next stage may have the same seq.
         self.scratch.known.clear();
-        self.scratch
+        Scratch(Some(self.scratch))
     }
 
     fn settle_copy(&self, at: Addr, retired: &mut Vec<Retired>) {
@@ -343,13 +351,13 @@ fn retain(arena: &Arena, at: Addr, is_chunk: bool) {
 #[allow(unsafe_code)]
 pub fn recycle(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch, retired: &mut Vec<Retired>) {
     // SAFETY: blocks come here from `settle` alone, once each, when no published root refers to them any more.
-    unsafe { limbo.reclaim(arena, scratch.magazine.as_mut(), retired) };
+    unsafe { limbo.reclaim(arena, scratch.magazine(), retired) };
 }
 
 /// As [`recycle`], of all that can go: nothing stays with the scratch.
 pub fn recycle_all(limbo: &mut Limbo, arena: &Arena, scratch: &mut Scratch) {
     recycle(limbo, arena, scratch, &mut Vec::new());
-    if let Some(magazine) = &mut scratch.magazine {
+    if let Some(magazine) = scratch.magazine() {
         magazine.empty();
     }
 }

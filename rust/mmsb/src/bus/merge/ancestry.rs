@@ -19,11 +19,14 @@ use crate::page::catalog::RootRef;
 /// The newest epoch of each branch that leads to a state.
 pub(crate) type Known = BTreeMap<BranchId, Epoch>;
 
+/// A root, and what keeps it.
+pub(crate) type Pinned = (PinGuard<Arc<Core>>, Addr);
+
 /// The published root of a line, pinned, and what leads to it: neither has what the other has not, whatever is committed
 /// meanwhile or waits for the disk.
-pub(crate) fn published(core: &Core, line: &Arc<Line>) -> Result<((PinGuard, Addr), Known), Error> {
+pub(crate) fn published(core: &Arc<Core>, line: &Arc<Line>) -> Result<(Pinned, Known), Error> {
     let ((epoch, pinned), merged) = line.with_merged(|| {
-        let pinned = core.pin(line)?;
+        let pinned = core.pin_kept(line)?;
         let epoch = RootRef::new(&core.arena, pinned.1).epoch();
         Ok((epoch, (epoch, pinned)))
     })?;

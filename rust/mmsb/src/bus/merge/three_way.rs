@@ -80,7 +80,7 @@ fn merged(
     let mut tx = Transaction::upon(core, ours, pinned, manner, Isolation::Snapshot, note.clone());
     let mine = tx.base_state()?;
     let ((pin, root), their_known) = published(core, theirs)?;
-    let other = State::pinned(core, theirs, root, pin);
+    let other = State::pinned(theirs, root, pin);
     let sides = Sides { ours: &our_known, theirs: &their_known };
     let base = Base::of(Place { core, line: ours, manner }, sides)?;
     let joined = join(&mut tx, &mine, &other, &base, sides, policy, looked)?;
@@ -107,7 +107,7 @@ pub(crate) fn state_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Resu
         Err(error) => return Err(error),
     }
     let past = Past::open(core, line, epoch)?;
-    Ok(State::past(core, line, epoch, past))
+    Ok(State::past(line, epoch, past))
 }
 
 /// Makes the line what it was at an epoch, as a new epoch; `None` where it is that already.

@@ -84,14 +84,14 @@ pub(crate) struct Past {
     /// What was rebuilt, each page in a draft of its own: one that cannot be rebuilt leaves nothing behind.
     rebuilt: Mutex<Vec<Private>>,
     /// Keeps what is shared with the present, where there is one.
-    _pin: Option<PinGuard>,
+    _pin: Option<PinGuard<Arc<Core>>>,
 }
 
 impl Past {
     /// The state that the line had at `epoch`.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
         // A branch that was dropped has no present.
-        let (pin, root) = match core.pin(line) {
+        let (pin, root) = match core.pin_kept(line) {
             Ok((pin, root)) => (Some(pin), Some(RootRef::new(&core.arena, root))),
             Err(Error::NoBranch(_)) => (None, None),
             Err(error) => return Err(error),
@@ -122,6 +122,11 @@ impl Past {
         let of = (line.name.clone(), epoch);
         let (core, rebuilt) = (Arc::clone(core), Mutex::default());
         Ok(Arc::new(Past { pages, names, stretches, of, begin, core, rebuilt, branch: line.id, _pin: pin }))
+    }
+
+    /// The bus it is of.
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     /// The ids of its pages, ascending.

@@ -43,7 +43,7 @@ fn branch_state(line: &Line) -> BranchState {
 }
 
 /// Everything at the newest frame, pinned. What waits to be shown is in it: it is in the log.
-pub(crate) fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error> {
+pub(crate) fn cut<'c>(core: &'c Core, writer: &Writer) -> Result<(Cut, PinGuard<&'c Core>), Error> {
     let seq = writer.seq;
     let mut branches: Vec<BranchState> = {
         let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +51,7 @@ pub(crate) fn cut(core: &Core, writer: &Writer) -> Result<(Cut, PinGuard), Error
     };
     branches.extend(writer.forked().map(branch_state));
     branches.sort_unstable_by_key(|branch| branch.id);
-    let pin = PinGuard::new(&core.arena, || seq)?;
+    let pin = PinGuard::new(core, || seq)?;
     let (position, before) = (writer.log.head(), writer.log.last_crc());
     Ok((Cut { seq: Seq(seq), position, before, branches }, pin))
 }

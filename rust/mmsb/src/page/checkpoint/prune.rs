@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::ids::Seq;
 use crate::base::limits::CHUNK_FILE_LIVE;
-use crate::memory::disk::Open;
+use crate::memory::disk::{DiskError, Open};
 use crate::page::checkpoint::chunks::{self, ChunkReader, ChunkWriter, Image};
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::checkpoint::record::{Cells, Column, Record, Run};
@@ -86,7 +86,12 @@ impl Store {
         let mut bytes = 0;
         for name in self.disk().list(DIR)? {
             if chunks::number_of(&name).is_some() {
-                bytes += self.disk().open(&format!("{DIR}/{name}"), Open::Read)?.len()?;
+                match self.disk().open(&format!("{DIR}/{name}"), Open::Read) {
+                    Ok(file) => bytes += file.len()?,
+                    // Somebody prunes meanwhile.
+                    Err(DiskError::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(bytes)
