@@ -154,8 +154,10 @@ impl Chunks {
             return Err(MemoryError::TooLarge { asked, limit: EXTENT_MAX });
         }
         let mut state = self.state();
-        let free = state.recycled(n, small, SEARCH_WORDS);
-        if let Some(taken) = free.or_else(|| state.taken_again(self, n, small, SEARCH_WORDS)) {
+        if let Some(taken) = state.recycled(n, small, SEARCH_WORDS) {
+            return Ok(taken);
+        }
+        if let Some(taken) = state.taken_again(self, n, small, SEARCH_WORDS) {
             return Ok(taken);
         }
         match state.fresh(self, n, small) {
@@ -362,6 +364,7 @@ impl State {
 
     /// Chunks of which some were given back to the machine, and are taken from it again with some that follow. `None`
     /// where there are none, or no memory for them.
+    #[cold]
     fn taken_again(&mut self, of: &Chunks, n: usize, small: bool, search: usize) -> Option<Taken> {
         for at in (0..self.spans.len()).rev() {
             let chunks = &mut self.spans[at];

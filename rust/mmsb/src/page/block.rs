@@ -210,6 +210,19 @@ pub fn bytes_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u8] 
     unsafe { std::slice::from_raw_parts_mut(arena.write_ptr(untag(at)).add(offset), n) }
 }
 
+/// Has the processor fetch the first of `n` bytes of a fresh block, from byte `offset` on, that will be written soon.
+#[inline]
+pub fn prefetch(arena: &Arena, at: Addr, offset: usize, n: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..n.min(256)).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        // SAFETY: a hint, for bytes inside the block: nothing is read, and nothing faults.
+        unsafe { _mm_prefetch::<_MM_HINT_ET0>(arena.write_ptr(untag(at)).add(offset + line).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (arena, at, offset, n);
+}
+
 /// Calls `visit` with every child of a node that counts it as a parent: nodes with `false`, chunks with `true`.
 pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u64)) {
     let header = head(arena, at);

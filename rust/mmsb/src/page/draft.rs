@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::base::codec::Reader;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::page::block::head;
-use crate::page::body::{self, Record};
+use crate::page::body::Record;
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::ColumnRef;
@@ -37,7 +36,7 @@ pub struct Tables<'a> {
 /// The next state of a branch while it is being made.
 #[derive(Debug)]
 pub struct Draft<'a> {
-    stage: Stage<'a>,
+    pub(super) stage: Stage<'a>,
     tables: Tables<'a>,
     root: Addr,
     slots: RootSlots,
@@ -249,7 +248,7 @@ impl<'a> Draft<'a> {
 
     /// The fresh version of a page, about to be written.
     #[inline]
-    fn own(&mut self, id: PageId, op: OperatorId) -> Result<Own<'a>, StateError> {
+    pub(super) fn own(&mut self, id: PageId, op: OperatorId) -> Result<Own<'a>, StateError> {
         let arena = self.stage.arena();
         let at = match self.stage.known(id.0) {
             Some(at) => at,
@@ -273,7 +272,12 @@ impl<'a> Draft<'a> {
         Ok(page)
     }
 
-    fn write_part(&mut self, own: Own<'a>, part: &Part<'_>, data: &Data<'_>) -> Result<(), StateError> {
+    pub(super) fn write_part(
+        &mut self,
+        own: Own<'a>,
+        part: &Part<'_>,
+        data: &Data<'_>,
+    ) -> Result<(), StateError> {
         let Own { page: PageRef { arena, at: page }, schema, op } = own;
         let i = usize::from(part.column);
         let column = schema.column(part.column)?;
@@ -299,26 +303,6 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Does what the body of a frame says to pages, and shows `note` all of it but the deltas.
-    pub fn play(&mut self, body: &[u8], mut note: impl FnMut(&Record<'_>)) -> Result<(), StateError> {
-        let mut from = Reader::new(body);
-        while !from.is_empty() {
-            match body::next_but_delta(&mut from)? {
-                Some(record) => {
-                    note(&record);
-                    self.apply(&record)?;
-                }
-                // Written as it is read: replay is nothing but this.
-                None => Delta::decode_parts(
-                    &mut from,
-                    |page, op| Ok((self.own(page, op)?, &mut *self)),
-                    |(own, draft), part| draft.write_part(*own, part, &part.data),
-                )?,
-            }
-        }
-        Ok(())
-    }
-
     /// Does what a record of a frame says to pages; what it says of branches is not a draft's business.
     pub fn apply(&mut self, record: &Record<'_>) -> Result<(), StateError> {
         match record {
@@ -333,10 +317,10 @@ impl<'a> Draft<'a> {
 
 /// A fresh version that is being written, and by which operator.
 #[derive(Debug, Clone, Copy)]
-struct Own<'a> {
-    page: PageRef<'a>,
-    schema: &'a Schema,
-    op: OperatorId,
+pub(super) struct Own<'a> {
+    pub page: PageRef<'a>,
+    pub schema: &'a Schema,
+    pub op: OperatorId,
 }
 
 /// Spares copying the chunks that a plain range assigns whole.

@@ -22,6 +22,7 @@ pub mod log;
 pub mod operator;
 pub mod overlap;
 mod pieces;
+mod play;
 pub mod schema;
 pub mod select;
 pub mod stage;

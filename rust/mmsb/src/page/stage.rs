@@ -57,6 +57,18 @@ struct Known {
     seq: u64,
     page: u64,
     at: Addr,
+    leaf: Leaf,
+}
+
+/// The fresh leaf of a page's tree that was written last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leaf {
+    /// The column.
+    pub column: u16,
+    /// Which of the column's leaves.
+    pub index: u64,
+    /// Where it is; null where none is remembered.
+    pub at: Addr,
 }
 
 /// Everything one commit makes and lets go of.
@@ -127,7 +139,23 @@ impl<'a> Stage<'a> {
             self.scratch.known.resize(KNOWN, Known::default());
         }
         let seq = if block::is_null(at) { 0 } else { self.seq };
-        self.scratch.known[page as usize % KNOWN] = Known { seq, page, at };
+        self.scratch.known[page as usize % KNOWN] = Known { seq, page, at, leaf: Leaf::default() };
+    }
+
+    /// The leaf that was noted of a page whose fresh version is known.
+    pub fn leaf(&self, page: u64) -> Leaf {
+        let known = self.scratch.known.get(page as usize % KNOWN);
+        known
+            .filter(|known| known.seq == self.seq && known.page == page)
+            .map_or(Leaf::default(), |known| known.leaf)
+    }
+
+    /// Notes a leaf of the fresh version of a page, if that is known. It holds until the version is noted anew.
+    pub fn note_leaf(&mut self, page: u64, leaf: Leaf) {
+        let known = self.scratch.known.get_mut(page as usize % KNOWN);
+        if let Some(known) = known.filter(|known| known.seq == self.seq && known.page == page) {
+            known.leaf = leaf;
+        }
     }
 
     /// Whether this stage made the node, so that it may be written in place.

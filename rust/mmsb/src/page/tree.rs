@@ -30,8 +30,19 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
         self.root
     }
 
+    /// The leaf last written, if any was.
+    pub fn leaf(&self) -> Addr {
+        self.leaf
+    }
+
     /// The writable bytes of chunk `index`: copied from before where it is not fresh yet.
     pub fn chunk(&mut self, index: u64) -> Result<&'s mut [u8], MemoryError> {
+        let at = self.chunk_at(index)?;
+        Ok(block::bytes_mut(self.stage.arena(), at, 0, CHUNK))
+    }
+
+    /// Where chunk `index` may be written, as [`TreeWriter::chunk`].
+    pub fn chunk_at(&mut self, index: u64) -> Result<Addr, MemoryError> {
         self.enter(index)?;
         let arena = self.stage.arena();
         let entry = words_mut(arena, self.leaf, HEADER + 16 * (index % FAN) as usize, 2);
@@ -47,7 +58,7 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
             }
             entry.copy_from_slice(&[new.0, self.stage.seq()]);
         }
-        Ok(block::bytes_mut(arena, Addr(entry[0]), 0, CHUNK))
+        Ok(Addr(entry[0]))
     }
 
     /// Makes the chunks `first..end`, all of whose bytes are about to be written, fresh without copying them; those that
@@ -152,6 +163,12 @@ impl<'s, 'a> TreeWriter<'s, 'a> {
         head_mut(arena, fresh).slots = slots as u16;
         Ok(fresh)
     }
+}
+
+/// The chunk at `index` under a leaf of a stage, where that stage made it.
+pub fn fresh_chunk(stage: &Stage<'_>, leaf: Addr, index: u64) -> Option<Addr> {
+    let entry = words(stage.arena(), leaf, HEADER + 16 * (index % FAN) as usize, 2);
+    (entry[0] != 0 && entry[1] == stage.seq()).then_some(Addr(entry[0]))
 }
 
 /// The tree over `old` chunks as one over `new`: what lies beyond is let go, what was not there is zeros.

@@ -18,7 +18,7 @@ const FIXED: usize = block::first_child(Kind::Packed);
 const COLUMNS: usize = HEADER + 8 * (FIXED + 1);
 const _: () = assert!(COLUMNS <= PAYLOAD);
 /// The largest column, or packed page, that lies in one small block.
-const SMALL_COLUMN: u64 = (SMALL_MAX - PAYLOAD) as u64;
+pub(super) const SMALL_COLUMN: u64 = (SMALL_MAX - PAYLOAD) as u64;
 
 /// One version of a page.
 #[derive(Debug, Clone, Copy)]

@@ -14,6 +14,7 @@ use crate::bus::upkeep::checkpoint;
 use crate::bus::upkeep::compact;
 use crate::bus::upkeep::compact::{Asked, Place};
 use crate::bus::upkeep::retain;
+use crate::memory::mapping::trim_heap;
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::state_error::StateError;
 
@@ -256,6 +257,8 @@ fn read_in(core: &Core) {
     // What may be read in yet is told of later.
     if for_good {
         core.lazy.tell(&core.checkpoints);
+        // Of each page there was something on the heap.
+        trim_heap();
     }
 }
 

@@ -28,9 +28,12 @@ use crate::page::version::{self, PageRef};
 /// The versions of a checkpoint whose cells are on disk still. Empty where nothing was opened from a checkpoint.
 #[derive(Debug, Default)]
 pub struct Lazy {
-    unread: OnceLock<Unread>,
+    /// What there was to read in, until that is everything.
+    unread: Mutex<Option<Arc<Unread>>>,
     /// Pages that are not read in.
     left: AtomicUsize,
+    /// Where what was read in lies on disk; given away when that is everything.
+    known: Mutex<Option<Notes>>,
     rescue: OnceLock<Box<dyn Rescue>>,
 }
 
@@ -52,8 +55,6 @@ pub(super) struct Unread {
     numbers: HashMap<PageId, u32>,
     /// The seq of the next stage.
     seq: AtomicU64,
-    /// Where what was read in lies on disk; given away when that is everything.
-    known: Mutex<Option<Notes>>,
 }
 
 /// A page of the record.
@@ -125,7 +126,6 @@ impl Unread {
             pages: Vec::new(),
             numbers: HashMap::new(),
             seq: AtomicU64::new(LOADED + record.branches.len() as u64),
-            known: Mutex::new(Some(Notes::default())),
         })
     }
 
@@ -140,12 +140,12 @@ impl Unread {
         head_mut(arena, version.at).set_extra(number + 1);
     }
 
-    /// Reads in a page, or gives back what was made of it.
+    /// Reads in a page, or gives back what was made of it. Tells where what was read in lies on disk.
     fn fill(
         &self,
         arena: &Arena,
         fill: impl FnOnce(&mut Stage<'_>, &mut CellLoader<'_>) -> Result<(), CheckpointError>,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<Notes, CheckpointError> {
         // A block is never both at one place and of one seq anew: what is known of blocks is known by these.
         let seq = self.seq.fetch_add(1, Ordering::Relaxed);
         let mut stage = Stage::new(arena, seq, Scratch::default());
@@ -156,18 +156,16 @@ impl Unread {
             stage.abort();
             return Err(error.in_file(&store::path(self.record.head.seq)));
         }
-        if let Some(known) = &mut *lock(&self.known) {
-            known.append(std::mem::take(&mut cells.known));
-        }
+        let known = cells.known;
         lock(&self.readers).push(reader);
         let mut retired = Vec::new();
         stage.settle(&mut retired);
         assert!(retired.is_empty(), "what is read in takes nothing's place");
-        Ok(())
+        Ok(known)
     }
 
     /// Reads in all versions of a page from their images.
-    fn images(&self, arena: &Arena, page: &Page) -> Result<(), CheckpointError> {
+    fn images(&self, arena: &Arena, page: &Page) -> Result<Notes, CheckpointError> {
         let mut made: HashMap<u32, Addr> = HashMap::new();
         self.fill(arena, |stage, cells| {
             for version in &page.versions {
@@ -188,7 +186,7 @@ impl Unread {
         page: &Page,
         rescue: &dyn Rescue,
         damage: CheckpointError,
-    ) -> Result<(), CheckpointError> {
+    ) -> Result<Notes, CheckpointError> {
         self.fill(arena, |stage, _| {
             for version in &page.versions {
                 version::clear(arena, version.at);
@@ -233,9 +231,18 @@ impl Unread {
 
 impl Lazy {
     /// Sets what there is to read in.
-    pub(super) fn set(&self, unread: Unread) {
+    pub(super) fn set(&self, mut unread: Unread) {
+        // That was to find out what there is.
+        unread.numbers = HashMap::new();
         self.left.store(unread.pages.len(), Ordering::Release);
-        self.unread.set(unread).expect("one checkpoint is opened, once");
+        let none_before = lock(&self.known).replace(Notes::default()).is_none();
+        assert!(none_before, "one checkpoint is opened, once");
+        *lock(&self.unread) = (!unread.pages.is_empty()).then(|| Arc::new(unread));
+    }
+
+    /// What there is to read in; `None` where nothing is left.
+    fn unread(&self) -> Option<Arc<Unread>> {
+        lock(&self.unread).clone()
     }
 
     /// Sets another way, for damage that is found from now on.
@@ -250,7 +257,7 @@ impl Lazy {
 
     /// How many pages were to be read in.
     pub fn pages(&self) -> usize {
-        self.unread.get().map_or(0, |unread| unread.pages.len())
+        self.unread().map_or(0, |unread| unread.pages.len())
     }
 
     /// Sees to it that the cells of the version at `at` are in memory. Costs a load where they are.
@@ -268,7 +275,7 @@ impl Lazy {
     /// Reads in the page of a number below [`Lazy::pages`], unless it is.
     #[cold]
     pub fn read(&self, arena: &Arena, number: usize) -> Result<(), CheckpointError> {
-        let Some(unread) = self.unread.get() else { return Ok(()) };
+        let Some(unread) = self.unread() else { return Ok(()) };
         let page = &unread.pages[number];
         let mut found = lock(&page.found);
         if *found == Found::Read {
@@ -280,16 +287,18 @@ impl Lazy {
             }
             (done, _) => done,
         };
-        done.inspect_err(|error| {
+        let read = done.inspect_err(|error| {
             if error.is_damage() {
                 *found = Found::Damaged;
             }
         })?;
+        if let Some(known) = &mut *lock(&self.known) {
+            known.append(read);
+        }
         page.versions.iter().for_each(|version| head(arena, version.at).set_read());
         *found = Found::Read;
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            lock(&unread.readers).clear();
-            lock(&unread.files).clear();
+            *lock(&self.unread) = None;
         }
         Ok(())
     }
@@ -305,7 +314,7 @@ impl Lazy {
     /// Reads in everything but pages that are damaged for good, which stay unread: a checkpoint refers to what there is of
     /// them. One that was found damaged is not looked at again, unless somebody wants it.
     pub fn all_whole(&self, arena: &Arena) -> Result<(), CheckpointError> {
-        let Some(unread) = self.unread.get().filter(|_| self.left() > 0) else { return Ok(()) };
+        let Some(unread) = self.unread() else { return Ok(()) };
         // Chunks of another size are not told.
         if unread.record.head.chunk as usize != CHUNK {
             return self.all(arena);
@@ -328,7 +337,8 @@ impl Lazy {
     /// The cells of the version at `at` as the record tells them, against no other version; `None` where they are in
     /// memory.
     pub(super) fn cells(&self, arena: &Arena, at: Addr) -> Option<Cells> {
-        let (unread, number) = (self.unread.get()?, head(arena, at).unread()?);
+        let number = head(arena, at).unread()?;
+        let unread = self.unread()?;
         let versions = &unread.pages[number as usize].versions;
         let version = versions.iter().find(|version| version.at == untag(at))?;
         Some(flat(&unread.record, version.number))
@@ -337,9 +347,8 @@ impl Lazy {
     /// Tells the store where everything that was read in lies on disk, once [`Lazy::all`] or [`Lazy::all_whole`] did; the
     /// first time only, since checkpoints that are written later know better.
     pub fn tell(&self, store: &Store) {
-        let Some(unread) = self.unread.get() else { return };
         // Under the lock, so that nobody writes a checkpoint in between.
-        let known = &mut *lock(&unread.known);
+        let known = &mut *lock(&self.known);
         if let Some(known) = known.take() {
             store.set_known(known.into_known());
         }
@@ -358,5 +367,51 @@ impl Lazy {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::base::ids::{Epoch, Seq};
+    use crate::memory::arena::Options;
+    use crate::memory::disk::Sim;
+    use crate::memory::place::Place;
+    use crate::page::checkpoint::record::{Column, Def, Head, Version as Told};
+    use crate::page::dtype::DType;
+    use crate::page::schema::Schema;
+
+    #[test]
+    fn what_was_to_be_read_in_is_forgotten_when_it_was() {
+        let arena = Arena::with(Place::Memory, Options { budget: 1 << 30, prefault: false }).unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(Sim::new(1));
+        let schema = Schema::array(DType::U8, vec![], false, None).unwrap();
+        let mut record = Record::new(Head::new(Seq(1), 0, 0, CHUNK as u32));
+        record.schemas.push(schema.clone());
+        for n in 0..3 {
+            record.defs.push(Def { page: PageId(n), name: n.to_string(), schema: 0 });
+            let cells = Cells::Split(vec![Column::Zeros]);
+            record.versions.push(Told { def: n as u32, epoch: Epoch(1), rows: 1 << 20, base: None, cells });
+        }
+        let record = Arc::new(record);
+        let mut unread = Unread::new(&disk, &record).unwrap();
+        let mut stage = Stage::new(&arena, LOADED, Scratch::default());
+        for number in 0..3 {
+            let id = PageId(number.into());
+            let at = version::create(&mut stage, id, Addr::default(), &schema, 1 << 20, Epoch(1)).unwrap();
+            unread.add(&arena, id, Version { number, branch: 0, at });
+        }
+        stage.settle(&mut Vec::new());
+        let lazy = Lazy::default();
+        lazy.set(unread);
+        for left in [2, 1, 0] {
+            assert_eq!((lazy.pages(), Arc::strong_count(&record)), (3, 2));
+            lazy.read(&arena, left).unwrap();
+            assert_eq!(lazy.left(), left);
+        }
+        assert_eq!((lazy.pages(), Arc::strong_count(&record)), (0, 1));
+        lazy.read(&arena, 0).unwrap();
+        lazy.all_whole(&arena).unwrap();
     }
 }

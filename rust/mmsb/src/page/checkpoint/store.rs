@@ -118,7 +118,7 @@ pub(super) fn put(disk: &dyn Disk, record: &Record) -> Result<u64, CheckpointErr
     file.write_at(&bytes, 0)?;
     file.sync_data()?;
     let mut same = file.len()? == bytes.len() as u64;
-    let mut found = vec![0; COMPARE];
+    let mut found = vec![0; COMPARE.min(bytes.len())];
     for (number, part) in bytes.chunks(COMPARE).enumerate() {
         let read = file.read_full_at(&mut found[..part.len()], (number * COMPARE) as u64)?;
         same &= found[..read] == *part;
