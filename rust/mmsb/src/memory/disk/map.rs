@@ -109,10 +109,11 @@ mod tests {
         let bytes: Vec<u8> = (0..LEN).map(|n| (n % 251) as u8).collect();
         map.store(&bytes[..LEN / 2], 0);
         #[cfg(target_os = "linux")]
-        assert!(present(&map) >= 512);
+        let before = present(&map);
         map.let_go(LEN as u64 / 2 - 1);
+        // The kernel may have mapped what lies around as well; the last page is not let go of whole.
         #[cfg(target_os = "linux")]
-        assert!(present(&map) <= 64, "{} KiB are present", present(&map));
+        assert!(before - present(&map) >= 512 - 64, "of {before} KiB {} are present", present(&map));
         map.store(&bytes[LEN / 2..], LEN as u64 / 2);
         map.let_go(u64::MAX);
         let mut found = vec![0; LEN];
