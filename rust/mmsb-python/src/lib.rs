@@ -3,6 +3,7 @@
 
 mod array;
 mod bus;
+mod cells;
 mod column;
 mod diff;
 mod dtype;

@@ -82,3 +82,41 @@ impl Drop for Map {
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    const LEN: usize = 1 << 20;
+
+    /// KiB of the map that are present in this process.
+    #[cfg(target_os = "linux")]
+    fn present(map: &Map) -> u64 {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let begin = format!("{:x}-", map.start.as_ptr() as usize);
+        let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&begin));
+        let rss = lines.find(|line| line.starts_with("Rss:")).unwrap();
+        rss.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn what_was_let_go_is_in_the_file_and_not_in_this_process() {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[0; LEN], 0).unwrap();
+        let map = Map::new(&file, LEN).unwrap();
+        let bytes: Vec<u8> = (0..LEN).map(|n| (n % 251) as u8).collect();
+        map.store(&bytes[..LEN / 2], 0);
+        #[cfg(target_os = "linux")]
+        assert!(present(&map) >= 512);
+        map.let_go(LEN as u64 / 2 - 1);
+        #[cfg(target_os = "linux")]
+        assert!(present(&map) <= 64, "{} KiB are present", present(&map));
+        map.store(&bytes[LEN / 2..], LEN as u64 / 2);
+        map.let_go(u64::MAX);
+        let mut found = vec![0; LEN];
+        file.read_exact_at(&mut found, 0).unwrap();
+        assert!(found == bytes);
+    }
+}
