@@ -145,6 +145,7 @@ impl<'a> Draft<'a> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
         self.tables.lazy.ready(page.arena, page.at)?;
         self.stage.note(id.0, Addr::default());
+        self.stage.forget_leaves();
         let name_key = head(self.stage.arena(), page.def().at).key;
         self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
         self.slots.directory = trie::remove(&mut self.stage, self.slots.directory, id.0)?;
@@ -167,6 +168,7 @@ impl<'a> Draft<'a> {
         let new = version::resize(&mut self.stage, at, schema, rows, self.slots.epoch)?;
         trie::set_leaf(arena, &mut self.slots.directory, slot, new);
         self.stage.note(id.0, new);
+        self.stage.forget_leaves();
         Ok(())
     }
 

@@ -15,7 +15,6 @@ use crate::page::column::FAN;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::draft::{Draft, Own};
 use crate::page::select::{Rows, Select};
-use crate::page::stage::Leaf;
 use crate::page::state_error::StateError;
 use crate::page::tree;
 use crate::page::version::{self, ColumnMut, SMALL_COLUMN};
@@ -144,11 +143,9 @@ impl<'a> Draft<'a> {
 
     /// Where a chunk of a column may be written; `None` where the column has none.
     fn fresh_chunk(&mut self, own: Own<'a>, column: u16, index: u64) -> Result<Option<Addr>, StateError> {
-        let (page, leaf_index) = (own.page.id().0, index / FAN);
-        let leaf = self.stage.leaf(page);
-        if leaf.at != Addr::default()
-            && (leaf.column, leaf.index) == (column, leaf_index)
-            && let Some(chunk) = tree::fresh_chunk(&self.stage, leaf.at, index)
+        let key = (own.page.id().0, column, index / FAN);
+        if let Some(leaf) = self.stage.leaf(key)
+            && let Some(chunk) = tree::fresh_chunk(&self.stage, leaf, index)
         {
             return Ok(Some(chunk));
         }
@@ -159,7 +156,7 @@ impl<'a> Draft<'a> {
         let chunk = writer.chunk_at(index)?;
         let (root, leaf) = (writer.root(), writer.leaf());
         version::set_tree(self.stage.arena(), at, i, root);
-        self.stage.note_leaf(page, Leaf { column, index: leaf_index, at: leaf });
+        self.stage.note_leaf(key, leaf);
         Ok(Some(chunk))
     }
 }

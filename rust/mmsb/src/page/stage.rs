@@ -57,18 +57,17 @@ struct Known {
     seq: u64,
     page: u64,
     at: Addr,
-    leaf: Leaf,
 }
 
-/// The fresh leaf of a page's tree that was written last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Leaf {
-    /// The column.
-    pub column: u16,
-    /// Which of the column's leaves.
-    pub index: u64,
-    /// Where it is; null where none is remembered.
-    pub at: Addr,
+/// Leaves that a stage finds again without walking a tree: a power of two.
+const LEAVES: usize = 64;
+
+/// A leaf of a column's tree: of which page and column, and which one it is.
+pub type LeafKey = (u64, u16, u64);
+
+fn leaf_slot((page, column, index): LeafKey) -> usize {
+    (page as usize).wrapping_mul(7).wrapping_add(usize::from(column) * 3).wrapping_add(index as usize)
+        % LEAVES
 }
 
 /// Everything one commit makes and lets go of.
@@ -90,6 +89,8 @@ struct Lists {
     changes: Vec<Change>,
     /// By the last bits of the page's id; empty until a stage wants it.
     known: Vec<Known>,
+    /// By their keys, with the stage's seq; empty until a stage wants it.
+    leaves: Vec<(u64, LeafKey, Addr)>,
     magazine: Option<Magazine>,
 }
 
@@ -139,23 +140,26 @@ impl<'a> Stage<'a> {
             self.scratch.known.resize(KNOWN, Known::default());
         }
         let seq = if block::is_null(at) { 0 } else { self.seq };
-        self.scratch.known[page as usize % KNOWN] = Known { seq, page, at, leaf: Leaf::default() };
+        self.scratch.known[page as usize % KNOWN] = Known { seq, page, at };
     }
 
-    /// The leaf that was noted of a page whose fresh version is known.
-    pub fn leaf(&self, page: u64) -> Leaf {
-        let known = self.scratch.known.get(page as usize % KNOWN);
-        known
-            .filter(|known| known.seq == self.seq && known.page == page)
-            .map_or(Leaf::default(), |known| known.leaf)
+    /// A fresh leaf that was noted and still is remembered.
+    pub fn leaf(&self, key: LeafKey) -> Option<Addr> {
+        let &(seq, known, at) = self.scratch.leaves.get(leaf_slot(key))?;
+        (seq == self.seq && known == key).then_some(at)
     }
 
-    /// Notes a leaf of the fresh version of a page, if that is known. It holds until the version is noted anew.
-    pub fn note_leaf(&mut self, page: u64, leaf: Leaf) {
-        let known = self.scratch.known.get_mut(page as usize % KNOWN);
-        if let Some(known) = known.filter(|known| known.seq == self.seq && known.page == page) {
-            known.leaf = leaf;
+    /// Notes where a fresh leaf is, until [`Stage::forget_leaves`].
+    pub fn note_leaf(&mut self, key: LeafKey, at: Addr) {
+        if self.scratch.leaves.is_empty() {
+            self.scratch.leaves.resize(LEAVES, (0, LeafKey::default(), Addr::default()));
         }
+        self.scratch.leaves[leaf_slot(key)] = (self.seq, key, at);
+    }
+
+    /// Remembers no leaf any more: a page is about to lose some.
+    pub fn forget_leaves(&mut self) {
+        self.scratch.leaves.clear();
     }
 
     /// Whether this stage made the node, so that it may be written in place.
@@ -270,6 +274,7 @@ impl<'a> Stage<'a> {
         self.scratch.changes.clear();
         // The next stage may have the same seq.
         self.scratch.known.clear();
+        self.scratch.leaves.clear();
         Scratch(Some(self.scratch))
     }
 
