@@ -1,26 +1,19 @@
 //! Checkpoints that nobody asked for: made while commits go on, so that reading the past and opening stay short.
 #![allow(clippy::unwrap_used)]
 
-mod slow_disk;
-
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mmsb::base::clock::SystemClock;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::base::limits::CHECKPOINT_LEAST;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Note, Options};
-use mmsb::memory::disk::Sim;
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
-use mmsb::page::log::Durability;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Schema;
 use mmsb::page::select::Select;
-use slow_disk::Slow;
 
 const ROWS: u64 = 4096;
 
@@ -74,43 +67,4 @@ fn a_busy_bus_is_never_far_from_a_checkpoint_and_its_old_log_is_compressed() {
         let state = bus.at(Epoch(past)).unwrap();
         assert_eq!(state.view(page, 0, None).unwrap().bytes(), bytes_after(past), "epoch {past}");
     }
-}
-
-/// Syncs that are held; released when it goes, so that a failed test ends.
-struct Held<'a>(&'a Slow);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
-
-/// A checkpoint that waits for its disk holds a state: with a new one, and one in the making, that is all there is room for.
-#[test]
-fn a_commit_that_finds_no_memory_waits_for_the_checkpoint_that_keeps_it() {
-    const LARGE: u64 = 6 << 20;
-    let disk = Slow::new(&Sim::new(1), Duration::ZERO);
-    let options = Options {
-        durability: Durability::Memory,
-        budget: Some(5 * LARGE / 2),
-        history_budget: Some(1 << 20),
-        ..Options::default()
-    };
-    let bus = Bus::on_disk(Arc::new(disk.clone()), &options, Arc::new(SystemClock)).unwrap();
-    let page = page(&bus, LARGE);
-    disk.hold();
-    std::thread::scope(|scope| {
-        let _held = Held(&disk);
-        fill(&bus, page, LARGE, 1);
-        let give_up = Instant::now() + Duration::from_secs(60);
-        while bus.pins().unwrap().is_empty() {
-            assert!(Instant::now() < give_up, "no checkpoint began");
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let writing = scope.spawn(|| [2, 3].map(|value| fill(&bus, page, LARGE, value)));
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!writing.is_finished(), "there was memory for three states");
-    });
-    assert_eq!(bus.epoch().unwrap(), Epoch(4));
-    assert_eq!(bus.state().unwrap().view(page, 0, None).unwrap().bytes(), vec![3; LARGE as usize]);
 }

@@ -187,7 +187,8 @@ fn all_memory_comes_back() {
     }
     let stats = bus.stats().unwrap();
     assert!(stats.arena.recycled > 20 * LIVE, "only {} bytes came back into use", stats.arena.recycled);
-    // No chunk is lost or left in pieces that nobody can use: what is out of use makes one large page.
+    // No chunk is lost or left in pieces that nobody can use: what is out of use makes one large page. An eighth is not out of
+    // use in every run: a slab of which not all was cut into blocks stays with its class.
     let bytes = BUDGET - BUDGET / 6;
     let id = page(&bus, "nearly all", bytes);
     write(&bus, id, 0, bytes, 3);

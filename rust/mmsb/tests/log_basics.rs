@@ -288,6 +288,21 @@ fn a_failed_sync_leaves_the_commit_unknown() {
     assert!(matches!(log.checkpointed("c", 1), Err(LogError::Poisoned { .. })));
 }
 
+/// A sync that follows one that failed may say yes of what the failed one lost.
+#[test]
+fn a_failed_sync_is_remembered_after_a_failed_append_too() {
+    let sim = Sim::new(1);
+    let mut log = filled(&sim, 2);
+    let syncer = log.syncer();
+    sim.fail(sim.ops(), Fault::Io, false);
+    assert!(append(&mut log, 3).is_err());
+    sim.fail(sim.ops(), Fault::Io, false);
+    for _ in 0..2 {
+        let error = syncer.sync_through(log.head()).unwrap_err();
+        assert!(matches!(error, LogError::CommitUnknown { .. }), "{error}");
+    }
+}
+
 #[test]
 fn pruning_takes_whole_segments_from_the_front() {
     let sim = Sim::new(1);

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use mmsb::base::limits::{CHUNK, EXTENT_MAX, SPAN_FIRST};
+use mmsb::base::limits::{CHUNK, EXTENT_MAX, IDLE, SPAN_FIRST};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, Options};
 use mmsb::memory::chunks::Chunks;
@@ -217,6 +218,22 @@ fn small_blocks_give_their_chunks_back_when_there_is_no_other_way() {
     (0..1000).for_each(|_| mark(&arena, arena.alloc(3000).unwrap(), 3000));
     (0..1000).for_each(|_| mark(&arena, arena.alloc(200).unwrap(), 200));
     assert!(marked(&arena, keep, 200));
+}
+
+/// What trimming frees wakes the thread that gives back, as what anybody frees does.
+#[test]
+fn what_small_blocks_gave_back_goes_to_the_machine_when_nobody_needs_it() {
+    let arena = arena(96 * MIB);
+    let small: Vec<Addr> = (0..64 << 10).map(|_| arena.alloc(1024).unwrap()).collect();
+    small.into_iter().for_each(|addr| free(&arena, addr, 1024, false));
+    let chunks = (48 * MIB) as usize / CHUNK;
+    let large = arena.alloc_chunks(chunks).unwrap();
+    (0..chunks).for_each(|i| free(&arena, large.plus((i * CHUNK) as u64), CHUNK, true));
+    let end = Instant::now() + 5 * IDLE;
+    while arena.stats().given_back == 0 {
+        assert!(Instant::now() < end, "nothing goes back: {:?}", arena.stats());
+        std::thread::sleep(IDLE / 20);
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
@@ -28,9 +28,6 @@ use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle, recycle_all};
 use crate::page::version::PageRef;
-
-/// For ever, of a wait whose end must be a time.
-const LONGEST: Duration = Duration::from_secs(1 << 20);
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -182,20 +179,7 @@ impl Writer {
 /// Commits the changes as one epoch of the line.
 pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed, Error> {
     read_in(core, &request)?;
-    let mut end = None;
-    loop {
-        let committed = commit_with(core, core.writer_within(request.busy_timeout)?, &request);
-        match &committed {
-            Err(error) if error.code() == Code::MemoryBudget => {}
-            _ => return committed,
-        }
-        // What is let go of while the background holds a state, for a checkpoint, say, comes back when it is through.
-        let again = end.is_none();
-        let end = *end.get_or_insert_with(|| Instant::now() + request.busy_timeout.min(LONGEST));
-        if !core.background.wait_until_it_lets_go(end) && !again {
-            return committed;
-        }
-    }
+    commit_with(core, core.writer_within(request.busy_timeout)?, &request)
 }
 
 /// Reads in pages of a checkpoint that the changes are about, while others can still commit.

@@ -284,7 +284,11 @@ impl Arena {
     }
 
     fn trim(&self) -> usize {
-        self.small.trim(&self.control().classes, &Links(self), &self.chunks)
+        let given = self.small.trim(&self.control().classes, &Links(self), &self.chunks);
+        if self.chunks.is_watched() {
+            self.prefault.wake();
+        }
+        given
     }
 
     #[cold]
@@ -295,8 +299,8 @@ impl Arena {
             }
             let several = self.take(SLAB_CHUNKS, true).map(|addr| Slab { addr, chunks: SLAB_CHUNKS });
             let slab = several.or_else(|_| self.take(1, true).map(|addr| Slab { addr, chunks: 1 }))?;
-            if !self.small.add(class, slab) {
-                self.chunks.give(slab.addr, slab.chunks);
+            if !self.small.add(class, slab) && self.chunks.give(slab.addr, slab.chunks) {
+                self.prefault.wake();
             }
         }
     }

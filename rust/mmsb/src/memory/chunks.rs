@@ -212,14 +212,18 @@ impl Chunks {
     pub fn give_back(&self) -> bool {
         let Some(Going { span, chunks }) = self.state().going() else { return false };
         let done = span.give_back(chunks.clone());
+        // What failed half-way has let some of it go.
+        let kept = !done && span.allocate(&self.home, chunks.clone()).is_ok();
         let (n, mut state) = (bytes(chunks.len()), self.state());
         let of = &mut state.spans[span.number() as usize];
-        chunks.for_each(|index| if done { of.holes.insert(index) } else { of.runs.insert(index) });
-        if done {
+        chunks.for_each(|index| if kept { of.runs.insert(index) } else { of.holes.insert(index) });
+        if kept {
+            state.free += n;
+        } else {
             state.committed -= n;
             state.given_back += n;
-        } else {
-            state.free += n;
+        }
+        if !done {
             (state.surplus, state.watched) = (0, false);
         }
         done

@@ -44,8 +44,6 @@ struct Work {
     /// Position at which a checkpoint cannot wait any longer.
     hard: u64,
     urgent: bool,
-    /// Whether it holds a state: what is let go of meanwhile stays in memory.
-    holds: bool,
     compact: Asked,
     /// Whether the last handle was closed, and whether the bus was after it.
     stop: bool,
@@ -177,30 +175,6 @@ impl Background {
         }
     }
 
-    /// Notes that it holds no state any more.
-    fn let_go(&self) -> MutexGuard<'_, Work> {
-        let mut work = self.work();
-        if std::mem::take(&mut work.holds) {
-            self.changed.notify_all();
-        }
-        work
-    }
-
-    /// Waits, until `end` at most, for the background to let go of the state that it holds; false where it held none. Call
-    /// without the writer.
-    pub fn wait_until_it_lets_go(&self, end: Instant) -> bool {
-        let mut work = self.work();
-        let held = work.holds;
-        while work.holds {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            work = self.changed.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        held
-    }
-
     /// Rests for so long; false where there will be no more work.
     fn rest(&self, how_long: Duration) -> bool {
         let end = Instant::now() + how_long;
@@ -217,16 +191,15 @@ impl Background {
 
     /// Waits for work; a checkpoint may begin at `rested` unless it is urgent. `None` where there will be none any more.
     fn wait(&self, rested: Instant) -> Option<Job> {
-        let mut work = self.let_go();
+        let mut work = self.work();
         loop {
             let now = Instant::now();
             if work.stop {
                 return None;
             } else if work.due && (work.urgent || now >= rested) {
-                (work.due, work.urgent, work.holds) = (false, false, true);
+                (work.due, work.urgent) = (false, false);
                 return Some(Job::Checkpoint);
             } else if let Some(place) = work.compact.next() {
-                work.holds = true;
                 return Some(Job::Compact(place));
             }
             work = if work.due {
@@ -283,7 +256,6 @@ fn run(core: &Weak<Core>) {
             core.background.checkpointed(core.log.head(), 0);
         }
         rested = Instant::now() + began.elapsed() * REST;
-        drop(core.background.let_go());
         compress(&core);
     }
 }

@@ -56,6 +56,8 @@ struct Inner {
     /// The last one that was too large for those.
     large: Weak<Record>,
     known: Arc<Known>,
+    /// How many times records were replaced or went.
+    changes: u64,
     /// No chunk file of this number or above was ever made.
     next: u64,
     /// Whether what an interrupted attempt left was looked for.
@@ -139,6 +141,21 @@ impl Inner {
         self.recent.iter().chain(&large).find(|record| record.head.seq == seq).cloned()
     }
 
+    fn remember(&mut self, record: &Arc<Record>) {
+        self.release(record.head.seq);
+        if record.versions.len() > RECENT_VERSIONS {
+            self.large = Arc::downgrade(record);
+            return;
+        }
+        self.recent.truncate(RECENT - 1);
+        self.recent.push_front(Arc::clone(record));
+        let mut versions = 0;
+        self.recent.retain(|one| {
+            versions += one.versions.len();
+            versions <= RECENT_VERSIONS
+        });
+    }
+
     /// Lets go of the record of a checkpoint.
     fn release(&mut self, seq: Seq) {
         self.recent.retain(|record| record.head.seq != seq);
@@ -206,6 +223,7 @@ impl Store {
     pub fn forget(&self, seq: Seq) {
         let mut inner = self.inner();
         inner.heads.retain(|head| head.seq != seq);
+        inner.changes += 1;
         inner.release(seq);
     }
 
@@ -213,34 +231,34 @@ impl Store {
     /// checkpoint relies on no image that it may have let go of.
     pub(super) fn doubt(&self, seq: Seq) {
         let mut inner = self.inner();
+        inner.changes += 1;
         inner.release(seq);
         inner.known = Arc::default();
     }
 
     /// The record of a checkpoint.
     pub fn record(&self, seq: Seq) -> Result<Arc<Record>, CheckpointError> {
-        if let Some(record) = self.inner().held(seq) {
-            return Ok(record);
-        }
+        let changes = {
+            let inner = self.inner();
+            if let Some(record) = inner.held(seq) {
+                return Ok(record);
+            }
+            inner.changes
+        };
         let record = Arc::new(read(&*self.disk, seq)?);
-        self.remember(&record);
+        let mut inner = self.inner();
+        // What was read while records were replaced may be the one that was.
+        if inner.changes == changes {
+            inner.remember(&record);
+        }
         Ok(record)
     }
 
+    /// Remembers a record that took its place on the disk just now.
     pub(super) fn remember(&self, record: &Arc<Record>) {
         let mut inner = self.inner();
-        inner.release(record.head.seq);
-        if record.versions.len() > RECENT_VERSIONS {
-            inner.large = Arc::downgrade(record);
-            return;
-        }
-        inner.recent.truncate(RECENT - 1);
-        inner.recent.push_front(Arc::clone(record));
-        let mut versions = 0;
-        inner.recent.retain(|one| {
-            versions += one.versions.len();
-            versions <= RECENT_VERSIONS
-        });
+        inner.changes += 1;
+        inner.remember(record);
     }
 
     /// Where blocks in memory lie on disk already, so that they are not written again.
@@ -356,7 +374,8 @@ impl Store {
         let names = disk.list(DIR)?;
         let mut used = BTreeSet::new();
         for seq in list(disk)? {
-            match self.record(seq) {
+            // From the disk: what is remembered may be what somebody read before it was replaced.
+            match read(disk, seq) {
                 Ok(record) => used.extend(record.files.keys().copied()),
                 // Nobody knows what a damaged record refers to, so that nothing is removed.
                 Err(error) if error.is_damage() => return Ok(()),
@@ -375,6 +394,7 @@ impl Store {
     /// Notes that these are all the checkpoints there are.
     pub(super) fn set_heads(&self, heads: Vec<Head>, known: Known) {
         let mut inner = self.inner();
+        inner.changes += 1;
         inner.recent.retain(|record| heads.iter().any(|head| head.seq == record.head.seq));
         inner.large = Weak::new();
         (inner.heads, inner.known) = (heads, Arc::new(known));

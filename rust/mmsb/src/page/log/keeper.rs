@@ -191,7 +191,7 @@ impl Shared {
                 self.sync_through(end, Some(end))?;
                 // Once more for a footer written after the frames were synced.
                 self.sync_segment(segment).map_err(|cause| {
-                    self.poison_with(&cause, true);
+                    self.poison_unsynced(&cause);
                     LogError::Disk(cause)
                 })?;
             }

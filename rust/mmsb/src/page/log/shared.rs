@@ -18,14 +18,6 @@ const OPENED: usize = 32;
 /// The segments of the log, oldest first.
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 
-/// What made the log refuse writes.
-#[derive(Clone, Debug)]
-pub(crate) struct Poison {
-    pub cause: DiskError,
-    /// Whether it was a sync: what is not synced may be lost though it can be read.
-    pub sync: bool,
-}
-
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub disk: Arc<dyn Disk>,
@@ -38,7 +30,10 @@ pub(crate) struct Shared {
     pub head: AtomicU64,
     /// Up to where everything is durable.
     pub synced: AtomicU64,
-    poison: OnceLock<Poison>,
+    /// The failure since which writes are refused.
+    poison: OnceLock<DiskError>,
+    /// The sync that failed first: what is not synced may be lost though it can be read, and no later sync says otherwise.
+    unsynced: OnceLock<DiskError>,
     /// Whether this process takes no more frames.
     closed: AtomicBool,
     pub turns: Turns,
@@ -70,6 +65,7 @@ impl Shared {
             head: AtomicU64::new(ends.0),
             synced: AtomicU64::new(ends.1),
             poison: OnceLock::new(),
+            unsynced: OnceLock::new(),
             closed: AtomicBool::new(false),
             turns: Turns::default(),
             fsyncs: AtomicU64::new(0),
@@ -102,13 +98,24 @@ impl Shared {
         lock(&self.superblock)
     }
 
-    pub fn poison(&self) -> Option<&Poison> {
+    pub fn poison(&self) -> Option<&DiskError> {
         self.poison.get()
     }
 
     /// Refuses all writes from now on; the first failure counts.
-    pub fn poison_with(&self, cause: &DiskError, sync: bool) {
-        let _ = self.poison.set(Poison { cause: cause.clone(), sync });
+    pub fn poison_with(&self, cause: &DiskError) {
+        let _ = self.poison.set(cause.clone());
+    }
+
+    /// The sync that failed.
+    pub fn unsynced(&self) -> Option<&DiskError> {
+        self.unsynced.get()
+    }
+
+    /// As [`Shared::poison_with`], of a sync, whatever failed before it.
+    pub fn poison_unsynced(&self, cause: &DiskError) {
+        let _ = self.unsynced.set(cause.clone());
+        self.poison_with(cause);
     }
 
     /// Refuses all writes from now on, though none failed.
@@ -130,7 +137,7 @@ impl Shared {
         }
         match self.poison.get() {
             None => Ok(()),
-            Some(poison) => Err(LogError::Poisoned { cause: poison.cause.clone() }),
+            Some(cause) => Err(LogError::Poisoned { cause: cause.clone() }),
         }
     }
 
@@ -140,7 +147,7 @@ impl Shared {
         write: impl FnOnce(&mut SuperblockFile) -> Result<(), DiskError>,
     ) -> Result<(), LogError> {
         write(&mut self.superblock()).map_err(|cause| {
-            self.poison_with(&cause, false);
+            self.poison_with(&cause);
             LogError::Disk(cause)
         })
     }

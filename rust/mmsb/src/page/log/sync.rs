@@ -1,4 +1,4 @@
-//! Making frames durable: group commit with a leader and followers, and no timer.
+//! Making frames durable: group commit with a leader, who looks out for clients that are about to come again, and followers.
 
 use crate::memory::disk::DiskError;
 use crate::page::log::error::LogError;
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Who syncs waits this part of what the last sync took for one more client.
 const PATIENCE: u32 = 4;
+/// And no longer than this for all of them, however long the last sync was held up.
+const PATIENCE_MOST: Duration = Duration::from_millis(1);
 
 /// Whose turn it is to sync, and who waits for what.
 #[derive(Debug, Default)]
@@ -157,12 +159,17 @@ impl Shared {
         place: impl Fn(&Turn) -> &'s Condvar,
     ) -> Result<Option<MutexGuard<'s, Turn>>, LogError> {
         let mut turn = lock(&self.turns.turn);
+        let mut woken_at: Option<&Condvar> = None;
         loop {
             if self.synced() >= position {
+                // Who was to be woken to go on may be another that waited in the same place.
+                if let Some(at) = woken_at.filter(|_| !turn.busy) {
+                    at.notify_one();
+                }
                 return Ok(None);
             }
-            if let Some(poison) = self.poison().filter(|poison| poison.sync) {
-                return Err(self.unknown(position, &poison.cause));
+            if let Some(cause) = self.unsynced() {
+                return Err(self.unknown(position, cause));
             }
             if !turn.busy {
                 turn.busy = true;
@@ -170,15 +177,17 @@ impl Shared {
                 turn.target = u64::MAX;
                 return Ok(Some(turn));
             }
-            turn = place(&turn).wait(turn).unwrap_or_else(PoisonError::into_inner);
+            let at = place(&turn);
+            turn = at.wait(turn).unwrap_or_else(PoisonError::into_inner);
+            woken_at = Some(at);
         }
     }
 
     /// Waits for the clients that the last sync served, as long as they keep coming: they have been told, and most of
     /// them come again. That spares each of them the sync that would be under way when it comes, and costs nothing where
-    /// there is one client. Never takes longer than the last sync did.
+    /// there is one client. Never takes longer than the last sync did, nor than [`PATIENCE_MOST`].
     fn gather<'s>(&'s self, turn: MutexGuard<'s, Turn>) -> MutexGuard<'s, Turn> {
-        let (expected, took) = (turn.served, turn.took);
+        let (expected, took) = (turn.served, turn.took.min(PATIENCE_MOST));
         let mut seen = self.turns.coming.load(Ordering::Relaxed);
         if seen >= expected {
             return turn;
@@ -218,7 +227,7 @@ impl Shared {
             Ok(()) => {
                 self.synced.fetch_max(target, Ordering::AcqRel);
             }
-            Err(cause) => self.poison_with(cause, true),
+            Err(cause) => self.poison_unsynced(cause),
         }
         let mut turn = lock(&self.turns.turn);
         turn.busy = false;

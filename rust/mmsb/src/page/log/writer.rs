@@ -201,7 +201,7 @@ impl Log {
         };
         let written = active.put(&mut head, body, padding);
         if let Err(cause) = written {
-            self.shared.poison_with(&cause, false);
+            self.shared.poison_with(&cause);
             return Err(cause.into());
         }
         self.sizes = {
@@ -287,7 +287,7 @@ impl Log {
             SegmentHeader { number: spare.number, start, salt: self.shared.disk.random(), before: self.crc };
         let rolled = roll::seal(&self.shared, active, start)
             .and_then(|()| spare.file.append_by_write(0, &[&header.encode()]))
-            .inspect_err(|cause| self.shared.poison_with(cause, false));
+            .inspect_err(|cause| self.shared.poison_with(cause));
         rolled?;
         let segment = Arc::new(Segment::open(header, Some(Arc::clone(&spare.file))));
         let next = Arc::clone(&segment);
