@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from peers import floors
 from peers.case import MACHINE, OURS
 from peers.workloads import BIG_COMPARE, BIG_LOG
 
@@ -45,7 +46,7 @@ ROWS = (
         "LMDB nosync 2.0 us, SQLite WAL 10 us, Redis over loopback",
         "<= 1.0 us in pre-faulted bursts of <= 1 M; the sustained figure beside it",
         (
-            Part("burst", "commit", "Python", "<= 1.0 us", most=1.0 * US),
+            Part("burst", "commit", "Python", "<= 1.0 us", most=1.0 * US, floor=floors.PYTHON_COMMIT),
             Part("kept up", "commit kept up", "Python", "beside it"),
         ),
     ),
@@ -54,7 +55,7 @@ ROWS = (
         "redb none-durable",
         "<= 250 ns, likewise",
         (
-            Part("burst", "commit", "Rust", "<= 250 ns", most=250 * NS),
+            Part("burst", "commit", "Rust", "<= 250 ns", most=250 * NS, floor=floors.COMMIT),
             Part("kept up", "commit kept up", "Rust", "beside it"),
         ),
     ),
@@ -70,6 +71,7 @@ ROWS = (
                 target,
                 most=most,
                 rate=True,
+                floor=floors.SPARSE if density != "dense" else "",
             )
             for width, target, most in ((16, ">= 20 M/s", 50 * NS), (128, ">= 5 M/s", 200 * NS))
             for density in ("dense", "10 %")
@@ -114,6 +116,7 @@ ROWS = (
                 "disk",
                 against=("64 pages, 1 threads", OURS, "disk", language),
                 times=1 / 8,
+                floor=floors.CLIENTS,
             )
             for language in ("Rust", "Python")
         ),
@@ -124,7 +127,15 @@ ROWS = (
         "<= 100 ns / <= 450 ns",
         (
             Part("unchanged", "view unchanged", "Python", "<= 100 ns", "", most=100 * NS),
-            Part("after a change", "view changed", "Python", "<= 450 ns", "", most=450 * NS),
+            Part(
+                "after a change",
+                "view changed",
+                "Python",
+                "<= 450 ns",
+                "",
+                most=450 * NS,
+                floor=floors.CHANGED,
+            ),
         ),
     ),
     Row(
@@ -132,9 +143,11 @@ ROWS = (
         "redb 0.66 us",
         "<= 50 ns Rust; Python <= 250 ns open and close, <= 400 ns as `with`",
         (
-            Part("Rust", "snapshot", "Rust", "<= 50 ns", "", most=50 * NS),
-            Part("Python", "snapshot", "Python", "<= 250 ns", "", most=250 * NS),
-            Part("Python, `with`", "with snapshot", "Python", "<= 400 ns", "", most=400 * NS),
+            Part("Rust", "snapshot", "Rust", "<= 50 ns", "", most=50 * NS, floor=floors.SNAPSHOT),
+            Part("Python", "snapshot", "Python", "<= 250 ns", "", most=250 * NS, floor=floors.SNAPSHOT),
+            Part(
+                "Python, `with`", "with snapshot", "Python", "<= 400 ns", "", most=400 * NS, floor=floors.WITH
+            ),
         ),
     ),
     Row(
@@ -142,8 +155,24 @@ ROWS = (
         "numpy copy",
         ">= 0.8x of one memcpy plus its log write",
         (
-            Part("Rust", "64 MiB written", "Rust", "<= 1.25x", against=_limit(BIG_LOG), times=1.25),
-            Part("Python", "64 MiB written", "Python", "<= 1.25x", against=_limit(BIG_LOG), times=1.25),
+            Part(
+                "Rust",
+                "64 MiB written",
+                "Rust",
+                "<= 1.25x",
+                against=_limit(BIG_LOG),
+                times=1.25,
+                floor=floors.WHOLE,
+            ),
+            Part(
+                "Python",
+                "64 MiB written",
+                "Python",
+                "<= 1.25x",
+                against=_limit(BIG_LOG),
+                times=1.25,
+                floor=floors.WHOLE,
+            ),
         ),
     ),
     Row(
@@ -169,9 +198,16 @@ ROWS = (
         "earlier sketch 240 k/s",
         ">= 10 M deltas/s of 16 B, >= 1 GB/s of payload from uncompressed segments",
         (
-            Part("16 B", "replay 16 B", "Rust", ">= 10 M/s", most=100 * NS, rate=True),
+            Part("16 B", "replay 16 B", "Rust", ">= 10 M/s", most=100 * NS, rate=True, floor=floors.REPLAY),
             Part(
-                "bytes of 1 KiB", "replay 1 KiB", "Rust", ">= 1 G/s", most=1 * NS, rate=True, scale=1 / 1024
+                "bytes of 1 KiB",
+                "replay 1 KiB",
+                "Rust",
+                ">= 1 G/s",
+                most=1 * NS,
+                rate=True,
+                scale=1 / 1024,
+                floor=floors.REPLAY_LARGE,
             ),
         ),
     ),
@@ -185,7 +221,7 @@ ROWS = (
         "`bus.at(e)` anywhere in a million epochs, and one 64 KiB page read",
         "replay from zero",
         "<= 50 ms",
-        (Part("Python", "past", "Python", "<= 50 ms", "", most=50 * MS),),
+        (Part("Python", "past", "Python", "<= 50 ms", "", most=50 * MS, floor=floors.PAST),),
     ),
     Row(
         "one row written, then the whole 64 MiB page viewed, repeatedly",
@@ -197,7 +233,17 @@ ROWS = (
         "memory: 1 M pages of 1 KiB, by RSS",
         "earlier sketch 1.42 GiB (claimed 0.95)",
         "<= 1.15 GiB",
-        (Part("1 M pages", "pages in memory", "Python", "<= 1.15 GiB", most=1.15 * GIB, scale=1e6),),
+        (
+            Part(
+                "1 M pages",
+                "pages in memory",
+                "Python",
+                "<= 1.15 GiB",
+                most=1.15 * GIB,
+                scale=1e6,
+                floor=floors.MEMORY,
+            ),
+        ),
     ),
 )
 ABSENT = "change visible in another process: not measured, one process writes and reads a bus so far"

@@ -1,0 +1,42 @@
+"""Why no less was reached: what is told of a target that was missed."""
+
+COMMIT = (
+    "500 ns is the least of many bursts: the page's 4 KiB are copied, in some 4,700 instructions and "
+    "20 atomic operations. The rest is the first touch of the log's file, 2 us for 4 KiB and so 150 "
+    "ns for a commit, by a thread that may share the core. LMDB writes into one page in place and "
+    "keeps no log"
+)
+PYTHON_COMMIT = (
+    "a commit from Rust, and at least 450 ns to find out what the index and the value are; see the next one"
+)
+SPARSE = (
+    "a commit copies each chunk of 4 KiB that it touches, and a tenth of these rows, here and there, "
+    "touches every one: copying 8 MiB takes 180 to 300 ns a row"
+)
+CLIENTS = (
+    "one sync serves 13 to 16 of 16 clients, but a wake-up takes 10 us, one after the other, a sync "
+    "that comes to where the file was never written takes longer, and the threads of each short run "
+    "are started inside the clock"
+)
+CHANGED = (
+    "256 pages one after the other, none in the caches: one page again and again takes 450 ns at the least"
+)
+SNAPSHOT = "eight atomic operations of 5 ns, four to take the pin and the bus and four to let go"
+WITH = (
+    "by itself 330 ns at the least, of which `with` is 120; why the median is twice that is not established"
+)
+WHOLE = (
+    "the copy into the page and the log's two passes, checksum and write, follow one another; done "
+    "block by block, each would find the block in the caches"
+)
+REPLAY = "decoding a delta takes a third of it, finding and fetching where it goes most of the rest"
+REPLAY_LARGE = "half is first touch of the memory it goes to, a fifth reading and checksumming the log"
+PAST = (
+    "checkpoints are 4 MiB of log apart at the least, and a writer at full speed gets ahead of them; "
+    "what lies between one and the epoch, by estimate 30,000 deltas here, is read one by one through "
+    "the page's index, some 1.8 us each; not profiled"
+)
+MEMORY = (
+    "pages take 1,088 B each and their definitions 64 B: 1.16 GiB as they are laid out; the rest is "
+    "Python, and memory kept ready"
+)
