@@ -22,7 +22,10 @@ class Line:
 
 
 COLD = "not looked into; perhaps faults where each is read the first time through the second mapping"
-RATE = "of what is read: the index lists all frames of the page in a segment, and up to 4 MiB of log are applied behind a checkpoint; not profiled"
+RATE = (
+    "of what is read: the index lists all frames of the page in a segment, and up to 4 MiB of log are "
+    "applied behind a checkpoint; not profiled"
+)
 
 EXPECTED: dict[str, dict[str, Line]] = {
     "page size": {
