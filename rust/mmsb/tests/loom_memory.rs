@@ -1,6 +1,6 @@
 //! The lock-free parts under every interleaving that loom finds:
 //! `RUSTFLAGS="--cfg loom" cargo test -p mmsb --test loom_memory --release`.
-#![cfg(loom)]
+#![cfg(mmsb_loom)]
 #![allow(clippy::unwrap_used)]
 
 use loom::sync::Arc;

@@ -62,7 +62,7 @@ pub struct Control {
     pub pins: PinBlock,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(mmsb_loom))]
 const _: () = {
     use crate::base::limits::CONTROL_BYTES;
     use std::mem::{offset_of, size_of};
