@@ -1,5 +1,5 @@
 //! The lock-free parts under every interleaving that loom finds:
-//! `RUSTFLAGS="--cfg loom" cargo test -p mmsb --test loom_memory --release`.
+//! `RUSTFLAGS="--cfg mmsb_loom" cargo test -p mmsb --test loom_memory --release`.
 #![cfg(mmsb_loom)]
 #![allow(clippy::unwrap_used)]
 
