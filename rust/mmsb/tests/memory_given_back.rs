@@ -93,8 +93,12 @@ fn what_a_burst_needed_goes_back_and_can_be_had_again() {
         // Fresh memory is made ready meanwhile.
         assert!(now.committed + given_back <= freed.committed + AHEAD_MAX, "{now:?}");
         assert!(now.free >= KEEP_FREE, "the next burst finds something: {now:?}");
-        let less = most - resident();
-        assert!(less > BURST / 2, "round {round}: {less} bytes went back");
+        assert!(given_back > BURST / 2, "round {round}: {now:?}");
+        let rest = resident();
+        assert!(
+            rest + given_back <= most + AHEAD_MAX,
+            "round {round}: {rest} bytes of {most} are present, though {given_back} went back"
+        );
         for (i, (addr, chunks)) in &stays {
             assert!(holds(&arena, *addr, chunks * CHUNK, *i as u8), "round {round}: extent {i}");
         }

@@ -261,7 +261,8 @@ fn stage<'a>(
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
 }
 
-/// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from.
+/// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from. Where nobody
+/// waits for the disk it is shown as well, and nothing is left for [`show`] but to tell of it.
 fn append(
     core: &Core,
     writer: &mut Writer,

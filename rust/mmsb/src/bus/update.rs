@@ -22,7 +22,7 @@ use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
 
 impl Bus {
-    /// Replaces a whole column as an epoch of its own. The log gets the cells that changed.
+    /// Replaces a whole column as an epoch of its own. The log gets the cells that changed; where most did, all of them.
     ///
     /// # Errors
     /// [`PageError::DataLength`] where `bytes` is not as long as the column, and those of a write.
@@ -43,7 +43,8 @@ impl Bus {
 }
 
 impl Transaction {
-    /// Replaces a whole column. The log gets the cells that changed; whoever wrote the column meanwhile was first.
+    /// Replaces a whole column. The log gets the cells that changed, all of them where most did; whoever wrote the column
+    /// meanwhile was first.
     ///
     /// # Errors
     /// As [`Bus::update`].
