@@ -1,8 +1,10 @@
 """Transactions: one epoch or nothing, isolation, whose they are, and how they nest."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
+import weakref
 from collections.abc import Callable
 
 import numpy as np
@@ -306,3 +308,28 @@ def test_long_work_inside_lets_other_threads_run(others_run: Callable[[Callable[
         others_run(lambda: page.__setitem__(slice(None), ones))
         page[1] = 5
         assert page[:3].tolist() == [1, 5, 1]
+
+
+def test_pages_that_never_came_to_be_are_let_go_and_those_that_did_stay_the_same() -> None:
+    with mmsb.open() as bus:
+        gone, here = [], []
+        for n in range(2000):
+            with contextlib.suppress(KeyError), bus.transaction():
+                page = bus.create_page("undone" if n % 2 else f"kept {n}", size=4)
+                if n % 2:
+                    gone.append(weakref.ref(page))
+                    raise KeyError(n)
+                here.append(weakref.ref(page))
+        del page
+        assert sum(ref() is not None for ref in gone) <= 64
+        assert all(ref() is bus[f"kept {2 * n}"] for n, ref in enumerate(here))
+
+
+def test_pages_dropped_in_transactions_are_let_go() -> None:
+    with mmsb.open() as bus:
+        gone = []
+        for _ in range(1000):
+            gone.append(weakref.ref(bus.create_page("passing", size=4)))
+            with bus.transaction():
+                bus.drop_page("passing")
+        assert sum(ref() is not None for ref in gone) <= 64

@@ -1,8 +1,7 @@
 //! A bus as Python holds it: its pages by name, its states, its branches.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mmsb::base::ids::{Epoch, PageId, Seq};
@@ -21,6 +20,7 @@ use crate::diff::Change;
 use crate::error::{Fault, Outcome};
 use crate::given::epoch_of;
 use crate::handle::Handle;
+use crate::kept::Pages;
 use crate::layout::{self, Given};
 use crate::log::Log;
 use crate::open::Opened;
@@ -38,22 +38,14 @@ type Described = (String, u64, Option<(String, u64)>);
 /// Frame, page, process, branch and epoch, time and bytes: what `_pins` says of a pin.
 type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64);
 
-/// Page objects that a bus keeps, so that `bus["pos"]` is the same object and its array is made once. Beyond, all are let
-/// go at once and made again as they are asked for.
-const PAGES_KEPT: usize = 1 << 14;
-
 /// A handle on one branch of a bus.
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]
 pub struct Bus {
     pub handle: Arc<Handle>,
-    pages: Mutex<HashMap<PageId, Py<Page>>>,
+    pages: Pages,
 }
 
 impl Bus {
-    fn pages(&self) -> MutexGuard<'_, HashMap<PageId, Py<Page>>> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The id of the page of a name.
     pub fn find(&self, py: Python<'_>, name: &str) -> Outcome<Option<PageId>> {
         if let Some(tx) = current(py, &self.handle)? {
@@ -70,18 +62,20 @@ impl Bus {
     }
 
     fn page<'py>(&self, py: Python<'py>, id: PageId) -> Outcome<Bound<'py, Page>> {
-        if let Some(page) = self.pages().get(&id) {
-            return Ok(page.bind(py).clone());
+        if let Some(page) = self.pages.get(py, id) {
+            return Ok(page);
         }
         let info = self.info(py, id)?;
         let sheet = Sheet::new(py, Source::Live(Arc::clone(&self.handle)), info)?;
         let page = Bound::new(py, Page { sheet })?;
-        let mut pages = self.pages();
-        let let_go = if pages.len() >= PAGES_KEPT { std::mem::take(&mut *pages) } else { HashMap::new() };
-        let page = pages.entry(id).or_insert_with(|| page.unbind()).bind(py).clone();
-        drop(pages);
-        drop(let_go);
-        Ok(page)
+        Ok(self.pages.keep(id, page))
+    }
+
+    /// Notes that an open transaction made or dropped a page.
+    fn doubt(&self, id: PageId, tx: &Transaction) -> Outcome<()> {
+        let out = self.handle.bus()?.state()?;
+        self.pages.doubt(id, tx.number, |id| out.version(id).is_ok());
+        Ok(())
     }
 }
 
@@ -97,7 +91,7 @@ impl Bus {
             let kind = handle.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string());
             Fault::invalid(format!("a bus is opened by mmsb.open(path), it is not made of {kind}"))
         })?;
-        Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Mutex::default() })
+        Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Pages::default() })
     }
 
     /// Closes it and its branches. Views and snapshots stay as they are. The last handle of a bus with a path syncs what was
@@ -107,8 +101,7 @@ impl Bus {
             bus.close();
             Ok(())
         })?;
-        let pages = std::mem::take(&mut *self.pages());
-        for page in pages.values() {
+        for page in self.pages.take().values() {
             page.get().sheet.forget_arrays();
         }
         Ok(())
@@ -209,7 +202,11 @@ impl Bus {
         let schema = layout::schema(bus, kind, columns, op).map_err(about)?;
         schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
         let id = match current(py, &self.handle)? {
-            Some(tx) => tx.get().catch_up(py, 0, |tx| tx.create_page(name, schema, rows))?,
+            Some(tx) => {
+                let id = tx.get().catch_up(py, 0, |tx| tx.create_page(name, schema, rows))?;
+                self.doubt(id, tx.get())?;
+                id
+            }
             None => {
                 let note = Note::default();
                 self.handle.call(py, 0, &note, |bus| bus.create_page(name, schema, rows, &note))?
@@ -223,12 +220,14 @@ impl Bus {
         let py = page.py();
         let id = self.own_id_of(py, page)?;
         match current(py, &self.handle)? {
-            Some(tx) => tx.get().catch_up(py, 0, |tx| tx.drop_page(id))?,
+            Some(tx) => {
+                tx.get().catch_up(py, 0, |tx| tx.drop_page(id))?;
+                self.doubt(id, tx.get())?;
+            }
             None => {
                 let note = Note::default();
                 self.handle.call(py, 0, &note, |bus| bus.drop_page(id, &note))?;
-                let page = self.pages().remove(&id);
-                drop(page);
+                self.pages.forget(id);
             }
         }
         Ok(())

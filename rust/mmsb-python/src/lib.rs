@@ -13,6 +13,7 @@ mod fork;
 mod given;
 mod handle;
 mod index;
+mod kept;
 mod layout;
 mod log;
 mod numpy;

@@ -3,7 +3,7 @@
 //! A transaction belongs to the thread and the asyncio task that entered it. A context variable names the innermost one;
 //! it is asked only while some transaction is open anywhere.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
@@ -23,6 +23,9 @@ use crate::show::legible;
 
 /// Transactions open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Transactions made in this process.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 fn variable(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
     static INNERMOST: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -112,6 +115,8 @@ struct Entry {
 /// A transaction: a context manager whose writes become one epoch, or nothing.
 #[pyclass(frozen, module = "mmsb._core")]
 pub struct Transaction {
+    /// No other of this process has it.
+    pub number: u64,
     handle: Arc<Handle>,
     note: Note,
     isolation: Isolation,
@@ -147,6 +152,7 @@ impl Transaction {
             }
         };
         Ok(Transaction {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             handle: Arc::clone(handle),
             note: Note { source, intent, durability: durability.map(survives).transpose()? },
             isolation,
