@@ -21,7 +21,7 @@ class Line:
     beyond: int = 0
 
 
-COLD = "not looked into; perhaps faults where each is read the first time through the second mapping"
+COLD = "caches: what leads to one of many is in none of them; of 64 of as many pages it is (next row)"
 RATE = (
     "of what is read: the index lists all frames of the page in a segment, and up to 4 MiB of log are "
     "applied behind a checkpoint; not profiled"
@@ -51,6 +51,7 @@ EXPECTED: dict[str, dict[str, Line]] = {
         "snapshot opened and closed": Line("flat"),
         "found by name": Line("log"),
         "view of one": Line("log", COLD),
+        "view of one of 64 of them": Line("flat"),
         "all names listed": Line("linear"),
         "one more created": Line("log"),
         "opened again": Line("linear"),

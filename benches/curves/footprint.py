@@ -28,8 +28,6 @@ LEAST = 128 << 10
 
 CAUSES = {
     "branch": "of a branch that was dropped its name and origin stay known, for history (`bus/line.rs`)",
-    "undone": "the handles of pages that never came to be are let go when there are 65,536: `bus.rs` of "
-    "the binding",
 }
 """What is known of cycles that keep something."""
 

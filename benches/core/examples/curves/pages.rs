@@ -24,6 +24,7 @@ pub fn run(point: &Point) {
     let names: Vec<_> = (0..1024).map(|n| format!("page {}", place(n, pages))).collect();
     point.time("found by name", |n| state.find(&names[n as usize % 1024]).unwrap());
     point.time("view of one", |n| drop(state.view(at(n), 0, None).unwrap()));
+    point.time("view of one of 64 of them", |n| drop(state.view(at(n % 64), 0, None).unwrap()));
     point.time("all names listed", |_| state.names().len());
     drop(state);
     // Few, for each makes the bus larger.
