@@ -68,17 +68,20 @@ impl<'a> Delta<'a> {
     }
 
     /// Reads a delta part by part, without putting it together: `begin` gets its page and operator, `each` its parts in
-    /// order, with what `begin` made of them. After an error some parts may have been handed out.
+    /// order, with what `begin` made of them. Where that is nothing, it moves past the parts, as [`Delta::skip`] does.
+    /// After an error some parts may have been handed out.
     ///
     /// # Errors
     /// As [`Delta::decode`], and those of `begin` and `each`.
     pub fn decode_parts<T, E: From<PageError>>(
         input: &mut Reader<'a>,
-        begin: impl FnOnce(PageId, OperatorId) -> Result<T, E>,
+        begin: impl FnOnce(PageId, OperatorId) -> Result<Option<T>, E>,
         mut each: impl FnMut(&mut T, &Part<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (page, op, count) = decode_head(input)?;
-        let mut begun = begin(page, op)?;
+        let Some(mut begun) = begin(page, op)? else {
+            return Ok((0..count).try_for_each(|_| skip_part(input))?);
+        };
         let mut before: Option<Part<'a>> = None;
         for _ in 0..count {
             let part = decode_part(input, before.as_ref().map(|part| &part.select))?;
