@@ -73,6 +73,7 @@ impl<'a> Delta<'a> {
     ///
     /// # Errors
     /// As [`Delta::decode`], and those of `begin` and `each`.
+    #[inline]
     pub fn decode_parts<T, E: From<PageError>>(
         input: &mut Reader<'a>,
         begin: impl FnOnce(PageId, OperatorId) -> Result<Option<T>, E>,
@@ -119,7 +120,11 @@ impl<'a> Delta<'a> {
     }
 }
 
+// What reads a small delta is inlined by force: handing results of many words from one function to the next takes
+// longer than to read them, and past states read hundreds of thousands.
+
 /// Page, operator, and how many parts follow.
+#[inline(always)]
 fn decode_head(input: &mut Reader<'_>) -> Result<(PageId, OperatorId, u64), PageError> {
     let page = decode_page(input)?;
     let op = OperatorId(narrow(input, "operator id past 16 bits")?);
@@ -130,6 +135,7 @@ fn decode_head(input: &mut Reader<'_>) -> Result<(PageId, OperatorId, u64), Page
     Ok((page, op, count))
 }
 
+#[inline(always)]
 fn decode_page(input: &mut Reader<'_>) -> Result<PageId, PageError> {
     let branch = narrow(input, "branch id past 32 bits")?;
     Ok(PageId::new(BranchId(branch), narrow(input, "page counter past 32 bits")?))
@@ -218,6 +224,7 @@ fn encode_inner(inner: Option<&Inner>, out: &mut Writer) {
     }
 }
 
+#[inline(always)]
 fn decode_part<'a>(input: &mut Reader<'a>, before: Option<&Select>) -> Result<Part<'a>, PageError> {
     let column = narrow(input, "column number past 16 bits")?;
     let tag = input.u8()?;
@@ -237,6 +244,7 @@ fn decode_part<'a>(input: &mut Reader<'a>, before: Option<&Select>) -> Result<Pa
     Ok(Part { column, select, data })
 }
 
+#[inline]
 fn decode_select(input: &mut Reader<'_>, tag: u8) -> Result<Select, PageError> {
     let form = tag & FORM;
     if tag & CELLS != 0 {
@@ -266,6 +274,7 @@ fn decode_inner(input: &mut Reader<'_>) -> Result<Inner, PageError> {
     Ok(Inner((0..axes).map(|_| decode_axis(input, true)).collect::<Result<_, _>>()?))
 }
 
+#[inline(always)]
 fn decode_axis(input: &mut Reader<'_>, strided: bool) -> Result<Axis, PageError> {
     let start = input.varint()?;
     let stop = start.checked_add(input.varint()?).ok_or(PageError::Malformed("a range past 64 bits"))?;
@@ -277,6 +286,7 @@ fn decode_axis(input: &mut Reader<'_>, strided: bool) -> Result<Axis, PageError>
 }
 
 /// A varint that must fit a smaller type.
+#[inline(always)]
 fn narrow<T: TryFrom<u64>>(input: &mut Reader<'_>, why: &'static str) -> Result<T, PageError> {
     T::try_from(input.varint()?).map_err(|_| PageError::Malformed(why))
 }

@@ -267,6 +267,7 @@ impl Cursor {
     }
 
     /// The frame at a position, verified; it follows one with the header CRC `before`, where that is known.
+    #[inline(always)]
     fn frame(&mut self, at: u64, before: Option<u32>) -> Result<(FrameHead, &[u8]), LogError> {
         let here = |(segment, _, end): &(Arc<Segment>, _, u64)| (segment.header.start..*end).contains(&at);
         if !self.place.as_ref().is_some_and(here) {
@@ -303,6 +304,7 @@ impl Frames {
     }
 
     /// The next frame's header and body; `None` at the end. After an error it says the same again.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
         if self.at >= self.to {
             return Ok(None);
@@ -324,6 +326,7 @@ pub struct FramesAt {
 
 impl FramesAt {
     /// The next frame's header and body; `None` at the end.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
         let Some(&at) = self.positions.get(self.next) else { return Ok(None) };
         if !self.cursor.window.holds(at) {

@@ -40,8 +40,11 @@ impl Window {
         self.filled = 0;
     }
 
+    // Inlined by force: most frames are so short that handing a header from one function to the next takes as long as
+    // to read it.
+
     /// `count` bytes at `at`, all below the position `limit`; `None` if there are not as many.
-    #[inline]
+    #[inline(always)]
     fn get(&mut self, from: &Opened, at: u64, count: usize, limit: u64) -> Result<Option<&[u8]>, DiskError> {
         if at.checked_add(count as u64).is_none_or(|end| end > limit) {
             return Ok(None);
@@ -68,7 +71,7 @@ impl Window {
     }
 
     /// The header at `at`, if there is a valid one of a frame that ends at or before `limit`.
-    #[inline]
+    #[inline(always)]
     pub fn head(&mut self, from: &Opened, at: u64, limit: u64) -> Result<Option<FrameHead>, DiskError> {
         let salt = from.header.salt;
         let head = self.get(from, at, HEADER, limit)?.and_then(|bytes| FrameHead::decode(bytes, salt, at));
@@ -76,7 +79,7 @@ impl Window {
     }
 
     /// The frame at `at`, if there is a valid one that ends at or before `limit`.
-    #[inline]
+    #[inline(always)]
     pub fn frame(
         &mut self,
         from: &Opened,
