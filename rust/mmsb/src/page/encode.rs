@@ -84,10 +84,12 @@ impl<'a> Delta<'a> {
             return Ok((0..count).try_for_each(|_| skip_part(input))?);
         };
         let mut before: Option<Part<'a>> = None;
-        for _ in 0..count {
+        for left in (0..count).rev() {
             let part = decode_part(input, before.as_ref().map(|part| &part.select))?;
             each(&mut begun, &part)?;
-            before = Some(part);
+            if left > 0 {
+                before = Some(part);
+            }
         }
         Ok(())
     }
@@ -244,7 +246,7 @@ fn decode_part<'a>(input: &mut Reader<'a>, before: Option<&Select>) -> Result<Pa
     Ok(Part { column, select, data })
 }
 
-#[inline]
+#[inline(always)]
 fn decode_select(input: &mut Reader<'_>, tag: u8) -> Result<Select, PageError> {
     let form = tag & FORM;
     if tag & CELLS != 0 {

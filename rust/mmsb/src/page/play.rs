@@ -117,7 +117,8 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// Writes a part, or has it wait.
+    /// Writes a part, or has it wait. Inlined by force, like what reads the part.
+    #[inline(always)]
     fn play_part<'b>(
         &mut self,
         own: Own<'a>,
@@ -139,6 +140,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A part as bytes for one place, where it is nothing else: a plain range assigned inside a chunk.
+    #[inline(always)]
     fn small<'b>(&mut self, own: Own<'a>, part: &Part<'b>) -> Result<Option<Small<'b>>, StateError> {
         let Select::Rows { rows: Rows::Range { start, stop, step: 1 }, inner: None } = part.select else {
             return Ok(None);
