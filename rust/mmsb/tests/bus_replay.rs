@@ -1,4 +1,5 @@
 //! Replay of frames with many small deltas, which put off where their bytes go: the same state, whatever comes between.
+//! So it is with past states, which are made of the same frames page by page.
 #![allow(clippy::unwrap_used)]
 
 use std::borrow::Cow;
@@ -91,6 +92,7 @@ proptest! {
         let schema = Schema::new(Kind::Table, columns, None).unwrap();
         let page = |name| bus.create_page(name, schema.clone(), ROWS, &Note::default()).unwrap();
         let (pages, mut rows, mut salt) = ([page("p"), page("q")], [ROWS; 2], 0);
+        let mut were = Vec::new();
         for steps in &commits {
             let changes: Vec<_> = steps
                 .iter()
@@ -100,6 +102,12 @@ proptest! {
                 })
                 .collect();
             bus.commit(&changes, &Note::default()).unwrap();
+            let state = bus.state().unwrap();
+            were.push((state.epoch(), state.digest().unwrap()));
+        }
+        // Each page on its own.
+        for (epoch, digest) in were {
+            prop_assert_eq!(bus.at(epoch).unwrap().digest().unwrap(), digest);
         }
         let digest = bus.state().unwrap().digest().unwrap();
         prop_assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);

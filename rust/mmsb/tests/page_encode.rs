@@ -4,6 +4,7 @@ use mmsb::base::codec::{Reader, Writer};
 use mmsb::base::ids::{BranchId, PageId};
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
+use mmsb::page::error::PageError;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Column;
 use mmsb::page::select::{Axis, Inner, Rows, Select};
@@ -117,6 +118,35 @@ proptest! {
         prop_assert_eq!(input.at(), length);
         let mut input = Reader::new(&bytes[..cut % length]);
         prop_assert!(Delta::decode_of(&mut input, PageId(delta.page.0 ^ 1)).is_err());
+    }
+
+    #[test]
+    fn deltas_are_read_part_by_part_or_passed_over(delta in deltas(), after: [u8; 3], cut: usize) {
+        let mut bytes = encoded(&delta);
+        let length = bytes.len();
+        bytes.extend(after);
+        let read = |input: &mut Reader<'_>, wanted: bool| {
+            let (mut head, mut parts) = (None, Vec::new());
+            Delta::decode_parts(
+                input,
+                |page, op| {
+                    head = Some((page, op));
+                    Ok::<_, PageError>(wanted.then_some(()))
+                },
+                |(), part| {
+                    parts.push(part.clone().into_owned());
+                    Ok(())
+                },
+            )?;
+            Ok::<_, PageError>((head, parts))
+        };
+        let whole = Delta::decode(&mut Reader::new(&bytes)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        for (wanted, parts) in [(true, whole.into_owned().parts), (false, Vec::new())] {
+            let mut input = Reader::new(&bytes);
+            prop_assert_eq!(read(&mut input, wanted), Ok((Some((delta.page, delta.op)), parts)));
+            prop_assert_eq!(input.at(), length);
+            prop_assert!(read(&mut Reader::new(&bytes[..cut % length]), wanted).is_err());
+        }
     }
 
     #[test]

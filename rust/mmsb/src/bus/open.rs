@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::commit::Writer;
 use crate::bus::core::{Core, Held, Lines, Parts};
 use crate::bus::error::{Error, check_directory, check_path};
@@ -320,16 +320,11 @@ pub(crate) fn describe(_head: &FrameHead, body: &[u8]) -> Notes {
             }
             Glance::Other(record) => record,
         };
-        let page: Option<PageId> = match &record {
-            Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
-            Record::Source(source) => {
-                notes.source = Some((*source).into());
-                None
-            }
-            _ => None,
-        };
+        if let Record::Source(source) = &record {
+            notes.source = Some((*source).into());
+        }
         notes.catalog |= record.is_catalog();
-        notes.pages.extend(page);
+        notes.pages.extend(record.page());
     }
     notes
 }

@@ -115,6 +115,15 @@ impl Record<'_> {
         }
     }
 
+    /// The page it does something to, where that is one.
+    pub fn page(&self) -> Option<PageId> {
+        match self {
+            Record::Delta(delta) => Some(delta.page),
+            Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
+            _ => None,
+        }
+    }
+
     /// Whether the record changes which pages or branches there are.
     pub fn is_catalog(&self) -> bool {
         matches!(

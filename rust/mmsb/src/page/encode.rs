@@ -68,22 +68,28 @@ impl<'a> Delta<'a> {
     }
 
     /// Reads a delta part by part, without putting it together: `begin` gets its page and operator, `each` its parts in
-    /// order, with what `begin` made of them. After an error some parts may have been handed out.
+    /// order, with what `begin` made of them. Where that is nothing, it moves past the parts, as [`Delta::skip`] does.
+    /// After an error some parts may have been handed out.
     ///
     /// # Errors
     /// As [`Delta::decode`], and those of `begin` and `each`.
+    #[inline]
     pub fn decode_parts<T, E: From<PageError>>(
         input: &mut Reader<'a>,
-        begin: impl FnOnce(PageId, OperatorId) -> Result<T, E>,
+        begin: impl FnOnce(PageId, OperatorId) -> Result<Option<T>, E>,
         mut each: impl FnMut(&mut T, &Part<'a>) -> Result<(), E>,
     ) -> Result<(), E> {
         let (page, op, count) = decode_head(input)?;
-        let mut begun = begin(page, op)?;
+        let Some(mut begun) = begin(page, op)? else {
+            return Ok((0..count).try_for_each(|_| skip_part(input))?);
+        };
         let mut before: Option<Part<'a>> = None;
-        for _ in 0..count {
+        for left in (0..count).rev() {
             let part = decode_part(input, before.as_ref().map(|part| &part.select))?;
             each(&mut begun, &part)?;
-            before = Some(part);
+            if left > 0 {
+                before = Some(part);
+            }
         }
         Ok(())
     }
@@ -116,7 +122,11 @@ impl<'a> Delta<'a> {
     }
 }
 
+// What reads a small delta is inlined by force: handing results of many words from one function to the next takes
+// longer than to read them, and past states read hundreds of thousands.
+
 /// Page, operator, and how many parts follow.
+#[inline(always)]
 fn decode_head(input: &mut Reader<'_>) -> Result<(PageId, OperatorId, u64), PageError> {
     let page = decode_page(input)?;
     let op = OperatorId(narrow(input, "operator id past 16 bits")?);
@@ -127,6 +137,7 @@ fn decode_head(input: &mut Reader<'_>) -> Result<(PageId, OperatorId, u64), Page
     Ok((page, op, count))
 }
 
+#[inline(always)]
 fn decode_page(input: &mut Reader<'_>) -> Result<PageId, PageError> {
     let branch = narrow(input, "branch id past 32 bits")?;
     Ok(PageId::new(BranchId(branch), narrow(input, "page counter past 32 bits")?))
@@ -215,6 +226,7 @@ fn encode_inner(inner: Option<&Inner>, out: &mut Writer) {
     }
 }
 
+#[inline(always)]
 fn decode_part<'a>(input: &mut Reader<'a>, before: Option<&Select>) -> Result<Part<'a>, PageError> {
     let column = narrow(input, "column number past 16 bits")?;
     let tag = input.u8()?;
@@ -234,6 +246,7 @@ fn decode_part<'a>(input: &mut Reader<'a>, before: Option<&Select>) -> Result<Pa
     Ok(Part { column, select, data })
 }
 
+#[inline(always)]
 fn decode_select(input: &mut Reader<'_>, tag: u8) -> Result<Select, PageError> {
     let form = tag & FORM;
     if tag & CELLS != 0 {
@@ -263,6 +276,7 @@ fn decode_inner(input: &mut Reader<'_>) -> Result<Inner, PageError> {
     Ok(Inner((0..axes).map(|_| decode_axis(input, true)).collect::<Result<_, _>>()?))
 }
 
+#[inline(always)]
 fn decode_axis(input: &mut Reader<'_>, strided: bool) -> Result<Axis, PageError> {
     let start = input.varint()?;
     let stop = start.checked_add(input.varint()?).ok_or(PageError::Malformed("a range past 64 bits"))?;
@@ -274,6 +288,7 @@ fn decode_axis(input: &mut Reader<'_>, strided: bool) -> Result<Axis, PageError>
 }
 
 /// A varint that must fit a smaller type.
+#[inline(always)]
 fn narrow<T: TryFrom<u64>>(input: &mut Reader<'_>, why: &'static str) -> Result<T, PageError> {
     T::try_from(input.varint()?).map_err(|_| PageError::Malformed(why))
 }

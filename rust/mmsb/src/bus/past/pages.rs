@@ -248,20 +248,9 @@ pub(crate) fn rebuild(
     begin.page(draft, id)?;
     let mut frames = log.frames_at(log.frames_of_page(id, begin.position, begin.end)?);
     while let Some((head, body)) = frames.next_frame()? {
-        if !leads(stretches, &head) {
-            continue;
-        }
-        draft.set_epoch(head.epoch, head.position);
-        for record in body::records_of(body, id) {
-            let record = record?;
-            let about = match &record {
-                Record::Delta(delta) => delta.page,
-                Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => *page,
-                _ => continue,
-            };
-            if about == id {
-                draft.apply(&record)?;
-            }
+        if leads(stretches, &head) {
+            draft.set_epoch(head.epoch, head.position);
+            draft.play_page(body, id)?;
         }
     }
     Ok(draft.page(id).map(|page| page.at))

@@ -6,6 +6,7 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::memory::disk::{DiskError, DiskFile};
 use crate::page::log::index::{Commits, Index};
 use crate::page::log::segment::SegmentHeader;
+use std::ops::Range;
 
 const MAGIC: [u8; 8] = *b"mmsbfoot";
 const END: [u8; 4] = *b"foot";
@@ -153,11 +154,13 @@ impl Footer {
         Reader::new(self.bytes.get(at..).unwrap_or_default()).u64().unwrap_or_default()
     }
 
-    /// Positions of the frames that a list names.
-    fn positions(&self, first: usize, count: usize) -> Vec<u64> {
-        (first..first.saturating_add(count).min(self.tables.items))
-            .filter_map(|item| self.item(item))
-            .collect()
+    /// Positions of the frames that a list names, as many as lie within these.
+    fn positions(&self, first: usize, count: usize, within: Range<u64>) -> Vec<u64> {
+        let end = first.saturating_add(count).min(self.tables.items);
+        let before = |position: u64, item| self.item(item).is_some_and(|at| at < position);
+        let from = partition(first, end, |item| before(within.start, item));
+        let to = partition(from, end, |item| before(within.end, item));
+        (from..to).filter_map(|item| self.item(item)).collect()
     }
 
     fn item(&self, item: usize) -> Option<u64> {
@@ -173,16 +176,17 @@ impl Footer {
 
 /// The entry of a sorted table whose key is `wanted`.
 fn search(entries: usize, key: impl Fn(usize) -> u64, wanted: u64) -> Option<usize> {
-    let (mut low, mut high) = (0, entries);
+    let found = partition(0, entries, |entry| key(entry) < wanted);
+    (found < entries && key(found) == wanted).then_some(found)
+}
+
+/// The first of the numbers from `low` up to `high` that is not `early`, as none behind it is; `high` if all are.
+fn partition(mut low: usize, mut high: usize, early: impl Fn(usize) -> bool) -> usize {
     while low < high {
         let middle = low + (high - low) / 2;
-        match key(middle).cmp(&wanted) {
-            std::cmp::Ordering::Equal => return Some(middle),
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Greater => high = middle,
-        }
+        if early(middle) { low = middle + 1 } else { high = middle }
     }
-    None
+    low
 }
 
 impl Index for Footer {
@@ -194,12 +198,12 @@ impl Index for Footer {
         (number < self.tables.frames).then(|| self.start + u64::from(self.u32_at(HEAD + number * FRAME)) * 8)
     }
 
-    fn page(&self, page: PageId) -> Vec<u64> {
+    fn page(&self, page: PageId, within: Range<u64>) -> Vec<u64> {
         let at = |entry: usize| self.tables.pages_at + entry * PAGE;
         let Some(entry) = search(self.tables.pages, |entry| self.u64_at(at(entry)), page.0) else {
             return Vec::new();
         };
-        self.positions(self.u32_at(at(entry) + 12) as usize, self.u32_at(at(entry) + 8) as usize)
+        self.positions(self.u32_at(at(entry) + 12) as usize, self.u32_at(at(entry) + 8) as usize, within)
     }
 
     fn commits(&self, branch: BranchId) -> Option<Commits> {
@@ -213,20 +217,20 @@ impl Index for Footer {
         if nth < self.u32_at(at + 4) as usize { self.item(self.u32_at(at + 24) as usize + nth) } else { None }
     }
 
-    fn source(&self, source: &str) -> Vec<u64> {
+    fn source(&self, source: &str, within: Range<u64>) -> Vec<u64> {
         let mut name_at = self.tables.names_at;
         for entry in 0..self.tables.sources {
             let at = self.tables.sources_at + entry * SOURCE;
             let name_end = name_at + self.u32_at(at + 8) as usize;
             if self.bytes.get(name_at..name_end) == Some(source.as_bytes()) {
-                return self.positions(self.u32_at(at + 4) as usize, self.u32_at(at) as usize);
+                return self.positions(self.u32_at(at + 4) as usize, self.u32_at(at) as usize, within);
             }
             name_at = name_end;
         }
         Vec::new()
     }
 
-    fn catalog(&self) -> Vec<u64> {
-        self.positions(self.tables.items - self.tables.catalog, self.tables.catalog)
+    fn catalog(&self, within: Range<u64>) -> Vec<u64> {
+        self.positions(self.tables.items - self.tables.catalog, self.tables.catalog, within)
     }
 }

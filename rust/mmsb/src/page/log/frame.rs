@@ -157,6 +157,7 @@ impl FrameHead {
     }
 
     /// The header at `position` of a segment with this salt; `None` if these bytes are none.
+    #[inline]
     pub(crate) fn decode(bytes: &[u8], salt: u64, position: u64) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER>()?;
         let mut input = Reader::new(header);

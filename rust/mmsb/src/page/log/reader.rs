@@ -7,6 +7,7 @@ use crate::page::log::index::Index;
 use crate::page::log::scan::{READ_AHEAD, Window};
 use crate::page::log::segment::{Opened, Segment};
 use crate::page::log::shared::{Segments, Shared};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes read at once where one frame is wanted: most frames are shorter.
@@ -137,18 +138,18 @@ impl LogReader {
         }
     }
 
-    /// Positions between `from` and `to` that the index of each segment gives, in order.
+    /// Positions that the index of each segment gives of what lies between `from` and `to`, in order.
     fn collect(
         &self,
         from: u64,
         to: u64,
-        question: impl Fn(&dyn Index) -> Vec<u64>,
+        question: impl Fn(&dyn Index, Range<u64>) -> Vec<u64>,
     ) -> Result<Vec<u64>, LogError> {
         let mut positions = Vec::new();
         for segment in self.shared.segments().iter() {
             if segment.header.start < to && self.shared.end_of(segment) > from {
-                let found = self.ask(segment, &question)?.unwrap_or_default();
-                positions.extend(found.into_iter().filter(|at| (from..to).contains(at)));
+                let found = self.ask(segment, &|index| question(index, from..to))?;
+                positions.extend(found.unwrap_or_default());
             }
         }
         Ok(positions)
@@ -160,24 +161,25 @@ impl LogReader {
 
     /// Positions of the frames that change a page, from `from` up to `to`.
     pub fn frames_of_page(&self, page: PageId, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
-        self.collect(from, to, |index| index.page(page))
+        self.collect(from, to, |index, within| index.page(page, within))
     }
 
     /// Positions of the frames that a source wrote, from `from` up to `to`.
     pub fn frames_of_source(&self, source: &str, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
-        self.collect(from, to, |index| index.source(source))
+        self.collect(from, to, |index, within| index.source(source, within))
     }
 
     /// Positions of the frames that change the catalog, from `from` up to `to`.
     pub fn catalog_frames(&self, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
-        self.collect(from, to, |index| index.catalog())
+        self.collect(from, to, |index, within| index.catalog(within))
     }
 
     /// Positions of a branch's commits, from `from` up to `to`.
     pub fn frames_of_branch(&self, branch: BranchId, from: u64, to: u64) -> Result<Vec<u64>, LogError> {
-        self.collect(from, to, |index| {
+        self.collect(from, to, |index, within| {
             let count = index.commits(branch).map_or(0, |commits| commits.count);
-            (0..count).filter_map(|nth| index.commit(branch, nth)).collect()
+            let commits = (0..count).filter_map(|nth| index.commit(branch, nth));
+            commits.filter(|at| within.contains(at)).collect()
         })
     }
 
@@ -265,6 +267,7 @@ impl Cursor {
     }
 
     /// The frame at a position, verified; it follows one with the header CRC `before`, where that is known.
+    #[inline(always)]
     fn frame(&mut self, at: u64, before: Option<u32>) -> Result<(FrameHead, &[u8]), LogError> {
         let here = |(segment, _, end): &(Arc<Segment>, _, u64)| (segment.header.start..*end).contains(&at);
         if !self.place.as_ref().is_some_and(here) {
@@ -301,6 +304,7 @@ impl Frames {
     }
 
     /// The next frame's header and body; `None` at the end. After an error it says the same again.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
         if self.at >= self.to {
             return Ok(None);
@@ -322,6 +326,7 @@ pub struct FramesAt {
 
 impl FramesAt {
     /// The next frame's header and body; `None` at the end.
+    #[inline]
     pub fn next_frame(&mut self) -> Result<Option<(FrameHead, &[u8])>, LogError> {
         let Some(&at) = self.positions.get(self.next) else { return Ok(None) };
         if !self.cursor.window.holds(at) {

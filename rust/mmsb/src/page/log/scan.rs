@@ -40,28 +40,38 @@ impl Window {
         self.filled = 0;
     }
 
+    // Inlined by force: most frames are so short that handing a header from one function to the next takes as long as
+    // to read it.
+
     /// `count` bytes at `at`, all below the position `limit`; `None` if there are not as many.
+    #[inline(always)]
     fn get(&mut self, from: &Opened, at: u64, count: usize, limit: u64) -> Result<Option<&[u8]>, DiskError> {
         if at.checked_add(count as u64).is_none_or(|end| end > limit) {
             return Ok(None);
         }
-        if at < self.start || at + count as u64 > self.start + self.filled as u64 {
-            let wanted = count.max(self.ahead.min((limit - at) as usize));
-            if self.bytes.len() < wanted {
-                self.bytes.resize(wanted, 0);
-            }
-            self.start = at;
-            self.filled = 0;
-            self.filled = from.read(&mut self.bytes[..wanted], at)?;
-            if self.filled < count {
-                return Ok(None);
-            }
+        let held = at >= self.start && at + count as u64 <= self.start + self.filled as u64;
+        if !held && !self.fill(from, at, count, limit)? {
+            return Ok(None);
         }
         let first = (at - self.start) as usize;
         Ok(Some(&self.bytes[first..first + count]))
     }
 
+    /// Reads what is wanted and what follows, below the position `limit`; whether there were `count` bytes.
+    #[cold]
+    fn fill(&mut self, from: &Opened, at: u64, count: usize, limit: u64) -> Result<bool, DiskError> {
+        let wanted = count.max(self.ahead.min((limit - at) as usize));
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+        self.start = at;
+        self.filled = 0;
+        self.filled = from.read(&mut self.bytes[..wanted], at)?;
+        Ok(self.filled >= count)
+    }
+
     /// The header at `at`, if there is a valid one of a frame that ends at or before `limit`.
+    #[inline(always)]
     pub fn head(&mut self, from: &Opened, at: u64, limit: u64) -> Result<Option<FrameHead>, DiskError> {
         let salt = from.header.salt;
         let head = self.get(from, at, HEADER, limit)?.and_then(|bytes| FrameHead::decode(bytes, salt, at));
@@ -69,6 +79,7 @@ impl Window {
     }
 
     /// The frame at `at`, if there is a valid one that ends at or before `limit`.
+    #[inline(always)]
     pub fn frame(
         &mut self,
         from: &Opened,

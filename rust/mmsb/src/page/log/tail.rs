@@ -7,6 +7,7 @@ use crate::page::log::frame::{FrameHead, FrameNotes, Kind};
 use crate::page::log::index::{Commits, Index};
 use crate::page::log::segment::SegmentHeader;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// No earlier touch.
 const NONE: u32 = u32::MAX;
@@ -206,7 +207,20 @@ impl Tail {
         Some(footer::close(out))
     }
 
-    fn positions(&self, frames: &[u32]) -> Vec<u64> {
+    /// Which frames start within these positions.
+    fn within(&self, positions: Range<u64>) -> Range<u32> {
+        let before = |position| {
+            self.frames.partition_point(|&eighths| self.start + u64::from(eighths) * 8 < position) as u32
+        };
+        before(positions.start)..before(positions.end)
+    }
+
+    fn positions(&self, frames: &[u32], within: Range<u64>) -> Vec<u64> {
+        let within = self.within(within);
+        let before = |number| frames.partition_point(|&frame| frame < number);
+        let (from, to) = (before(within.start), before(within.end));
+        // An empty range may end before it starts.
+        let frames = frames.get(from..to).unwrap_or_default();
         frames.iter().filter_map(|&frame| self.frame(frame as usize)).collect()
     }
 }
@@ -220,15 +234,17 @@ impl Index for Tail {
         self.frames.get(number).map(|&eighths| self.start + u64::from(eighths) * 8)
     }
 
-    fn page(&self, page: PageId) -> Vec<u64> {
-        let mut frames = Vec::new();
+    fn page(&self, page: PageId, within: Range<u64>) -> Vec<u64> {
+        let (mut positions, within) = (Vec::new(), self.within(within));
         let mut at = self.newest.get(&page.0).copied().unwrap_or(NONE);
-        while let Some(touch) = self.touches.get(at as usize) {
-            frames.push(touch.frame);
+        while let Some(touch) = self.touches.get(at as usize).filter(|touch| touch.frame >= within.start) {
+            if touch.frame < within.end {
+                positions.extend(self.frame(touch.frame as usize));
+            }
             at = touch.before;
         }
-        frames.reverse();
-        self.positions(&frames)
+        positions.reverse();
+        positions
     }
 
     fn commits(&self, branch: BranchId) -> Option<Commits> {
@@ -240,12 +256,12 @@ impl Index for Tail {
         self.frame(*self.branches.get(&branch.0)?.commits.get(nth)? as usize)
     }
 
-    fn source(&self, source: &str) -> Vec<u64> {
-        self.sources.get(source).map_or_else(Vec::new, |frames| self.positions(frames))
+    fn source(&self, source: &str, within: Range<u64>) -> Vec<u64> {
+        self.sources.get(source).map_or_else(Vec::new, |frames| self.positions(frames, within))
     }
 
-    fn catalog(&self) -> Vec<u64> {
-        self.positions(&self.catalog)
+    fn catalog(&self, within: Range<u64>) -> Vec<u64> {
+        self.positions(&self.catalog, within)
     }
 }
 
@@ -276,19 +292,25 @@ mod tests {
         }
     }
 
-    fn check(index: &dyn Index, rows: &[Row], heads: &[FrameHead]) {
+    /// Asks for everything, and for what lies within two positions.
+    fn check(index: &dyn Index, rows: &[Row], heads: &[FrameHead], within: &Range<u64>) {
         let having = |want: &dyn Fn(&Row) -> bool| -> Vec<u64> {
             rows.iter().zip(heads).filter(|(row, _)| want(row)).map(|(_, head)| head.position).collect()
+        };
+        let lists = |list: &dyn Fn(Range<u64>) -> Vec<u64>, want: &dyn Fn(&Row) -> bool| {
+            let all = having(want);
+            let some: Vec<u64> = all.iter().copied().filter(|at| within.contains(at)).collect();
+            assert_eq!((list(0..u64::MAX), list(within.clone())), (all, some));
         };
         assert_eq!(index.frames(), rows.len());
         assert_eq!(index.frame(rows.len()), None);
         for page in 0..6 {
-            assert_eq!(index.page(PageId(page)), having(&|row| row.2.contains(&page)));
+            lists(&|within| index.page(PageId(page), within), &|row| row.2.contains(&page));
         }
         for source in 0..4 {
-            assert_eq!(index.source(&format!("s{source}")), having(&|row| row.3 == Some(source)));
+            lists(&|within| index.source(&format!("s{source}"), within), &|row| row.3 == Some(source));
         }
-        assert_eq!(index.catalog(), having(&|row| row.4));
+        lists(&|within| index.catalog(within), &|row| row.4);
         for branch in 0..4 {
             let mine = having(&|row| row.0 == branch && row.1);
             let found = index.commits(BranchId(branch));
@@ -307,6 +329,7 @@ mod tests {
         fn the_tail_and_its_footer_answer_like_a_plain_list(rows in prop::collection::vec(
             (0u32..3, any::<bool>(), prop::collection::vec(0u64..5, 0..4), prop::option::of(0u8..3),
              any::<bool>(), 0u64..40), 0..30),
+            (from, to) in (700u64..3000, 700u64..3000),
         ) {
             let header = SegmentHeader { number: 7, start: 800, salt: 99, before: 3 };
             let mut tail = Tail::new(&header);
@@ -324,13 +347,13 @@ mod tests {
                 prop_assert!(tail.footer().expect("frames").len() as u64 <= bound);
                 heads.push(head);
             }
-            check(&tail, &rows, &heads);
+            check(&tail, &rows, &heads, &(from..to));
             let Some(bytes) = tail.footer() else { prop_assert!(rows.is_empty()); return Ok(()) };
             let other = SegmentHeader { salt: 98, ..header };
             prop_assert!(Footer::parse(bytes.clone(), &other).is_none());
             let footer = Footer::parse(bytes.clone(), &header).expect("a footer");
             prop_assert_eq!((footer.end, footer.last), (position, heads[heads.len() - 1].position));
-            check(&footer, &rows, &heads);
+            check(&footer, &rows, &heads, &(from..to));
             let mut flipped = bytes;
             for bit in (0..flipped.len() * 8).step_by(7) {
                 flipped[bit / 8] ^= 1 << (bit % 8);
