@@ -29,7 +29,7 @@ def together(make: Callable[[Place], Callable[[], Write]], count: int) -> Maker:
 
     def maker(at: Place) -> Work:
         writer = make(at)
-        share = (64 if at.level == "disk" else 4000 if at.scale.quick else 20_000) // count
+        share = (1024 if at.level == "disk" else 4000 if at.scale.quick else 20_000) // count
         barrier, rounds = Barrier(count + 1), itertools.count()
 
         def body(number: int, salt: int) -> None:

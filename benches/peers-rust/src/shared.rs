@@ -1,9 +1,9 @@
 //! What all stores are measured at: single commits, many clients, batches, snapshots.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::measure::{Failed, Scale, each, place, tell, timed};
@@ -110,7 +110,7 @@ fn snapshots<S: Store>(level: Level, scale: &Scale, folder: &Path) -> Result<(),
 /// Deltas of 128 B, a commit each, to 64 pages, from several threads at once; and 16 that wait for the disk.
 fn threads<S: Store>(level: Level, scale: &Scale, folder: &Path) -> Result<(), Failed> {
     let disk = level == Level::Disk;
-    let (counts, n): (&[u64], u64) = if disk { (&[1, 16], 64) } else { (&[1, 2, 4], 20_000) };
+    let (counts, n): (&[u64], u64) = if disk { (&[1, 16], 1024) } else { (&[1, 2, 4], 20_000) };
     for &count in counts {
         with::<S>(folder, level, MANY, |store| {
             let share = |thread: u64, salt: u64| {
@@ -121,16 +121,26 @@ fn threads<S: Store>(level: Level, scale: &Scale, folder: &Path) -> Result<(), F
                 }
                 Ok::<(), String>(())
             };
-            let run = |&salt: &u64| {
+            let run = |salt: u64| {
+                let (there, go) = (Barrier::new(count as usize + 1), Barrier::new(count as usize + 1));
                 thread::scope(|scope| {
-                    let threads: Vec<_> = (0..count).map(|t| scope.spawn(move || share(t, salt))).collect();
-                    threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
-                })?;
-                Ok(())
+                    let body = |thread| {
+                        there.wait();
+                        go.wait();
+                        share(thread, salt)
+                    };
+                    let threads: Vec<_> = (0..count).map(|t| scope.spawn(move || body(t))).collect();
+                    there.wait();
+                    let start = Instant::now();
+                    go.wait();
+                    threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))?;
+                    Ok::<f64, Failed>(start.elapsed().as_secs_f64())
+                })
             };
-            // Another value in each place than the last time.
-            let all = each(scale.few, |n| Ok(n * 97), run)?;
-            let one: Vec<f64> = all.into_iter().map(|seconds| seconds / n as f64).collect();
+            // Another value in each place than the last time; the first is the warm-up.
+            let all: Vec<f64> = (0..=scale.few as u64).map(|n| run(n * 97)).collect::<Result<_, _>>()?;
+            let all = all.into_iter().skip(1);
+            let one: Vec<f64> = all.map(|seconds| seconds / n as f64).collect();
             tell(&format!("64 pages, {count} threads"), S::WHO, level.name(), &one);
             Ok(())
         })?;
