@@ -144,7 +144,9 @@ ROWS = (
         "<= 50 ns Rust; Python <= 250 ns open and close, <= 400 ns as `with`",
         (
             Part("Rust", "snapshot", "Rust", "<= 50 ns", "", most=50 * NS, floor=floors.SNAPSHOT),
-            Part("Python", "snapshot", "Python", "<= 250 ns", "", most=250 * NS, floor=floors.SNAPSHOT),
+            Part(
+                "Python", "snapshot", "Python", "<= 250 ns", "", most=250 * NS, floor=floors.PYTHON_SNAPSHOT
+            ),
             Part(
                 "Python, `with`", "with snapshot", "Python", "<= 400 ns", "", most=400 * NS, floor=floors.WITH
             ),

@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use mmsb::base::codec::{Reader, Writer};
-use mmsb::page::delta::Delta;
+use mmsb::page::delta::{Delta, Part};
+use mmsb::page::error::PageError;
 
 fn encoded(delta: &Delta<'_>) -> Writer {
     let mut bytes = Writer::default();
@@ -12,7 +13,21 @@ fn encoded(delta: &Delta<'_>) -> Writer {
     bytes
 }
 
+/// The parts one by one, where they are wanted.
+fn in_parts<'b>(bytes: &'b [u8], wanted: bool) -> Result<Vec<Part<'b>>, PageError> {
+    let (mut input, mut parts) = (Reader::new(bytes), Vec::new());
+    let begin = |_, _| Ok(wanted.then_some(()));
+    Delta::decode_parts(&mut input, begin, |(), part| {
+        parts.push(part.clone());
+        Ok::<(), PageError>(())
+    })?;
+    Ok(parts)
+}
+
 fuzz_target!(|bytes: &[u8]| {
+    // Whatever the bytes are, parts come out alike, and those that nobody wants do no harm.
+    let (parts, _) = (in_parts(bytes, true), in_parts(bytes, false));
+    assert_eq!(parts.ok(), Delta::decode(&mut Reader::new(bytes)).ok().map(|delta| delta.parts));
     let Ok(delta) = Delta::decode(&mut Reader::new(bytes)) else { return };
     // A list of rows that is a range comes back as one.
     let first = encoded(&delta);

@@ -30,7 +30,7 @@ use crate::sheet::{Sheet, Source};
 use crate::show::{legible, plural};
 use crate::state::{Snapshot, names};
 use crate::stats;
-use crate::transaction::{Transaction, current, outside};
+use crate::transaction::{Fate, Transaction, current, outside};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
 type Described = (String, u64, Option<(String, u64)>);
@@ -42,7 +42,7 @@ type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64);
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]
 pub struct Bus {
     pub handle: Arc<Handle>,
-    pages: Pages,
+    pages: Arc<Pages>,
 }
 
 impl Bus {
@@ -70,13 +70,6 @@ impl Bus {
         let page = Bound::new(py, Page { sheet })?;
         Ok(self.pages.keep(id, page))
     }
-
-    /// Notes that an open transaction made or dropped a page.
-    fn doubt(&self, id: PageId, tx: &Transaction) -> Outcome<()> {
-        let out = self.handle.bus()?.state()?;
-        self.pages.doubt(id, tx.number, |id| out.version(id).is_ok());
-        Ok(())
-    }
 }
 
 fn note(source: Option<String>, intent: Option<String>) -> Note {
@@ -91,7 +84,7 @@ impl Bus {
             let kind = handle.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string());
             Fault::invalid(format!("a bus is opened by mmsb.open(path), it is not made of {kind}"))
         })?;
-        Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Pages::default() })
+        Ok(Bus { handle: Arc::clone(&opened.get().handle), pages: Arc::default() })
     }
 
     /// Closes it and its branches. Views and snapshots stay as they are. The last handle of a bus with a path syncs what was
@@ -204,7 +197,7 @@ impl Bus {
         let id = match current(py, &self.handle)? {
             Some(tx) => {
                 let id = tx.get().catch_up(py, 0, |tx| tx.create_page(name, schema, rows))?;
-                self.doubt(id, tx.get())?;
+                tx.get().note(&self.pages, id, Fate::Made);
                 id
             }
             None => {
@@ -222,7 +215,7 @@ impl Bus {
         match current(py, &self.handle)? {
             Some(tx) => {
                 tx.get().catch_up(py, 0, |tx| tx.drop_page(id))?;
-                self.doubt(id, tx.get())?;
+                tx.get().note(&self.pages, id, Fate::Dropped);
             }
             None => {
                 let note = Note::default();

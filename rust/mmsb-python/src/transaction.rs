@@ -3,10 +3,11 @@
 //! A transaction belongs to the thread and the asyncio task that entered it. A context variable names the innermost one;
 //! it is asked only while some transaction is open anywhere.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
+use mmsb::base::ids::PageId;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::options::Note;
 use mmsb::bus::transaction::{Isolation, Transaction as CoreTransaction};
@@ -18,14 +19,12 @@ use pyo3::sync::PyOnceLock;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::{Handle, LONG};
+use crate::kept::Pages;
 use crate::python;
 use crate::show::legible;
 
 /// Transactions open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
-
-/// Transactions made in this process.
-static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 fn variable(py: Python<'_>) -> PyResult<&'static Py<PyAny>> {
     static INNERMOST: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -112,11 +111,18 @@ struct Entry {
     joined: Option<Py<Transaction>>,
 }
 
+/// What becomes of a page if a transaction succeeds.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It comes to be.
+    Made,
+    /// It goes.
+    Dropped,
+}
+
 /// A transaction: a context manager whose writes become one epoch, or nothing.
 #[pyclass(frozen, module = "mmsb._core")]
 pub struct Transaction {
-    /// No other of this process has it.
-    pub number: u64,
     handle: Arc<Handle>,
     note: Note,
     isolation: Isolation,
@@ -128,6 +134,8 @@ pub struct Transaction {
     doomed: AtomicBool,
     epoch: OnceLock<u64>,
     changed: AtomicBool,
+    /// Pages it made and dropped, and who keeps their objects.
+    fates: Mutex<Vec<(Arc<Pages>, PageId, Fate)>>,
 }
 
 fn wrong(message: &'static str) -> Fault {
@@ -152,7 +160,6 @@ impl Transaction {
             }
         };
         Ok(Transaction {
-            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             handle: Arc::clone(handle),
             note: Note { source, intent, durability: durability.map(survives).transpose()? },
             isolation,
@@ -163,7 +170,23 @@ impl Transaction {
             doomed: AtomicBool::new(false),
             epoch: OnceLock::new(),
             changed: AtomicBool::new(false),
+            fates: Mutex::default(),
         })
+    }
+
+    /// Notes that it made or dropped a page, whose object is kept here.
+    pub fn note(&self, pages: &Arc<Pages>, id: PageId, fate: Fate) {
+        let mut fates = self.fates.lock().unwrap_or_else(PoisonError::into_inner);
+        fates.push((Arc::clone(pages), id, fate));
+    }
+
+    /// Lets go of the objects of pages that are not there now that it is over.
+    fn settle(&self) {
+        let fates = std::mem::take(&mut *self.fates.lock().unwrap_or_else(PoisonError::into_inner));
+        let gone = if self.epoch.get().is_some() { Fate::Dropped } else { Fate::Made };
+        for (pages, id, _) in fates.iter().filter(|(_, _, fate)| *fate == gone) {
+            pages.forget(*id);
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -348,7 +371,9 @@ impl Transaction {
                 self.entry().as_ref().and_then(|entry| entry.outer.as_ref().map(|outer| outer.clone_ref(py)));
             variable(py)?.bind(py).call_method1(intern!(py, "set"), (outer,))?;
         }
-        self.finish(py, failed)?;
+        let finished = self.finish(py, failed);
+        self.settle();
+        finished?;
         Ok(false)
     }
 
@@ -398,5 +423,6 @@ impl Drop for Transaction {
         if *self.open.get_mut() {
             OPEN.fetch_sub(1, Ordering::Relaxed);
         }
+        self.settle();
     }
 }
