@@ -26,8 +26,8 @@ PYTHON_SNAPSHOT = (
     "520 ns in the same run"
 )
 WITH = (
-    "330 ns by itself, 120 of them for `with`; the machine runs at half its speed for seconds on end, so that "
-    "py-lmdb's takes 336 to 698 ns in the same run"
+    "330 ns by itself, 120 of them for `with`; the machine runs at half its speed for seconds on end, so "
+    "that py-lmdb's takes 336 to 698 ns in the same run"
 )
 WHOLE = (
     "half is the kernel's pwrite, a third the copy into the page, a twelfth the checksum; done block by "
