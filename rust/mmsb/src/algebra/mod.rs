@@ -1,4 +1,16 @@
-//! Layer 2 (algebra): the operators that merge deltas use.
+//! Layer 2 (algebra): what brings values together: merge operators, semirings with their laws, and the loops over them.
 
+pub mod circuit;
+pub mod error;
+pub mod family;
+pub mod fold;
 pub mod kernel;
+pub mod ladder;
+pub mod law;
+pub mod linear;
+pub mod mask;
+pub mod operations;
 pub mod operator;
+pub mod product;
+pub mod semirings;
+pub mod value;

@@ -2,6 +2,7 @@
 //!
 //! All forms of a loop give the same bits; `rust/mmsb/tests/wide.rs` holds them to it. Which of them are there, and what
 //! each gains, is in `docs/decisions/0010-wide-instructions.md`.
+#![allow(unsafe_code)]
 
 /// Instructions that this processor has. Whoever holds one may use them: there is no other way to it than to look.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -18,6 +19,16 @@ pub enum Set {
     /// 64 bytes at a time, with masks: AVX-512 F, BW, DQ and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+}
+
+/// A loop of which there is to be a form for each set. Its `run`, and all that it calls, must be `inline(always)`: what is
+/// not compiled into the form is compiled for every processor.
+pub trait Loop {
+    /// What comes of it.
+    type Out;
+
+    /// Goes through it.
+    fn run(self) -> Self::Out;
 }
 
 impl Wide {
@@ -45,6 +56,20 @@ impl Wide {
         Self::PLAIN
     }
 
+    /// Goes through a loop with these instructions.
+    #[inline]
+    pub fn run<L: Loop>(self, with: L) -> L::Out {
+        match self.0 {
+            Set::Plain => with.run(),
+            // SAFETY: whoever has the set has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2(with) },
+            // SAFETY: whoever has the set has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512(with) },
+        }
+    }
+
     /// All there are, the narrowest first.
     #[must_use]
     pub fn all() -> Vec<Self> {
@@ -65,6 +90,18 @@ impl Wide {
     pub const fn set(self) -> Set {
         self.0
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn avx2<L: Loop>(with: L) -> L::Out {
+    with.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
+fn avx512<L: Loop>(with: L) -> L::Out {
+    with.run()
 }
 
 #[cfg(test)]

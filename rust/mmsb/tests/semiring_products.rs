@@ -1,0 +1,222 @@
+//! Products over every semiring and type against three nested loops, in every form of wide instructions, and bad input.
+#![allow(clippy::unwrap_used)]
+
+use mmsb::algebra::error::AlgebraError;
+use mmsb::algebra::family::{Family, OnSemiring};
+use mmsb::algebra::ladder::{Semiring, Traits};
+use mmsb::algebra::linear::{Matrix, matrix_matrix, matrix_matrix_with, matrix_vector, matrix_vector_with};
+use mmsb::algebra::value::Value;
+use mmsb::base::wide::Wide;
+use mmsb::page::dtype::DType;
+use proptest::prelude::*;
+
+const TYPES: [DType; 11] = [
+    DType::Bool,
+    DType::I8,
+    DType::I16,
+    DType::I32,
+    DType::I64,
+    DType::U8,
+    DType::U16,
+    DType::U32,
+    DType::U64,
+    DType::F32,
+    DType::F64,
+];
+
+/// A small number as a cell: one that no sum of some thousand takes out of any type of four bytes, and exact in floats.
+fn cell<T: Value>(n: u8) -> T {
+    let n = n % 8;
+    match T::DTYPE {
+        DType::Bool => bytemuck::pod_read_unaligned(&[n % 2]),
+        DType::F32 => bytemuck::pod_read_unaligned(&(f32::from(n) / 8.0).to_le_bytes()),
+        DType::F64 => bytemuck::pod_read_unaligned(&(f64::from(n) / 8.0).to_le_bytes()),
+        _ => bytemuck::pod_read_unaligned(&u64::from(n).to_le_bytes()[..size_of::<T>()]),
+    }
+}
+
+/// What is multiplied: rows, inner, width, and numbers for the cells.
+#[derive(Debug, Clone)]
+struct Given {
+    rows: usize,
+    inner: usize,
+    width: usize,
+    left: Vec<u8>,
+    right: Vec<u8>,
+    /// Which cells of the left matrix are there.
+    there: Vec<bool>,
+}
+
+impl Given {
+    /// Where rows begin, columns and values of those cells of the left matrix that are there.
+    fn sparse<T: Copy>(&self, left: &[T]) -> (Vec<u64>, Vec<u32>, Vec<T>) {
+        let (mut starts, mut columns, mut values) = (vec![0], Vec::new(), Vec::new());
+        for (row, there) in left.chunks(self.inner).zip(self.there.chunks(self.inner)) {
+            for (k, value) in row.iter().enumerate().filter(|(k, _)| there[*k]) {
+                columns.push(k as u32);
+                values.push(*value);
+            }
+            starts.push(columns.len() as u64);
+        }
+        (starts, columns, values)
+    }
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    (1usize..7, prop_oneof![1usize..9, 14usize..70], 1usize..20).prop_flat_map(|(rows, inner, width)| {
+        let cells = |n| prop::collection::vec(any::<u8>(), n);
+        (cells(rows * inner), cells(inner * width), prop::collection::vec(any::<bool>(), rows * inner))
+            .prop_map(move |(left, right, there)| Given { rows, inner, width, left, right, there })
+    })
+}
+
+/// Whether both are the same: bit for bit where laws hold so, and where only the order differs up to rounding elsewhere.
+fn alike<T: Value, S: Semiring<T>>(found: T, wanted: T) -> bool {
+    if found.same(wanted) || S::TRAITS.has(Traits::EXACT) {
+        return found.same(wanted);
+    }
+    let number = |value: T| match T::DTYPE {
+        DType::F32 => f64::from(f32::from_le_bytes(bytemuck::bytes_of(&value).try_into().unwrap())),
+        _ => f64::from_le_bytes(bytemuck::bytes_of(&value).try_into().unwrap()),
+    };
+    let (found, wanted) = (number(found), number(wanted));
+    (found - wanted).abs() <= 1e-4 * (1.0 + wanted.abs())
+}
+
+struct Products<'a>(&'a Given, Family);
+
+impl OnSemiring for Products<'_> {
+    type Out = ();
+
+    fn on<T: Value, S: Semiring<T>>(self) {
+        let Products(given, family) = self;
+        let Given { rows, inner, width, .. } = *given;
+        let which = (family, T::DTYPE);
+        let left: Vec<T> = given.left.iter().map(|n| cell(*n)).collect();
+        let right: Vec<T> = given.right.iter().map(|n| cell(*n)).collect();
+        let sum = |terms: &mut dyn Iterator<Item = T>| terms.fold(S::ZERO, S::add);
+
+        let mut out = vec![S::ONE; rows * width];
+        let bytes = bytemuck::cast_slice_mut(&mut out);
+        matrix_matrix(
+            which,
+            bytemuck::cast_slice(&left),
+            bytemuck::cast_slice(&right),
+            (inner, width),
+            bytes,
+        )
+        .unwrap();
+        for r in 0..rows {
+            for c in 0..width {
+                let wanted = sum(&mut (0..inner).map(|k| S::mul(left[r * inner + k], right[k * width + c])));
+                let found = out[r * width + c];
+                assert!(found.same(wanted), "{family} on {}: {found:?} and {wanted:?}", T::DTYPE);
+            }
+        }
+
+        let vector = &right[..inner];
+        let dense = Matrix::Dense { values: bytemuck::cast_slice(&left), columns: inner };
+        let mut whole = vec![S::ONE; rows];
+        let bytes = bytemuck::cast_slice_mut(&mut whole);
+        matrix_vector(which, dense, bytemuck::cast_slice(vector), 0..rows, bytes).unwrap();
+        let (starts, columns, values) = given.sparse(&left);
+        let sparse =
+            Matrix::Sparse { starts: &starts, columns: &columns, values: bytemuck::cast_slice(&values) };
+        let mut some = vec![S::ONE; rows];
+        let bytes = bytemuck::cast_slice_mut(&mut some);
+        matrix_vector(which, sparse, bytemuck::cast_slice(vector), 0..rows, bytes).unwrap();
+        for wide in Wide::all() {
+            let mut again = vec![S::ONE; rows * width];
+            let bytes = bytemuck::cast_slice_mut(&mut again);
+            let (left, right) = (bytemuck::cast_slice(&left), bytemuck::cast_slice(&right));
+            matrix_matrix_with(wide, which, left, right, (inner, width), bytes).unwrap();
+            assert!(again.iter().zip(&out).all(|(a, b)| a.same(*b)), "{family} on {}: {wide:?}", T::DTYPE);
+            for (matrix, wanted) in [(dense, &whole), (sparse, &some)] {
+                let mut again = vec![S::ONE; rows];
+                let bytes = bytemuck::cast_slice_mut(&mut again);
+                matrix_vector_with(wide, which, matrix, bytemuck::cast_slice(vector), 0..rows, bytes)
+                    .unwrap();
+                assert!(
+                    again.iter().zip(wanted).all(|(a, b)| a.same(*b)),
+                    "{family} on {}: {wide:?}",
+                    T::DTYPE
+                );
+            }
+        }
+        for r in 0..rows {
+            let term = |k: usize| S::mul(left[r * inner + k], vector[k]);
+            let all = sum(&mut (0..inner).map(term));
+            let there = sum(&mut (0..inner).filter(|k| given.there[r * inner + k]).map(term));
+            assert!(alike::<T, S>(whole[r], all), "{family} on {}: {:?} and {all:?}", T::DTYPE, whole[r]);
+            assert!(alike::<T, S>(some[r], there), "{family} on {}: {:?} and {there:?}", T::DTYPE, some[r]);
+            // A row by itself has the bits of the whole.
+            for (matrix, wanted) in [(dense, whole[r]), (sparse, some[r])] {
+                let mut alone = [S::ONE];
+                let bytes = bytemuck::cast_slice_mut(&mut alone);
+                matrix_vector(which, matrix, bytemuck::cast_slice(vector), r..r + 1, bytes).unwrap();
+                assert!(alone[0].same(wanted));
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn products_are_what_nested_loops_say(given in given()) {
+        let pairs = Family::all().flat_map(|family| TYPES.map(|dtype| (family, dtype)));
+        let held = pairs.filter(|(family, dtype)| family.with(*dtype, Products(&given, *family)).is_ok()).count();
+        prop_assert_eq!(held, 33);
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_with_its_numbers() {
+    let which = (Family::MinPlus, DType::F64);
+    let (cells, mut out) = ([0.0f64; 12], [7.0f64; 3]);
+    let bytes: &[u8] = bytemuck::cast_slice(&cells);
+    let mut refused = |matrix: Matrix<'_>, vector: &[u8], rows| {
+        let error =
+            matrix_vector(which, matrix, vector, rows, bytemuck::cast_slice_mut(&mut out)).unwrap_err();
+        assert_eq!(out, [7.0; 3], "nothing is written");
+        error.to_string()
+    };
+    let dense = Matrix::Dense { values: bytes, columns: 4 };
+    assert_eq!(
+        refused(dense, &bytes[..24], 0..3),
+        "a matrix of 4 columns cannot be multiplied with a vector of 3 cells"
+    );
+    assert_eq!(refused(dense, &bytes[..32], 1..4), "rows 1..4 of a matrix of 3 into 3 cells");
+    assert_eq!(refused(dense, &bytes[..32], 0..2), "rows 0..2 of a matrix of 3 into 3 cells");
+    let ragged = Matrix::Dense { values: &bytes[..40], columns: 4 };
+    assert_eq!(refused(ragged, &bytes[..32], 0..1), "40 bytes are not whole rows of 32 bytes");
+    let sparse = |starts: &'static [u64], columns: &'static [u32]| Matrix::Sparse {
+        starts,
+        columns,
+        values: &bytes[..16],
+    };
+    assert_eq!(
+        refused(sparse(&[0, 1, 1, 2], &[0, 4]), &bytes[..32], 0..3),
+        "cell 1 of a sparse matrix is in column 4, and the vector has 4 cells"
+    );
+    assert_eq!(
+        refused(sparse(&[0, 1, 0, 2], &[0, 3]), &bytes[..32], 0..3),
+        "row 1 of a sparse matrix ends before it begins"
+    );
+    assert_eq!(
+        refused(sparse(&[0, 1, 1, 3], &[0, 3]), &bytes[..32], 0..3),
+        "a sparse matrix whose rows end at cell 3 has 2 columns of cells and 2 values of cells"
+    );
+    let wrong = matrix_matrix(which, bytes, &bytes[..24], (4, 1), &mut []).unwrap_err();
+    assert_eq!(wrong.to_string(), "'right' has 3 cells and needs 4");
+    let wrong = matrix_matrix(which, bytes, &bytes[..32], (4, 1), &mut []).unwrap_err();
+    assert_eq!(wrong.to_string(), "'out' has 0 cells and needs 3");
+    let wrong = matrix_vector(
+        (Family::Counting, DType::F64),
+        dense,
+        &bytes[..32],
+        0..3,
+        bytemuck::cast_slice_mut(&mut out),
+    );
+    assert_eq!(wrong, Err(AlgebraError::Unsupported { name: "counting", dtype: DType::F64 }));
+}
