@@ -1,12 +1,14 @@
 //! Provenance as a circuit: sums and products of variables, each written down once, that can be worked out in any semiring.
 //!
-//! These are the polynomials N[X] of Green, Karvounarakis and Tannen ("Provenance Semirings", PODS 2007), of which every
+//! These are the polynomials `N[X]` of Green, Karvounarakis and Tannen ("Provenance Semirings", PODS 2007), of which every
 //! other provenance is an image, kept as a circuit instead of spelled out, which could take exponentially more (Deutch,
 //! Milo, Roy, Tannen, "Circuits for Datalog Provenance", ICDT 2014).
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
 
 use crate::algebra::ladder::Semiring;
+use crate::algebra::law::Operations;
 
 /// A node of a circuit: a number that means something in that circuit only.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -32,6 +34,31 @@ pub enum Gate {
 pub struct Circuit {
     gates: Vec<Gate>,
     known: HashMap<Gate, Node>,
+}
+
+/// A semiring on values that are copied.
+struct Values<T, S>(PhantomData<(T, S)>);
+
+impl<T: Copy, S: Semiring<T>> Operations for Values<T, S> {
+    type Value = T;
+
+    #[inline]
+    fn add(&self, a: &T, b: &T) -> T {
+        S::add(*a, *b)
+    }
+
+    #[inline]
+    fn mul(&self, a: &T, b: &T) -> T {
+        S::mul(*a, *b)
+    }
+
+    fn zero(&self) -> T {
+        S::ZERO
+    }
+
+    fn one(&self) -> T {
+        S::ONE
+    }
 }
 
 impl Default for Circuit {
@@ -98,24 +125,31 @@ impl Circuit {
     }
 
     /// What the nodes come to in a semiring, where each variable has this value. Each gate they need is worked out once.
-    pub fn evaluate<T: Copy, S: Semiring<T>>(
+    pub fn evaluate<T: Copy, S: Semiring<T>>(&self, nodes: &[Node], value: impl FnMut(u64) -> T) -> Vec<T> {
+        self.evaluate_in(&Values::<T, S>(PhantomData), nodes, value)
+    }
+
+    /// As [`Circuit::evaluate`], for values of any kind.
+    pub fn evaluate_in<P: Operations>(
         &self,
+        operations: &P,
         nodes: &[Node],
-        mut value: impl FnMut(u64) -> T,
-    ) -> Vec<T> {
+        mut value: impl FnMut(u64) -> P::Value,
+    ) -> Vec<P::Value> {
         let needed = self.needed(nodes);
-        let mut values = vec![S::ZERO; needed.len()];
+        let mut values = vec![operations.zero(); needed.len()];
         // Both sides of a gate come before it, so one pass will do, however deep it is.
         for (at, gate) in self.gates[..needed.len()].iter().enumerate().filter(|(at, _)| needed[*at]) {
+            let of = |node: Node| &values[node.0 as usize];
             values[at] = match *gate {
-                Gate::Zero => S::ZERO,
-                Gate::One => S::ONE,
+                Gate::Zero => operations.zero(),
+                Gate::One => operations.one(),
                 Gate::Variable(number) => value(number),
-                Gate::Plus(a, b) => S::add(values[a.0 as usize], values[b.0 as usize]),
-                Gate::Times(a, b) => S::mul(values[a.0 as usize], values[b.0 as usize]),
+                Gate::Plus(a, b) => operations.add(of(a), of(b)),
+                Gate::Times(a, b) => operations.mul(of(a), of(b)),
             };
         }
-        nodes.iter().map(|node| values[node.0 as usize]).collect()
+        nodes.iter().map(|node| values[node.0 as usize].clone()).collect()
     }
 
     /// The variables that a node depends on, ascending.

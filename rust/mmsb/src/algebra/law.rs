@@ -7,8 +7,8 @@ use std::fmt;
 
 use crate::algebra::ladder::Traits;
 
-/// Two operations that may be a semiring, on values that are looked at one by one.
-pub trait Pair {
+/// Two operations on values of any kind.
+pub trait Operations {
     /// What they are on.
     type Value: Clone;
 
@@ -20,6 +20,10 @@ pub trait Pair {
     fn zero(&self) -> Self::Value;
     /// What multiplying with changes nothing.
     fn one(&self) -> Self::Value;
+}
+
+/// Two operations that may be a semiring, and how their values are compared.
+pub trait Pair: Operations {
     /// Whether two values are the same, bit for bit.
     fn same(&self, a: &Self::Value, b: &Self::Value) -> bool;
     /// How large a value is, for the rounding it may have brought along.

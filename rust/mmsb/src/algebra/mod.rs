@@ -14,3 +14,4 @@ pub mod operator;
 pub mod product;
 pub mod semirings;
 pub mod value;
+pub mod why;
