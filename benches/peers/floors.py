@@ -34,7 +34,10 @@ WHOLE = (
     "block, so that each finds the block in the caches, it took 5 to 8 % less, and was left out"
 )
 REPLAY = "decoding a delta takes a third of it, finding and fetching where it goes most of the rest"
-REPLAY_LARGE = "half is first touch of the memory it goes to, a fifth reading and checksumming the log"
+REPLAY_LARGE = (
+    "in this run the machine takes 0.69 us to read and checksum 1 KiB of log and 0.81 us to touch the memory "
+    "that it goes to for the first time: 1.5 us in turn, where the target leaves 1.0"
+)
 PAST = (
     "checkpoints are 4 MiB of log apart at the least, and a writer at full speed gets ahead of them; what "
     "lies between one and the epoch is decompressed and played"

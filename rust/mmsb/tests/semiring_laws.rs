@@ -1,12 +1,10 @@
 //! The laws of every semiring and reduction on every type: exhaustive where the type is small, at the edges, and at random.
 #![allow(clippy::unwrap_used)]
 
-use std::marker::PhantomData;
-
 use mmsb::algebra::family::{Family, OnMonoid, OnSemiring, Reducer};
 use mmsb::algebra::fold::{Tree, fold};
 use mmsb::algebra::ladder::{CommutativeMonoid, Group, Semiring, Traits};
-use mmsb::algebra::law::{Law, Operations, Pair, check};
+use mmsb::algebra::law::{Known, Law, Operations, Pair, check};
 use mmsb::algebra::mask::{Mask, write};
 use mmsb::algebra::operations::{Plus, Xor};
 use mmsb::algebra::semirings::{Boolean, Counting, MaxTimes, MinPlus, PlusTimes};
@@ -14,77 +12,6 @@ use mmsb::algebra::value::{Truth, Value};
 use mmsb::page::dtype::DType;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-
-const TYPES: [DType; 12] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F16,
-    DType::F32,
-    DType::F64,
-];
-
-/// A semiring whose type is known as a pair of operations.
-struct Static<T, S>(PhantomData<(T, S)>);
-
-/// A value as a number, as far as that goes.
-fn number<T: Value>(value: T) -> f64 {
-    let bytes = bytemuck::bytes_of(&value);
-    match T::DTYPE {
-        DType::F32 => f64::from(f32::from_le_bytes(bytes.try_into().unwrap())),
-        DType::F64 => f64::from_le_bytes(bytes.try_into().unwrap()),
-        _ => 0.0,
-    }
-}
-
-impl<T: Value, S: Semiring<T>> Operations for Static<T, S> {
-    type Value = T;
-
-    fn add(&self, a: &T, b: &T) -> T {
-        S::add(*a, *b)
-    }
-    fn mul(&self, a: &T, b: &T) -> T {
-        S::mul(*a, *b)
-    }
-    fn zero(&self) -> T {
-        S::ZERO
-    }
-    fn one(&self) -> T {
-        S::ONE
-    }
-}
-
-impl<T: Value, S: Semiring<T>> Pair for Static<T, S> {
-    fn same(&self, a: &T, b: &T) -> bool {
-        a.same(*b)
-    }
-    fn size(&self, a: &T) -> f64 {
-        let size = number(*a).abs();
-        if size.is_finite() { size } else { 0.0 }
-    }
-    fn apart(&self, a: &T, b: &T) -> f64 {
-        (number(*a) - number(*b)).abs()
-    }
-    fn rounding(&self) -> f64 {
-        match T::DTYPE {
-            _ if S::TRAITS.has(Traits::EXACT) => 0.0,
-            DType::F32 => f64::from(f32::EPSILON),
-            _ => f64::EPSILON,
-        }
-    }
-    fn carries(&self, a: &T) -> bool {
-        S::carries(*a)
-    }
-    fn absorbs(&self, a: &T) -> bool {
-        S::absorbs(*a)
-    }
-}
 
 /// Values at the edges of a type, and some ordinary ones.
 fn edges<T: Value>() -> Vec<T> {
@@ -119,7 +46,7 @@ fn edges<T: Value>() -> Vec<T> {
         }
     };
     // A NaN has one form.
-    let sign_of_nan = |value: &T| !(number(*value).is_nan() && number(*value).is_sign_negative());
+    let sign_of_nan = |value: &T| !(value.number().is_nan() && value.number().is_sign_negative());
     cells.iter().map(|cell| bytemuck::pod_read_unaligned(cell)).filter(sign_of_nan).collect()
 }
 
@@ -159,7 +86,7 @@ impl OnSemiring for Laws {
     type Out = Result<(), String>;
 
     fn on<T: Value, S: Semiring<T>>(self) -> Self::Out {
-        let pair = Static::<T, S>(PhantomData);
+        let pair = Known::<T, S>::default();
         let told = |broken: Box<mmsb::algebra::law::Broken<T>>| format!("{}: {broken}", T::DTYPE);
         if size_of::<T>() == 1 && T::DTYPE != DType::Bool {
             let all: Vec<T> = (0..=255u8).map(|byte| bytemuck::pod_read_unaligned(&[byte])).collect();
@@ -180,7 +107,7 @@ impl OnSemiring for Laws {
 fn every_semiring_keeps_its_laws() {
     let mut held = 0;
     for family in Family::all() {
-        for dtype in TYPES {
+        for dtype in DType::FIXED {
             match family.with(dtype, Laws) {
                 Ok(laws) => laws.unwrap_or_else(|broken| panic!("{family} on {broken}")),
                 Err(unsupported) => {
@@ -216,7 +143,7 @@ impl OnMonoid for MonoidLaws {
             if M::TRAITS.has(Traits::SELECTIVE) {
                 assert!(M::op(a, b).same(a) || M::op(a, b).same(b), "{values}: is not selective");
             }
-            if let Some(terminal) = M::TERMINAL.filter(|_| !number(a).is_nan()) {
+            if let Some(terminal) = M::TERMINAL.filter(|_| !a.number().is_nan()) {
                 assert!(
                     M::op(terminal, a).same(M::op(terminal, terminal)),
                     "{values}: goes on from the terminal"
@@ -261,7 +188,7 @@ impl OnMonoid for MonoidLaws {
 fn every_reduction_keeps_its_laws_and_its_tree() {
     let mut held = 0;
     for reducer in Reducer::all() {
-        held += TYPES.into_iter().filter(|dtype| reducer.with(*dtype, MonoidLaws).is_ok()).count();
+        held += DType::FIXED.into_iter().filter(|dtype| reducer.with(*dtype, MonoidLaws).is_ok()).count();
     }
     assert_eq!(held, 4 * 12 + 3 * 9 + 2, "reductions on types");
 }

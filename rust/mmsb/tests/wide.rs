@@ -12,21 +12,6 @@ use mmsb::page::select::{Rows, Select};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
-const TYPES: [DType; 12] = [
-    DType::Bool,
-    DType::I8,
-    DType::I16,
-    DType::I32,
-    DType::I64,
-    DType::U8,
-    DType::U16,
-    DType::U32,
-    DType::U64,
-    DType::F16,
-    DType::F32,
-    DType::F64,
-];
-
 /// Bytes of cells, among them floats that are strange: zeros of both signs, infinities, NaNs of any sign and payload,
 /// subnormal ones.
 fn bytes(dtype: DType, cells: usize, seed: u64) -> Vec<u8> {
@@ -65,7 +50,7 @@ fn bytes(dtype: DType, cells: usize, seed: u64) -> Vec<u8> {
 fn pairs() -> impl Strategy<Value = (Builtin, DType)> {
     let pairs: Vec<_> = Builtin::ALL
         .into_iter()
-        .flat_map(|op| TYPES.into_iter().map(move |dtype| (op, dtype)))
+        .flat_map(|op| DType::FIXED.into_iter().map(move |dtype| (op, dtype)))
         .filter(|(op, dtype)| op.supports(*dtype))
         .collect();
     prop::sample::select(pairs)

@@ -5,10 +5,9 @@
 //! Milo, Roy, Tannen, "Circuits for Datalog Provenance", ICDT 2014).
 
 use std::collections::HashMap;
-use std::marker::PhantomData;
 
 use crate::algebra::ladder::Semiring;
-use crate::algebra::law::Operations;
+use crate::algebra::law::{Known, Operations};
 
 /// A node of a circuit: a number that means something in that circuit only.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,31 +33,6 @@ pub enum Gate {
 pub struct Circuit {
     gates: Vec<Gate>,
     known: HashMap<Gate, Node>,
-}
-
-/// A semiring on values that are copied.
-struct Values<T, S>(PhantomData<(T, S)>);
-
-impl<T: Copy, S: Semiring<T>> Operations for Values<T, S> {
-    type Value = T;
-
-    #[inline]
-    fn add(&self, a: &T, b: &T) -> T {
-        S::add(*a, *b)
-    }
-
-    #[inline]
-    fn mul(&self, a: &T, b: &T) -> T {
-        S::mul(*a, *b)
-    }
-
-    fn zero(&self) -> T {
-        S::ZERO
-    }
-
-    fn one(&self) -> T {
-        S::ONE
-    }
 }
 
 impl Default for Circuit {
@@ -126,7 +100,7 @@ impl Circuit {
 
     /// What the nodes come to in a semiring, where each variable has this value. Each gate they need is worked out once.
     pub fn evaluate<T: Copy, S: Semiring<T>>(&self, nodes: &[Node], value: impl FnMut(u64) -> T) -> Vec<T> {
-        self.evaluate_in(&Values::<T, S>(PhantomData), nodes, value)
+        self.evaluate_in(&Known::<T, S>::default(), nodes, value)
     }
 
     /// As [`Circuit::evaluate`], for values of any kind.

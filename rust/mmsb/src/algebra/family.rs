@@ -99,6 +99,42 @@ const REDUCERS: [(Reducer, &str); 8] = [
     (Reducer::LogSum, "logsum"),
 ];
 
+/// Names, and the way back.
+macro_rules! named {
+    ($type:ty, $table:ident, $unknown:ident) => {
+        impl $type {
+            /// All of them.
+            pub fn all() -> impl Iterator<Item = Self> {
+                $table.into_iter().map(|(one, _)| one)
+            }
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                $table[self as usize].1
+            }
+
+            #[doc = concat!("The one of this name.\n\n# Errors\n[`AlgebraError::", stringify!($unknown), "`].")]
+            pub fn named(name: &str) -> Result<Self, AlgebraError> {
+                let found = $table.iter().find(|(_, known)| *known == name);
+                found.map(|(one, _)| *one).ok_or_else(|| AlgebraError::$unknown {
+                    name: name.to_owned(),
+                    known: $table.map(|(_, known)| known).join(", "),
+                })
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+named!(Family, FAMILIES, UnknownSemiring);
+named!(Reducer, REDUCERS, UnknownReduction);
+
 /// The arms of a look-up: each name on each of its types.
 macro_rules! look_up {
     ($which:expr, $dtype:expr, $with:expr; $room:ident; $($name:pat => $law:ident on $($code:ident $type:ty),+;)+) => {
@@ -110,29 +146,6 @@ macro_rules! look_up {
 }
 
 impl Family {
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        FAMILIES.into_iter().map(|(family, _)| family)
-    }
-
-    /// Its name: `min_plus`, ...
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        FAMILIES[self as usize].1
-    }
-
-    /// The one of this name.
-    ///
-    /// # Errors
-    /// [`AlgebraError::UnknownSemiring`].
-    pub fn named(name: &str) -> Result<Self, AlgebraError> {
-        let found = FAMILIES.iter().find(|(_, known)| *known == name);
-        found.map(|(family, _)| *family).ok_or_else(|| AlgebraError::UnknownSemiring {
-            name: name.to_owned(),
-            known: FAMILIES.map(|(_, known)| known).join(", "),
-        })
-    }
-
     /// Does this for the semiring on cells of `dtype`.
     ///
     /// # Errors
@@ -183,29 +196,6 @@ impl Family {
 }
 
 impl Reducer {
-    /// All of them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        REDUCERS.into_iter().map(|(reducer, _)| reducer)
-    }
-
-    /// Its name: `sum`, ...
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        REDUCERS[self as usize].1
-    }
-
-    /// The one of this name.
-    ///
-    /// # Errors
-    /// [`AlgebraError::UnknownReduction`].
-    pub fn named(name: &str) -> Result<Self, AlgebraError> {
-        let found = REDUCERS.iter().find(|(_, known)| *known == name);
-        found.map(|(reducer, _)| *reducer).ok_or_else(|| AlgebraError::UnknownReduction {
-            name: name.to_owned(),
-            known: REDUCERS.map(|(_, known)| known).join(", "),
-        })
-    }
-
     /// Does this for the monoid on cells of `dtype`.
     ///
     /// # Errors
@@ -229,18 +219,6 @@ impl Reducer {
     }
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Reducer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,12 +234,12 @@ mod tests {
     #[test]
     fn what_is_lacking_is_named() {
         let wanted = Traits::ABSORPTIVE.and(Traits::EXACT);
-        assert_eq!(Family::MinPlus.require(DType::I64, wanted, "closure"), Ok(()));
+        assert_eq!(Family::MinPlus.require(DType::I64, wanted, "fixpoint"), Ok(()));
         let lacks =
-            Family::PlusTimes.require(DType::F64, wanted, "closure").map_err(|wrong| wrong.to_string());
+            Family::PlusTimes.require(DType::F64, wanted, "fixpoint").map_err(|wrong| wrong.to_string());
         assert_eq!(
             lacks,
-            Err("closure needs what the semiring plus_times on float64 is not: absorptive, exact".to_owned())
+            Err("fixpoint needs what the semiring plus_times on float64 is not: absorptive, exact".to_owned())
         );
         assert!(Family::Counting.traits(DType::I64).is_err());
     }

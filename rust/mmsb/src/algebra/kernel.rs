@@ -6,10 +6,9 @@
 //! disagree on which operand's payload survives. `min` and `max` give NaN when either side is one, and order -0.0 below
 //! +0.0; with that they are associative and commutative bit for bit.
 
-#![allow(unsafe_code)]
-
-use crate::base::wide::{Set, Wide};
+use crate::base::wide::{Loop, Wide};
 use half::f16;
+use std::marker::PhantomData;
 
 /// A cell as its little-endian bytes and back.
 pub(crate) trait Cell<const N: usize>: Copy {
@@ -49,34 +48,25 @@ pub(crate) fn each<const N: usize, T: Cell<N>>(
     src: &[u8],
     op: impl Fn(T, T) -> T,
 ) {
-    match wide.set() {
-        Set::Plain => each_plain::<N, T>(dst, src, op),
-        // SAFETY: whoever has the set has the instructions.
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => unsafe { each_avx2::<N, T>(dst, src, op) },
-        // SAFETY: whoever has the set has the instructions.
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => unsafe { each_avx512::<N, T>(dst, src, op) },
+    wide.run(Each::<N, T, _> { dst, src, op, cell: PhantomData });
+}
+
+struct Each<'a, const N: usize, T, F> {
+    dst: &'a mut [u8],
+    src: &'a [u8],
+    op: F,
+    cell: PhantomData<T>,
+}
+
+impl<const N: usize, T: Cell<N>, F: Fn(T, T) -> T> Loop for Each<'_, N, T, F> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (dst, src) in self.dst.as_chunks_mut::<N>().0.iter_mut().zip(self.src.as_chunks::<N>().0) {
+            *dst = (self.op)(T::load(*dst), T::load(*src)).store();
+        }
     }
-}
-
-#[inline(always)]
-fn each_plain<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
-    for (dst, src) in dst.as_chunks_mut::<N>().0.iter_mut().zip(src.as_chunks::<N>().0) {
-        *dst = op(T::load(*dst), T::load(*src)).store();
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn each_avx2<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
-    each_plain::<N, T>(dst, src, op);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,avx512f,avx512bw,avx512dq,avx512vl")]
-fn each_avx512<const N: usize, T: Cell<N>>(dst: &mut [u8], src: &[u8], op: impl Fn(T, T) -> T) {
-    each_plain::<N, T>(dst, src, op);
 }
 
 /// `dst[cell - first] = op(dst[cell - first], src[i])` for cells that are listed, in their order, up to the first that is

@@ -59,12 +59,6 @@ impl Traits {
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         Self::NAMES.into_iter().filter(move |(one, _)| self.has(*one)).map(|(_, name)| name)
     }
-
-    /// The law of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::NAMES.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
-    }
 }
 
 impl fmt::Display for Traits {

@@ -4,8 +4,10 @@
 //! Applications*, 1999), and of what a semiring may claim beyond.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use crate::algebra::ladder::Traits;
+use crate::algebra::ladder::{Semiring, Traits};
+use crate::algebra::value::Value;
 
 /// Two operations on values of any kind.
 pub trait Operations {
@@ -36,6 +38,64 @@ pub trait Pair: Operations {
     fn carries(&self, a: &Self::Value) -> bool;
     /// Whether absorption is.
     fn absorbs(&self, a: &Self::Value) -> bool;
+}
+
+/// A semiring whose type is known, on the values that it is on.
+pub struct Known<T, S>(PhantomData<(T, S)>);
+
+impl<T, S> Default for Known<T, S> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: Copy, S: Semiring<T>> Operations for Known<T, S> {
+    type Value = T;
+
+    #[inline]
+    fn add(&self, a: &T, b: &T) -> T {
+        S::add(*a, *b)
+    }
+
+    #[inline]
+    fn mul(&self, a: &T, b: &T) -> T {
+        S::mul(*a, *b)
+    }
+
+    fn zero(&self) -> T {
+        S::ZERO
+    }
+
+    fn one(&self) -> T {
+        S::ONE
+    }
+}
+
+impl<T: Value, S: Semiring<T>> Pair for Known<T, S> {
+    fn same(&self, a: &T, b: &T) -> bool {
+        a.same(*b)
+    }
+
+    fn size(&self, a: &T) -> f64 {
+        let size = a.number().abs();
+        if size.is_finite() { size } else { 0.0 }
+    }
+
+    fn apart(&self, a: &T, b: &T) -> f64 {
+        (a.number() - b.number()).abs()
+    }
+
+    fn rounding(&self) -> f64 {
+        if S::TRAITS.has(Traits::EXACT) { 0.0 } else { T::ROUNDING }
+    }
+
+    fn carries(&self, a: &T) -> bool {
+        S::carries(*a)
+    }
+
+    fn absorbs(&self, a: &T) -> bool {
+        S::absorbs(*a)
+    }
 }
 
 /// A law.

@@ -135,84 +135,39 @@ semilattices!(
     Truth: Min, Max, Or, And; f16: Min, Max; f32: Min, Max, Better; f64: Min, Max, Better
 );
 
-/// Lengths and gains of integers: a sum that would leave the type stays at its end.
-macro_rules! whole_ways {
-    ($($type:ty),+) => {$(
-        impl Semigroup<$type> for Length {
+/// Steps along a way: brought together by an operation, and none where either is none.
+macro_rules! way {
+    ($name:ident, $traits:expr; $($type:ty: $op:path, none $none:expr, one $one:expr);+) => {$(
+        impl Semigroup<$type> for $name {
             #[inline(always)]
             fn op(a: $type, b: $type) -> $type {
-                if a == <$type>::MAX || b == <$type>::MAX { <$type>::MAX } else { a.saturating_add(b) }
+                let none = (a == $none) | (b == $none);
+                if none { $none } else { $op(a, b) }
             }
         }
 
-        impl Monoid<$type> for Length {
-            const ZERO: $type = 0;
-            const TERMINAL: Option<$type> = Some(<$type>::MAX);
-            const TRAITS: Traits = EXACT;
-        }
-
-        impl Semigroup<$type> for Gain {
-            #[inline(always)]
-            fn op(a: $type, b: $type) -> $type {
-                if a == <$type>::MIN || b == <$type>::MIN { <$type>::MIN } else { a.saturating_add(b) }
-            }
-        }
-
-        impl Monoid<$type> for Gain {
-            const ZERO: $type = 0;
-            const TERMINAL: Option<$type> = Some(<$type>::MIN);
-            const TRAITS: Traits = EXACT;
+        impl Monoid<$type> for $name {
+            const ZERO: $type = $one;
+            const TERMINAL: Option<$type> = Some($none);
+            const TRAITS: Traits = $traits;
         }
     )+};
 }
 
-whole_ways!(i32, i64);
+// A sum of integers that would leave the type stays at its end.
+way!(Length, EXACT;
+    i32: i32::saturating_add, none i32::MAX, one 0; i64: i64::saturating_add, none i64::MAX, one 0);
+way!(Gain, EXACT;
+    i32: i32::saturating_add, none i32::MIN, one 0; i64: i64::saturating_add, none i64::MIN, one 0);
+way!(Length, Traits::COMMUTATIVE;
+    f32: Number::add, none f32::INFINITY, one 0.0; f64: Number::add, none f64::INFINITY, one 0.0);
+way!(Gain, Traits::COMMUTATIVE;
+    f32: Number::add, none f32::NEG_INFINITY, one 0.0; f64: Number::add, none f64::NEG_INFINITY, one 0.0);
+way!(Rate, Traits::COMMUTATIVE; f32: Number::mul, none 0.0, one 1.0; f64: Number::mul, none 0.0, one 1.0);
 
-/// Lengths, gains, rates and logarithms of floats.
-macro_rules! ways {
+/// Sums of what logarithms stand for.
+macro_rules! logarithms {
     ($($type:ty),+) => {$(
-        impl Semigroup<$type> for Length {
-            #[inline(always)]
-            fn op(a: $type, b: $type) -> $type {
-                let none = (a == <$type>::INFINITY) | (b == <$type>::INFINITY);
-                if none { <$type>::INFINITY } else { Number::add(a, b) }
-            }
-        }
-
-        impl Monoid<$type> for Length {
-            const ZERO: $type = 0.0;
-            const TERMINAL: Option<$type> = Some(<$type>::INFINITY);
-            const TRAITS: Traits = Traits::COMMUTATIVE;
-        }
-
-        impl Semigroup<$type> for Gain {
-            #[inline(always)]
-            fn op(a: $type, b: $type) -> $type {
-                let none = (a == <$type>::NEG_INFINITY) | (b == <$type>::NEG_INFINITY);
-                if none { <$type>::NEG_INFINITY } else { Number::add(a, b) }
-            }
-        }
-
-        impl Monoid<$type> for Gain {
-            const ZERO: $type = 0.0;
-            const TERMINAL: Option<$type> = Some(<$type>::NEG_INFINITY);
-            const TRAITS: Traits = Traits::COMMUTATIVE;
-        }
-
-        impl Semigroup<$type> for Rate {
-            #[inline(always)]
-            fn op(a: $type, b: $type) -> $type {
-                let none = (a == 0.0) | (b == 0.0);
-                if none { 0.0 } else { Number::mul(a, b) }
-            }
-        }
-
-        impl Monoid<$type> for Rate {
-            const ZERO: $type = 1.0;
-            const TERMINAL: Option<$type> = Some(0.0);
-            const TRAITS: Traits = Traits::COMMUTATIVE;
-        }
-
         impl Semigroup<$type> for LogPlus {
             /// By the larger of both, so that nothing overflows; the smaller one adds less than `ln 2`.
             #[inline]
@@ -235,7 +190,7 @@ macro_rules! ways {
     )+};
 }
 
-ways!(f32, f64);
+logarithms!(f32, f64);
 
 impl Semigroup<u64> for CountPlus {
     #[inline(always)]

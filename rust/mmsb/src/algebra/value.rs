@@ -82,6 +82,12 @@ pub trait Value: Pod + PartialEq + Send + Sync + std::fmt::Debug {
     /// That dtype.
     const DTYPE: DType;
 
+    /// What one rounding may change, of 1; 0 where there is none.
+    const ROUNDING: f64;
+
+    /// As a number, rounded where a `f64` has no such.
+    fn number(self) -> f64;
+
     /// Whether both are the same bit for bit.
     #[inline]
     fn same(self, other: Self) -> bool {
@@ -90,16 +96,33 @@ pub trait Value: Pod + PartialEq + Send + Sync + std::fmt::Debug {
 }
 
 macro_rules! values {
-    ($($type:ty: $dtype:ident),+) => {$(
+    ($($type:ty: $dtype:ident, $rounding:expr, $number:expr);+ $(;)?) => {$(
         impl Value for $type {
             const DTYPE: DType = DType::$dtype;
+            const ROUNDING: f64 = $rounding;
+
+            #[inline]
+            fn number(self) -> f64 {
+                let number: fn($type) -> f64 = $number;
+                number(self)
+            }
         }
     )+};
 }
 
 values!(
-    Truth: Bool, i8: I8, i16: I16, i32: I32, i64: I64, u8: U8, u16: U16, u32: U32, u64: U64, f16: F16,
-    f32: F32, f64: F64
+    Truth: Bool, 0.0, |value| f64::from(u8::from(value.is_true()));
+    i8: I8, 0.0, f64::from;
+    i16: I16, 0.0, f64::from;
+    i32: I32, 0.0, f64::from;
+    i64: I64, 0.0, |value| value as f64;
+    u8: U8, 0.0, f64::from;
+    u16: U16, 0.0, f64::from;
+    u32: U32, 0.0, f64::from;
+    u64: U64, 0.0, |value| value as f64;
+    f16: F16, 1.0 / 1024.0, f64::from;
+    f32: F32, f32::EPSILON as f64, f64::from;
+    f64: F64, f64::EPSILON, |value| value;
 );
 
 /// The cells that these bytes are.

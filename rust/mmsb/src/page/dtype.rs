@@ -55,6 +55,17 @@ const FIXED: [(DType, &str, &str); 12] = [
 const BYTES_CODE: u8 = 12;
 
 impl DType {
+    /// All types of fixed size, by their code in files.
+    pub const FIXED: [Self; 12] = {
+        let mut all = [Self::Bool; 12];
+        let mut code = 0;
+        while code < all.len() {
+            all[code] = FIXED[code].0;
+            code += 1;
+        }
+        all
+    };
+
     /// Bytes of one cell.
     #[must_use]
     pub const fn size(self) -> usize {
@@ -162,11 +173,7 @@ mod tests {
     use crate::base::codec::CodecError;
 
     fn all() -> impl Iterator<Item = DType> {
-        FIXED.iter().map(|(dtype, _, _)| *dtype).chain([
-            DType::Bytes(1),
-            DType::Bytes(12),
-            DType::Bytes(u16::MAX),
-        ])
+        DType::FIXED.into_iter().chain([DType::Bytes(1), DType::Bytes(12), DType::Bytes(u16::MAX)])
     }
 
     #[test]
