@@ -30,3 +30,4 @@ pub mod base;
 pub mod bus;
 pub mod memory;
 pub mod page;
+pub mod propagation;

@@ -10,8 +10,20 @@ use crate::page::block::{self, HEADER, head, is_null, words};
 
 /// Children of a node.
 pub const FAN: u64 = 64;
-/// A chunk of zeros, read wherever nothing was written.
-pub static ZEROS: [u8; CHUNK] = [0; CHUNK];
+/// A chunk of zeros, which lies as cells of any type must.
+#[repr(align(64))]
+pub struct Zeros([u8; CHUNK]);
+
+/// Read wherever nothing was written.
+pub static ZEROS: Zeros = Zeros([0; CHUNK]);
+
+impl std::ops::Deref for Zeros {
+    type Target = [u8; CHUNK];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 /// Where a column's bytes are.
 #[derive(Debug, Clone, Copy)]
