@@ -151,6 +151,7 @@ impl Entry {
             TouchKind::Created => "create".into(),
             TouchKind::Dropped => "drop".into(),
             TouchKind::Resized(_) => "resize".into(),
+            TouchKind::Ruled => "rule".into(),
         }
     }
 }

@@ -136,6 +136,9 @@ pub const HISTORY_BUDGET: u64 = 1 << 30;
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 
+/// Most bytes of a page's rule: an expression of a hundred thousand terms fits, and a frame of many rules still does.
+pub const MAX_RULE: usize = 1 << 20;
+
 /// Fewest pieces that a node over 64 chunks must be worse off by for compaction to copy it: half a MiB then spares as many
 /// mappings, each worth 32 KiB of copying to every view that is made anew.
 pub const COMPACT_GAIN: usize = 8;

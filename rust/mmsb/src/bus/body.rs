@@ -59,6 +59,7 @@ impl Body {
                 }
                 Change::Drop(page) => Record::Drop(*page).encode(to),
                 Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
+                Change::Rule(page, rule) => body::encode_rule(to, *page, rule),
                 Change::Remark(record) => record.encode(to),
             }
             // The log takes a page twice for once; one after the other they are many.
@@ -131,7 +132,10 @@ impl Body {
 pub(crate) fn page_of(change: &Change<'_>) -> Option<PageId> {
     match change {
         Change::Write(delta) => Some(delta.page),
-        Change::Create { page, .. } | Change::Drop(page) | Change::Resize(page, _) => Some(*page),
+        Change::Create { page, .. }
+        | Change::Drop(page)
+        | Change::Resize(page, _)
+        | Change::Rule(page, _) => Some(*page),
         Change::Remark(_) => None,
     }
 }

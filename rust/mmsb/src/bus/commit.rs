@@ -24,6 +24,7 @@ use crate::page::compact::Compacted;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::page::log::Durability;
+use crate::page::log::superblock::RULES;
 use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Scratch, Stage, recycle, recycle_all};
@@ -49,6 +50,8 @@ pub enum Change<'a> {
     Drop(PageId),
     /// A page gets another number of rows.
     Resize(PageId, u64),
+    /// A page from now on follows from others, or from nothing where the rule is empty.
+    Rule(PageId, Vec<u8>),
     /// Something the log is to remember that changes no page.
     Remark(Record<'static>),
 }
@@ -245,6 +248,7 @@ fn stage<'a>(
             Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows),
             Change::Drop(page) => draft.drop_page(*page),
             Change::Resize(page, rows) => draft.resize(*page, *rows),
+            Change::Rule(page, rule) => draft.set_rule(*page, rule),
             Change::Remark(_) => Ok(()),
         };
         if let Err(error) = done {
@@ -278,6 +282,12 @@ fn append(
         kind: Kind::Commit,
         time: core.clock.now_ns(),
     };
+    if request.changes.iter().any(|change| matches!(change, Change::Rule(..)))
+        && let Err(error) = writer.log.require(RULES)
+    {
+        writer.scratch = draft.abort();
+        return Err(error.into());
+    }
     let catalog = request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
     let notes = FrameNotes { pages: writer.body.pages(), source: request.source, catalog };
     let appended = if writer.body.is_whole() {

@@ -45,6 +45,8 @@ pub struct PageDiff {
     pub fate: Fate,
     /// Its rows before and after.
     pub rows: (u64, u64),
+    /// Whether it follows from other pages than before, or otherwise; of a page that came, whether it follows from any.
+    pub ruled: bool,
     /// Which cells changed.
     pub columns: Vec<ColumnDiff>,
 }
@@ -80,7 +82,8 @@ pub(crate) fn diff(before: &State, after: &State, looked: &mut dyn FnMut()) -> R
             (None, None) => continue,
         };
         looked();
-        if page.fate != Fate::Changed || page.rows.0 != page.rows.1 || !page.columns.is_empty() {
+        if page.fate != Fate::Changed || page.rows.0 != page.rows.1 || page.ruled || !page.columns.is_empty()
+        {
             found.push(page);
         }
     }
@@ -94,6 +97,7 @@ fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
         name: b.def().name().into(),
         fate: Fate::Changed,
         rows: (a.rows(), b.rows()),
+        ruled: a.def().rule() != b.def().rule(),
         // Rows that one of them has not count as zeros.
         columns: if a.rows() > b.rows() { changed_since(b, a, schema) } else { changed_since(a, b, schema) },
     }
@@ -168,5 +172,6 @@ fn whole(state: &State, page: PageRef<'_>, fate: Fate) -> PageDiff {
         .map(|i| ColumnDiff { column: i as u16, runs: vec![(0, cells(i))] })
         .collect();
     let rows = if fate == Fate::Created { (0, page.rows()) } else { (page.rows(), 0) };
-    PageDiff { page: page.id(), name: page.def().name().into(), fate, rows, columns }
+    let ruled = fate == Fate::Created && !page.def().rule().is_empty();
+    PageDiff { page: page.id(), name: page.def().name().into(), fate, rows, ruled, columns }
 }

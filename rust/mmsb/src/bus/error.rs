@@ -335,6 +335,7 @@ fn state_code(error: &StateError) -> Code {
             Code::NameTaken
         }
         StateError::IdsExhausted(_) => Code::InvalidArgument,
+        StateError::LongRule { .. } => Code::TooLarge,
         StateError::BadRecord(_) => Code::CorruptLog,
         StateError::Page { source, .. } => page_code(source),
         StateError::Plain(error) => page_code(error),

@@ -168,6 +168,14 @@ impl State {
         })
     }
 
+    /// What a page follows from, and how; empty where from nothing.
+    pub fn rule(&self, id: PageId) -> Result<Vec<u8>, Error> {
+        match &self.kind {
+            Kind::Live { .. } => Ok(self.found(id)?.def().rule().to_vec()),
+            Kind::Past(past) => Ok(past.rule(id).ok_or(StateError::NoPage(id))?.to_vec()),
+        }
+    }
+
     /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
     pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
         let page = self.found(id)?;

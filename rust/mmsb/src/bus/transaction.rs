@@ -166,6 +166,7 @@ impl Transaction {
                     }
                     Change::Drop(page) => draft.drop_page(*page)?,
                     Change::Resize(page, rows) => draft.resize(*page, *rows)?,
+                    Change::Rule(page, rule) => draft.set_rule(*page, rule)?,
                     Change::Remark(_) => {}
                 }
             }
@@ -248,6 +249,17 @@ impl Transaction {
             return Ok(());
         }
         self.push(Change::Resize(id, rows))
+    }
+
+    /// What a page follows from, and how; empty where from nothing.
+    pub(crate) fn rule(&self, id: PageId) -> Result<Vec<u8>, Error> {
+        Ok(self.found(id)?.def().rule().to_vec())
+    }
+
+    /// Says what a page follows from, and how; from nothing where the rule is empty.
+    pub(crate) fn set_rule(&mut self, id: PageId, rule: Vec<u8>) -> Result<(), Error> {
+        self.found(id)?;
+        self.push(Change::Rule(id, rule))
     }
 
     /// Says that a page has the rows it has, as something that was decided.

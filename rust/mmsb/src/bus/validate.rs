@@ -81,7 +81,7 @@ pub(crate) fn against_head(
 fn suspects(base: &Base<'_>, head: RootRef<'_>, changes: &[Change<'_>]) -> Vec<PageId> {
     let written = changes.iter().filter_map(|change| match change {
         Change::Write(delta) => Some(delta.page),
-        Change::Drop(page) | Change::Resize(page, _) => Some(*page),
+        Change::Drop(page) | Change::Resize(page, _) | Change::Rule(page, _) => Some(*page),
         Change::Create { .. } | Change::Remark(_) => None,
     });
     let mut pages: Vec<PageId> = written.chain(base.reads.iter().map(|read| read.page)).collect();
@@ -101,7 +101,7 @@ fn check(
 ) {
     let page = match theirs {
         Record::Delta(delta) => delta.page,
-        Record::Drop(page) | Record::Resize(page, _) => *page,
+        Record::Drop(page) | Record::Resize(page, _) | Record::Rule { page, .. } => *page,
         _ => return,
     };
     if suspects.binary_search(&page).is_err() {
@@ -114,7 +114,7 @@ fn check(
         clashes.push(Clash { page: version.def().name().into(), id: page, rows, what });
     };
     let Record::Delta(theirs) = theirs else {
-        return clash(Vec::new(), "it was dropped or resized meanwhile");
+        return clash(Vec::new(), "it was dropped, resized or got another rule meanwhile");
     };
     for change in changes {
         match change {
@@ -123,7 +123,7 @@ fn check(
                     clash(rows, "both wrote it");
                 }
             }
-            Change::Drop(ours) | Change::Resize(ours, _) if *ours == page => {
+            Change::Drop(ours) | Change::Resize(ours, _) | Change::Rule(ours, _) if *ours == page => {
                 clash(Vec::new(), "it was written meanwhile");
             }
             _ => {}

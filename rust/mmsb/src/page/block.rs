@@ -251,7 +251,7 @@ pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u
 /// How many words of a node lie between its header and its children.
 pub const fn first_child(kind: Kind) -> usize {
     match kind {
-        Kind::Root => 3,
+        Kind::Root => 4,
         Kind::Trie => 1,
         Kind::Packed | Kind::Split => 2,
         _ => 0,

@@ -1,5 +1,7 @@
 //! The body of a frame: what one commit did, and what it said about itself.
 
+use std::borrow::Cow;
+
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::page::delta::{Delta, Part};
@@ -30,6 +32,13 @@ pub enum Record<'a> {
     Drop(PageId),
     /// A page now has this many rows.
     Resize(PageId, u64),
+    /// A page now follows from others by this rule; from nothing where it is empty.
+    Rule {
+        /// The page.
+        page: PageId,
+        /// The rule, as whoever runs rules understands it.
+        rule: Cow<'a, [u8]>,
+    },
     /// The frame's branch came to be.
     Fork {
         /// Its name.
@@ -65,6 +74,7 @@ const DROP_BRANCH: u8 = 8;
 const MERGED: u8 = 9;
 const REVERTED: u8 = 10;
 const CHECKPOINT: u8 = 11;
+const RULE: u8 = 12;
 
 impl Record<'_> {
     /// Appends the record's bytes.
@@ -92,6 +102,7 @@ impl Record<'_> {
                 to.varint(page.0);
                 to.varint(*rows);
             }
+            Record::Rule { page, rule } => encode_rule(to, *page, rule),
             Record::Fork { name, parent, at } => {
                 to.u8(FORK);
                 to.str(name);
@@ -119,7 +130,10 @@ impl Record<'_> {
     pub fn page(&self) -> Option<PageId> {
         match self {
             Record::Delta(delta) => Some(delta.page),
-            Record::Create { page, .. } | Record::Drop(page) | Record::Resize(page, _) => Some(*page),
+            Record::Create { page, .. }
+            | Record::Drop(page)
+            | Record::Resize(page, _)
+            | Record::Rule { page, .. } => Some(*page),
             _ => None,
         }
     }
@@ -131,6 +145,7 @@ impl Record<'_> {
             Record::Create { .. }
                 | Record::Drop(_)
                 | Record::Resize(..)
+                | Record::Rule { .. }
                 | Record::Fork { .. }
                 | Record::DropBranch
         )
@@ -144,6 +159,13 @@ pub fn encode_create(to: &mut Writer, page: PageId, name: &str, schema: &Schema,
     to.str(name);
     schema.encode(to);
     to.varint(rows);
+}
+
+/// Appends what a page follows from.
+pub fn encode_rule(to: &mut Writer, page: PageId, rule: &[u8]) {
+    to.u8(RULE);
+    to.varint(page.0);
+    to.bytes(rule);
 }
 
 /// Appends a delta, and leaves each part's data to `put`.
@@ -229,6 +251,7 @@ fn rest<'a>(tag: u8, from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
         MERGED => Record::Merged { branch: branch(from)?, epoch: Epoch(from.varint()?) },
         REVERTED => Record::Reverted(Epoch(from.varint()?)),
         CHECKPOINT => Record::Checkpoint(from.varint()?),
+        RULE => Record::Rule { page: PageId(from.varint()?), rule: Cow::Borrowed(from.bytes()?) },
         tag => return Err(StateError::BadRecord(format!("unknown record {tag} in a frame"))),
     })
 }

@@ -8,6 +8,7 @@ use crate::base::codec::Writer;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
+use crate::memory::error::MemoryError;
 use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
 use crate::page::schema::Schema;
 use crate::page::stage::Stage;
@@ -19,8 +20,8 @@ const PROBES: u64 = 4;
 
 /// Bytes of a root block.
 const ROOT_BYTES: usize = HEADER + 8 * ROOT_WORDS;
-/// Epoch, pages, position, directory, names.
-const ROOT_WORDS: usize = 5;
+/// Epoch, pages, position, rules, directory, names.
+const ROOT_WORDS: usize = 6;
 
 /// The state of one branch at one epoch.
 #[derive(Debug, Clone, Copy)]
@@ -66,14 +67,19 @@ impl<'a> RootRef<'a> {
         self.len() == 0
     }
 
+    /// How many pages have a rule.
+    pub fn rules(&self) -> u64 {
+        self.word(3)
+    }
+
     /// The page directory: versions by page id.
     pub fn directory(&self) -> Addr {
-        Addr(self.word(3))
+        Addr(self.word(4))
     }
 
     /// The name index: definitions by the hash of their name.
     pub fn names(&self) -> Addr {
-        Addr(self.word(4))
+        Addr(self.word(5))
     }
 
     /// The highest page counter given out on this branch's line.
@@ -111,7 +117,7 @@ impl<'a> RootRef<'a> {
 pub fn empty_root(stage: &mut Stage<'_>, branch: BranchId, epoch: Epoch) -> Result<Addr, StateError> {
     let at = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
     head_mut(stage.arena(), at).slots = 2;
-    words_mut(stage.arena(), at, HEADER, ROOT_WORDS).copy_from_slice(&[epoch.0, 0, 0, 0, 0]);
+    words_mut(stage.arena(), at, HEADER, ROOT_WORDS).copy_from_slice(&[epoch.0, 0, 0, 0, 0, 0]);
     Ok(at)
 }
 
@@ -126,6 +132,10 @@ pub fn fork_root(stage: &mut Stage<'_>, at: Addr, branch: BranchId) -> Result<Ad
     Ok(fork)
 }
 
+/// Id, schema and the bytes of the rule; the name and the rule follow.
+const DEF_WORDS: usize = 3;
+const DEF_BYTES: usize = HEADER + 8 * DEF_WORDS;
+
 /// What of a fresh root may be set.
 #[derive(Debug, Clone, Copy)]
 pub struct RootSlots {
@@ -135,6 +145,8 @@ pub struct RootSlots {
     pub position: u64,
     /// Pages.
     pub pages: u64,
+    /// Pages that have a rule.
+    pub rules: u64,
     /// The page directory.
     pub directory: Addr,
     /// The name index.
@@ -146,8 +158,9 @@ pub struct RootSlots {
 /// Writes a fresh root.
 pub fn write_root(arena: &Arena, at: Addr, slots: RootSlots) {
     head_mut(arena, at).set_extra(slots.counter);
+    let RootSlots { epoch, position, pages, rules, directory, names, .. } = slots;
     let words = words_mut(arena, at, HEADER, ROOT_WORDS);
-    words.copy_from_slice(&[slots.epoch.0, slots.pages, slots.position, slots.directory.0, slots.names.0]);
+    words.copy_from_slice(&[epoch.0, pages, position, rules, directory.0, names.0]);
 }
 
 /// The unchanging part of a page.
@@ -173,7 +186,13 @@ impl<'a> DefRef<'a> {
     /// The page's name.
     pub fn name(&self) -> &'a str {
         let n = head(self.arena, self.at).extra() as usize;
-        std::str::from_utf8(block::bytes(self.arena, self.at, HEADER + 16, n)).unwrap_or_default()
+        std::str::from_utf8(block::bytes(self.arena, self.at, DEF_BYTES, n)).unwrap_or_default()
+    }
+
+    /// What the page follows from and how, as whoever runs rules understands it; empty where it follows from nothing.
+    pub fn rule(&self) -> &'a [u8] {
+        let from = DEF_BYTES + head(self.arena, self.at).extra() as usize;
+        block::bytes(self.arena, self.at, from, words(self.arena, self.at, HEADER, DEF_WORDS)[2] as usize)
     }
 }
 
@@ -221,6 +240,7 @@ impl Catalog {
         id: PageId,
         name: &str,
         schema: Addr,
+        rule: &[u8],
     ) -> Result<Addr, StateError> {
         let arena = stage.arena();
         let hash = self.hash(name);
@@ -228,13 +248,31 @@ impl Catalog {
             .map(|i| hash.wrapping_add(i))
             .find(|&key| trie::get(arena, names, key).is_none())
             .ok_or_else(|| StateError::NameCollision(name.into()))?;
-        let at = stage.node(Kind::Def, HEADER + 16 + name.len(), key)?;
-        head_mut(arena, at).set_extra(name.len() as u32);
-        head(arena, at).retain();
-        words_mut(arena, at, HEADER, 2).copy_from_slice(&[id.0, schema.0]);
-        block::bytes_mut(arena, at, HEADER + 16, name.len()).copy_from_slice(name.as_bytes());
-        Ok(at)
+        Ok(write_def(stage, key, id, schema, name, rule)?)
     }
+}
+
+/// The definition with another rule, held as a new one is.
+pub fn with_rule(stage: &mut Stage<'_>, def: DefRef<'_>, rule: &[u8]) -> Result<Addr, MemoryError> {
+    write_def(stage, head(def.arena, def.at).key, def.id(), def.schema_at(), def.name(), rule)
+}
+
+fn write_def(
+    stage: &mut Stage<'_>,
+    key: u64,
+    id: PageId,
+    schema: Addr,
+    name: &str,
+    rule: &[u8],
+) -> Result<Addr, MemoryError> {
+    let arena = stage.arena();
+    let at = stage.node(Kind::Def, DEF_BYTES + name.len() + rule.len(), key)?;
+    head_mut(arena, at).set_extra(name.len() as u32);
+    head(arena, at).retain();
+    words_mut(arena, at, HEADER, DEF_WORDS).copy_from_slice(&[id.0, schema.0, rule.len() as u64]);
+    block::bytes_mut(arena, at, DEF_BYTES, name.len()).copy_from_slice(name.as_bytes());
+    block::bytes_mut(arena, at, DEF_BYTES + name.len(), rule.len()).copy_from_slice(rule);
+    Ok(at)
 }
 
 /// The version of a page that `a` has and `b` shares, or how they differ: visits pages whose versions differ.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::base::ids::{BranchId, Epoch, PageId};
-use crate::base::limits::CHUNK;
+use crate::base::limits::{CHUNK, MAX_RULE};
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::page::block::head;
@@ -64,6 +64,7 @@ impl<'a> Draft<'a> {
             epoch,
             position,
             pages: old.len(),
+            rules: old.rules(),
             directory: old.directory(),
             names: old.names(),
             counter: old.counter(),
@@ -129,7 +130,7 @@ impl<'a> Draft<'a> {
         let (stage, slots) = (&mut self.stage, &mut self.slots);
         let epoch = slots.epoch;
         let interned = self.tables.catalog.intern(stage.arena(), schema)?;
-        let def = self.tables.catalog.define(stage, slots.names, id, name, interned)?;
+        let def = self.tables.catalog.define(stage, slots.names, id, name, interned, &[])?;
         slots.names = trie::put(stage, slots.names, def)?;
         let page = version::create(stage, id, def, schema, rows, epoch)?;
         slots.directory = trie::put(stage, slots.directory, page)?;
@@ -147,9 +148,32 @@ impl<'a> Draft<'a> {
         self.stage.note(id.0, Addr::default());
         self.stage.forget_leaves();
         let name_key = head(self.stage.arena(), page.def().at).key;
+        self.slots.rules -= u64::from(!page.def().rule().is_empty());
         self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
         self.slots.directory = trie::remove(&mut self.stage, self.slots.directory, id.0)?;
         self.slots.pages -= 1;
+        Ok(())
+    }
+
+    /// Says what a page follows from, and how; from nothing where the rule is empty.
+    pub fn set_rule(&mut self, id: PageId, rule: &[u8]) -> Result<(), StateError> {
+        if rule.len() > MAX_RULE {
+            return Err(StateError::LongRule { page: id, bytes: rule.len() });
+        }
+        let page = self.own(id, OperatorId::ASSIGN)?.page;
+        let old = page.def();
+        self.slots.rules -= u64::from(!old.rule().is_empty());
+        self.slots.rules += u64::from(!rule.is_empty());
+        let (stage, slots) = (&mut self.stage, &mut self.slots);
+        let key = head(old.arena, old.at).key;
+        let new = catalog::with_rule(stage, old, rule)?;
+        let named = trie::own_path(stage, &mut slots.names, key)?;
+        let (slot, _) = named.ok_or(StateError::NoPage(id))?;
+        trie::set_leaf(page.arena, &mut slots.names, slot, new);
+        version::set_def(page.arena, page.at, new);
+        // Once for the name index, once for the version.
+        stage.release(old.at);
+        stage.release(old.at);
         Ok(())
     }
 
@@ -312,6 +336,7 @@ impl<'a> Draft<'a> {
             Record::Create { page, name, schema, rows } => self.create(*page, name, schema, *rows),
             Record::Drop(page) => self.drop_page(*page),
             Record::Resize(page, rows) => self.resize(*page, *rows),
+            Record::Rule { page, rule } => self.set_rule(*page, rule),
             _ => Ok(()),
         }
     }

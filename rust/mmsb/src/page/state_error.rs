@@ -28,6 +28,14 @@ pub enum StateError {
     /// A branch has given out all its page ids.
     #[error("{0} has given out all 4,294,967,295 page ids")]
     IdsExhausted(crate::base::ids::BranchId),
+    /// A rule is longer than any may be.
+    #[error("the rule of {page} has {bytes} bytes, where {} is the most", crate::base::limits::MAX_RULE)]
+    LongRule {
+        /// Of which page.
+        page: PageId,
+        /// Its length.
+        bytes: usize,
+    },
     /// Several names have one 64-bit hash.
     #[error("the name '{0}' has the hash of too many other names; choose another")]
     NameCollision(String),

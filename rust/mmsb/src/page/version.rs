@@ -154,6 +154,11 @@ pub(crate) fn clear(arena: &Arena, at: Addr) {
     }
 }
 
+/// Gives the fresh version another definition; counts are the caller's business.
+pub fn set_def(arena: &Arena, at: Addr, def: Addr) {
+    words_mut(arena, at, HEADER, FIXED + 1)[FIXED] = def.0;
+}
+
 /// Notes that `epoch` made the fresh version.
 pub fn set_version(arena: &Arena, at: Addr, epoch: Epoch) {
     words_mut(arena, at, HEADER, 1)[0] = epoch.0;

@@ -69,7 +69,7 @@ pub(crate) fn join(
         let Some(page) = there.or(here) else { continue };
         let fate = if there.is_some() { Fate::Changed } else { Fate::Dropped };
         let (name, rows) = (page.def().name().into(), (page.rows(), page.rows()));
-        found.push(PageDiff { page: id, name, fate, rows, columns: Vec::new() });
+        found.push(PageDiff { page: id, name, fate, rows, ruled: false, columns: Vec::new() });
     }
     let mut join = Join { tx, mine, other, base, sides, policy, joined: Joined::default() };
     let (gone, there): (Vec<_>, Vec<_>) = found.into_iter().partition(|page| page.fate == Fate::Dropped);

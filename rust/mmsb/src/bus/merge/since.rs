@@ -133,7 +133,10 @@ impl<'s> Since<'s> {
                     part.select.runs(column, |run| runs.push((run.cell, run.cells)));
                 }
             }
-            Record::Create { page: about, .. } | Record::Drop(about) | Record::Resize(about, _) => {
+            Record::Create { page: about, .. }
+            | Record::Drop(about)
+            | Record::Resize(about, _)
+            | Record::Rule { page: about, .. } => {
                 self.whole |= *about == self.page;
             }
             _ => {}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::Epoch;
-use crate::bus::cells::{copy_cells, copy_page};
+use crate::bus::cells::{copy_cells, copy_page, copy_rule};
 use crate::bus::commit::{self, Committed};
 use crate::bus::core::Core;
 use crate::bus::diff::{Fate, PageDiff, diff};
@@ -150,6 +150,7 @@ pub(crate) fn bring(tx: &mut Transaction, to: &State, looked: &mut dyn FnMut()) 
 fn bring_back(tx: &mut Transaction, past: &State, page: &PageDiff) -> Result<(), Error> {
     let (_, then) = page.rows;
     tx.resize(page.page, then)?;
+    copy_rule(tx, past, page.page)?;
     let schema = past.schema(page.page)?;
     for (i, column) in schema.columns().iter().enumerate() {
         let width = column.cells_per_row();

@@ -9,10 +9,11 @@ use crate::bus::line::{Merged, Origin};
 use crate::bus::past::pages::{Stretch, stretches};
 use crate::memory::disk::Disk;
 use crate::page::checkpoint::load::load_page;
-use crate::page::checkpoint::record::{Head, Record};
+use crate::page::checkpoint::record::{Def, Head, Record, Version};
 use crate::page::checkpoint::store::Store;
 use crate::page::draft::Draft;
 use crate::page::log::{LogError, LogReader};
+use crate::page::schema::Schema;
 
 /// What a state's history starts from: a branch of a checkpoint, or an empty one.
 #[derive(Debug)]
@@ -43,13 +44,12 @@ impl Begin {
         Some(self.image.as_ref()?.record.head.seq)
     }
 
-    /// Calls `visit` with what the image says of each page: its name, schema, rows and version.
-    pub fn pages(&self, mut visit: impl FnMut(PageId, &str, &crate::page::schema::Schema, u64, Epoch)) {
+    /// Calls `visit` with what the image says of each page.
+    pub fn pages(&self, mut visit: impl FnMut(&Def, &Schema, &Version)) {
         let Some(image) = &self.image else { return };
-        for (&page, &version) in &image.pages {
+        for &version in image.pages.values() {
             let told = &image.record.versions[version as usize];
-            let name = &image.record.defs[told.def as usize].name;
-            visit(page, name, image.record.schema(told), told.rows, told.epoch);
+            visit(&image.record.defs[told.def as usize], image.record.schema(told), told);
         }
     }
 

@@ -52,6 +52,8 @@ pub enum TouchKind {
     Dropped,
     /// It got another number of rows.
     Resized(u64),
+    /// It follows from other pages than before, or otherwise.
+    Ruled,
 }
 
 /// A commit as the log remembers it.
@@ -188,6 +190,7 @@ pub(crate) fn read(core: &Core, frame: &Frame) -> Result<Commit, Error> {
             Record::Create { page, .. } => bare(page, TouchKind::Created),
             Record::Drop(page) => bare(page, TouchKind::Dropped),
             Record::Resize(page, rows) => bare(page, TouchKind::Resized(rows)),
+            Record::Rule { page, .. } => bare(page, TouchKind::Ruled),
             _ => continue,
         };
         commit.touches.push(touch);

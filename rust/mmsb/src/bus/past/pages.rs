@@ -66,8 +66,16 @@ struct PastPage {
     schema: Schema,
     rows: u64,
     version: Epoch,
+    /// What it follows from.
+    rule: Vec<u8>,
     /// The version that the present still has, or that was rebuilt.
     built: OnceLock<Addr>,
+}
+
+impl PastPage {
+    fn new(name: &str, schema: Schema, rows: u64, version: Epoch, rule: &[u8]) -> Self {
+        PastPage { name: name.into(), schema, rows, version, rule: rule.into(), built: OnceLock::new() }
+    }
 }
 
 /// A state of the past.
@@ -99,9 +107,9 @@ impl Past {
         let stretches = lineage(core, line, epoch);
         let begin = begin_of(core, line, epoch, &stretches)?;
         let mut pages = BTreeMap::new();
-        begin.pages(|page, name, schema, rows, version| {
-            let built = OnceLock::new();
-            pages.insert(page, PastPage { name: name.into(), schema: schema.clone(), rows, version, built });
+        begin.pages(|def, schema, told| {
+            let page = PastPage::new(&def.name, schema.clone(), told.rows, told.epoch, &def.rule);
+            pages.insert(def.page, page);
         });
         let mut frames = core.log.frames_at(core.log.catalog_frames(begin.position, begin.end)?);
         while let Some((head, body)) = frames.next_frame()? {
@@ -142,6 +150,11 @@ impl Past {
     /// The id of the page with a name.
     pub fn find(&self, name: &str) -> Option<PageId> {
         self.names.get(name).copied()
+    }
+
+    /// What a page follows from.
+    pub fn rule(&self, id: PageId) -> Option<&[u8]> {
+        self.pages.get(&id).map(|page| page.rule.as_slice())
     }
 
     /// What it says of a page.
@@ -204,8 +217,7 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, version: Epoch, body: &[u8]) -> 
     for record in body::records(body) {
         match record? {
             Record::Create { page, name, schema, rows } => {
-                let built = OnceLock::new();
-                pages.insert(page, PastPage { name: name.into(), schema, rows, version, built });
+                pages.insert(page, PastPage::new(name, schema, rows, version, &[]));
             }
             Record::Drop(page) => {
                 pages.remove(&page);
@@ -213,6 +225,11 @@ fn list(pages: &mut BTreeMap<PageId, PastPage>, version: Epoch, body: &[u8]) -> 
             Record::Resize(page, rows) => {
                 if let Some(page) = pages.get_mut(&page) {
                     page.rows = rows;
+                }
+            }
+            Record::Rule { page, rule } => {
+                if let Some(page) = pages.get_mut(&page) {
+                    page.rule = rule.into_owned();
                 }
             }
             _ => {}

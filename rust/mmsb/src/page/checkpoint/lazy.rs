@@ -390,7 +390,7 @@ mod tests {
         let mut record = Record::new(Head::new(Seq(1), 0, 0, CHUNK as u32));
         record.schemas.push(schema.clone());
         for n in 0..3 {
-            record.defs.push(Def { page: PageId(n), name: n.to_string(), schema: 0 });
+            record.defs.push(Def { page: PageId(n), name: n.to_string(), schema: 0, rule: Vec::new() });
             let cells = Cells::Split(vec![Column::Zeros]);
             record.versions.push(Told { def: n as u32, epoch: Epoch(1), rows: 1 << 20, base: None, cells });
         }

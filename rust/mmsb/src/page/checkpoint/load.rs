@@ -76,6 +76,9 @@ pub fn load_page(
     let def = &record.defs[told.def as usize];
     draft.set_epoch(told.epoch, record.head.position);
     draft.create(def.page, &def.name, record.schema(told), told.rows)?;
+    if !def.rule.is_empty() {
+        draft.set_rule(def.page, &def.rule)?;
+    }
     let mut reader = ChunkReader::new(disk);
     let mut cells = CellLoader::new(&mut reader, record);
     draft.fill(def.page, |stage, at| cells.fill(stage, at, version, None))
@@ -103,10 +106,13 @@ impl Loader<'_> {
         };
         let root = RootRef::new(arena, at);
         let (mut directory, mut names, mut pages) = (root.directory(), root.names(), root.len());
+        let mut rules = root.rules();
         // Names first go, then come: one may have passed from one page to another.
         for &id in &told.gone {
             let page = root.page(id).ok_or(StateError::NoPage(id))?;
-            names = trie::remove(stage, names, name_key(PageRef::new(arena, page).def()))?;
+            let def = PageRef::new(arena, page).def();
+            rules -= u64::from(!def.rule().is_empty());
+            names = trie::remove(stage, names, name_key(def))?;
             directory = trie::remove(stage, directory, id.0)?;
             pages -= 1;
         }
@@ -114,11 +120,13 @@ impl Loader<'_> {
             let def = record.versions[version as usize].def as usize;
             match root.page(record.defs[def].page).map(|page| PageRef::new(arena, page).def()) {
                 Some(old) if old.at != self.defs[def] => {
+                    rules -= u64::from(!old.rule().is_empty());
                     names = trie::remove(stage, names, name_key(old))?;
                 }
-                Some(_) => {}
+                Some(_) => continue,
                 None => pages += 1,
             }
+            rules += u64::from(!record.defs[def].rule.is_empty());
         }
         for &version in &told.pages {
             names = self.name(stage, names, version)?;
@@ -126,7 +134,11 @@ impl Loader<'_> {
             directory = trie::put(stage, directory, page)?;
         }
         let (epoch, position, counter) = (told.epoch, told.position, told.counter);
-        catalog::write_root(arena, at, RootSlots { epoch, position, pages, directory, names, counter });
+        catalog::write_root(
+            arena,
+            at,
+            RootSlots { epoch, position, pages, rules, directory, names, counter },
+        );
         Ok(at)
     }
 
@@ -137,7 +149,7 @@ impl Loader<'_> {
         let known = self.defs[number];
         if is_null(known) {
             let schema = self.schemas[told.schema as usize];
-            let def = self.catalog.define(stage, names, told.page, &told.name, schema)?;
+            let def = self.catalog.define(stage, names, told.page, &told.name, schema, &told.rule)?;
             // The count that `define` adds for a version: each version takes its own.
             head(stage.arena(), def).release();
             self.defs[number] = def;

@@ -10,8 +10,8 @@ use crate::page::checkpoint::error::CheckpointError;
 use crate::page::schema::Schema;
 
 const MAGIC: [u8; 8] = *b"mmsbroo\x01";
-/// The newest format known here.
-const FORMAT: u32 = 1;
+/// The newest format known here: pages may have rules. What has none is written as format 1.
+const FORMAT: u32 = 2;
 /// Bytes before the body.
 pub(crate) const HEADER: usize = 64;
 
@@ -26,6 +26,8 @@ pub struct Head {
     pub before: u32,
     /// Bytes of a chunk.
     pub chunk: u32,
+    /// Its format.
+    pub(super) format: u32,
     /// Bytes of the body.
     length: u64,
     crc: u32,
@@ -57,6 +59,8 @@ pub struct Def {
     pub name: String,
     /// Which schema it has.
     pub schema: u32,
+    /// What it follows from; empty where from nothing.
+    pub rule: Vec<u8>,
 }
 
 /// One version of a page.
@@ -146,13 +150,13 @@ pub struct Root {
 impl Head {
     /// Of a record that stands here in the log.
     pub fn new(seq: Seq, position: u64, before: u32, chunk: u32) -> Self {
-        Head { seq, position, before, chunk, length: 0, crc: 0 }
+        Head { seq, position, before, chunk, format: 1, length: 0, crc: 0 }
     }
 
     fn encode(&self) -> [u8; HEADER] {
         let mut out = Writer::with_capacity(HEADER);
         out.raw(&MAGIC);
-        out.u32(FORMAT);
+        out.u32(self.format);
         out.u32(self.chunk);
         out.u64(self.seq.0);
         out.u64(self.position);
@@ -182,7 +186,7 @@ impl Head {
             return Err(CheckpointError::Unsupported { file: file.into(), found, known: FORMAT });
         }
         let (chunk, seq, position, length) = (from.u32()?, Seq(from.u64()?), from.u64()?, from.u64()?);
-        Ok(Head { seq, position, before: from.u32()?, chunk, length, crc: from.u32()? })
+        Ok(Head { seq, position, before: from.u32()?, chunk, format: found, length, crc: from.u32()? })
     }
 }
 
@@ -260,6 +264,7 @@ impl Record {
 
     /// Its bytes, and those of the header with them.
     pub fn encode(&self) -> Vec<u8> {
+        let format = if self.defs.iter().any(|def| !def.rule.is_empty()) { FORMAT } else { 1 };
         let mut out = Writer::with_capacity(4096);
         out.raw(&[0; HEADER]);
         out.varint(self.files.len() as u64);
@@ -274,6 +279,9 @@ impl Record {
             out.varint(def.page.0);
             out.str(&def.name);
             out.varint(def.schema.into());
+            if format > 1 {
+                out.bytes(&def.rule);
+            }
         }
         out.varint(self.versions.len() as u64);
         self.versions.iter().for_each(|version| version.encode(&mut out));
@@ -281,7 +289,7 @@ impl Record {
         self.branches.iter().for_each(|branch| branch.encode(&mut out));
         let mut bytes = out.into_vec();
         let (length, crc) = ((bytes.len() - HEADER) as u64, crc32c(&bytes[HEADER..]));
-        let head = Head { length, crc, ..self.head };
+        let head = Head { format, length, crc, ..self.head };
         bytes[..HEADER].copy_from_slice(&head.encode());
         bytes
     }

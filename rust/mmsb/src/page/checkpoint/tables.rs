@@ -65,7 +65,8 @@ pub(super) fn decode(head: Head, body: &[u8]) -> Result<Record, CheckpointError>
         let name = from.str()?.to_owned();
         schema::check_name(&name)?;
         let schema = entry(from.varint()?, record.schemas.len(), "a page has no schema")?;
-        record.defs.push(Def { page, name, schema });
+        let rule = if head.format > 1 { from.bytes()?.to_vec() } else { Vec::new() };
+        record.defs.push(Def { page, name, schema, rule });
     }
     for _ in 0..count(&mut from)? {
         let version = Version::decode(&mut from, &record)?;

@@ -219,7 +219,12 @@ impl Teller<'_, '_, '_> {
             record.schemas.len() as u32 - 1
         });
         let number = record.defs.len() as u32;
-        record.defs.push(Def { page: about.id(), name: about.name().into(), schema });
+        record.defs.push(Def {
+            page: about.id(),
+            name: about.name().into(),
+            schema,
+            rule: about.rule().into(),
+        });
         if let Some(shared) = &mut self.shared {
             shared.defs.insert(about.at, number);
         }

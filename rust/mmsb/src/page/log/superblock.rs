@@ -13,8 +13,10 @@ const MAGIC: [u8; 8] = *b"mmsb\r\n\x1a\0";
 const SLOT: usize = 4096;
 /// The format known here.
 pub const FORMAT: u32 = 1;
+/// Frames and checkpoints may hold rules of pages.
+pub const RULES: u64 = 1;
 /// Features known here that are needed to read.
-pub const READ_FEATURES: u64 = 0;
+pub const READ_FEATURES: u64 = RULES;
 /// Features known here that are needed to write.
 pub const WRITE_FEATURES: u64 = 0;
 /// Longest name of a checkpoint, in bytes.

@@ -348,6 +348,15 @@ impl Log {
         self.shared.superblock().now().clone()
     }
 
+    /// Has the superblock say, durably, that what follows needs these features to be read.
+    pub fn require(&self, features: u64) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        if self.shared.superblock().now().read_features & features == features {
+            return Ok(());
+        }
+        self.shared.write_superblock(|file| file.write_both(|now| now.read_features |= features))
+    }
+
     /// The failure since which nothing more is written.
     #[must_use]
     pub fn poisoned(&self) -> Option<LogError> {
