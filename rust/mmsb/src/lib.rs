@@ -28,6 +28,7 @@ compile_error!("mmsb keeps its bytes little endian and does not build for a big-
 pub mod algebra;
 pub mod base;
 pub mod bus;
+pub mod graph;
 pub mod memory;
 pub mod page;
 pub mod propagation;
