@@ -1,45 +1,15 @@
-//! Runs of cells as selections, and copying cells from one state into a transaction.
+//! Copying cells from one state into a transaction.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use crate::base::ids::PageId;
 use crate::bus::error::Error;
 use crate::bus::state::State;
 use crate::bus::transaction::Transaction;
+use crate::page::cover::selections;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
 use crate::page::schema::Column;
-use crate::page::select::{Rows, Select};
-
-/// Runs shorter than this on average are written as one list.
-const LIST_BELOW: u64 = 8;
-
-/// The selections that cover the runs of cells (first, how many), in their order.
-pub(crate) fn selections(runs: &[(u64, u64)], column: &Column) -> Vec<Select> {
-    let width = column.cells_per_row();
-    let total: u64 = runs.iter().map(|run| run.1).sum();
-    if runs.len() > 1 && total / (runs.len() as u64) < LIST_BELOW * width {
-        let all = || runs.iter().flat_map(|&(first, n)| first..first + n);
-        if width == 1 {
-            return vec![Select::Rows { rows: Rows::Index(Arc::new(all().collect())), inner: None }];
-        }
-        return vec![Select::Cells(Arc::new(all().collect()))];
-    }
-    runs.iter().flat_map(|&(first, n)| around_rows(first, first + n, width)).collect()
-}
-
-/// The cells `from..to` as whole rows, and what is left of a row before and behind them.
-fn around_rows(from: u64, to: u64, width: u64) -> impl Iterator<Item = Select> {
-    let cells = |from: u64, to: u64| (from < to).then(|| Select::Cells(Arc::new((from..to).collect())));
-    let (start, stop) = (from.div_ceil(width), to / width);
-    let pieces = if start < stop {
-        [cells(from, start * width), Some(Select::range(start, stop)), cells(stop * width, to)]
-    } else {
-        [cells(from, to), None, None]
-    };
-    pieces.into_iter().flatten()
-}
 
 /// Writes the runs of cells of a column into the transaction as `from` has them.
 pub(crate) fn copy_cells(

@@ -45,7 +45,7 @@ pub struct PageDiff {
     pub fate: Fate,
     /// Its rows before and after.
     pub rows: (u64, u64),
-    /// Whether it follows from other pages than before, or otherwise; of a page that came, whether it follows from any.
+    /// Whether it follows from other pages than before, or otherwise, or is behind them otherwise; of a page that came, whether it follows from any.
     pub ruled: bool,
     /// Which cells changed.
     pub columns: Vec<ColumnDiff>,
@@ -97,7 +97,7 @@ fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
         name: b.def().name().into(),
         fate: Fate::Changed,
         rows: (a.rows(), b.rows()),
-        ruled: a.def().rule() != b.def().rule(),
+        ruled: a.def().rule() != b.def().rule() || a.marks() != b.marks(),
         // Rows that one of them has not count as zeros.
         columns: if a.rows() > b.rows() { changed_since(b, a, schema) } else { changed_since(a, b, schema) },
     }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::base::ids::PageId;
 use crate::base::limits::{UPDATE_SAMPLED, UPDATE_SAMPLES};
-use crate::bus::cells::selections;
 use crate::bus::commit::{Change, Committed, commit_with};
 use crate::bus::error::Error;
 use crate::bus::handle::Bus;
@@ -12,7 +11,8 @@ use crate::bus::options::Note;
 use crate::bus::transaction::Transaction;
 use crate::page::catalog::RootRef;
 use crate::page::column::ColumnRef;
-use crate::page::delta::{self, Data, Delta, Part};
+use crate::page::cover::parts;
+use crate::page::delta::{Data, Delta, Part};
 use crate::page::diff::differing_from;
 use crate::page::error::PageError;
 use crate::page::operator::OperatorId;
@@ -74,6 +74,7 @@ fn difference<'b>(
     let mut runs = Vec::new();
     let mut changed = 0;
     if is_mostly_new(&now, bytes, cell) {
+        runs.push((0, wanted / cell));
         changed = wanted;
     } else {
         differing_from(&now, bytes, cell as usize, &mut |first, n| {
@@ -81,26 +82,11 @@ fn difference<'b>(
             changed += n * cell;
         });
     }
-    let part = |select, data| Part { column: number as u16, select, data };
-    let dense = |select: Select| match select {
-        Select::Rows { rows: crate::page::select::Rows::Range { start, stop, .. }, .. } => {
-            let width = column.row_bytes();
-            part(
-                select,
-                Data::Dense(Cow::Borrowed(&bytes[(start * width) as usize..(stop * width) as usize])),
-            )
-        }
-        select => {
-            let mut data = vec![0; (select.cells(column) * cell) as usize];
-            delta::read(&select, column, bytes, &mut data);
-            part(select, Data::Dense(Cow::Owned(data)))
-        }
-    };
-    // Beyond half of the column its pieces cost more than they save.
-    let parts = match changed {
-        0 => vec![dense(Select::range(0, 0))],
-        _ if changed > wanted / 2 => vec![dense(Select::range(0, wanted / column.row_bytes()))],
-        _ => selections(&runs, column).into_iter().map(dense).collect(),
+    let parts = if changed == 0 {
+        let (select, data) = (Select::range(0, 0), Data::Dense(Cow::Borrowed(&bytes[..0])));
+        vec![Part { column: number as u16, select, data }]
+    } else {
+        parts(&runs, (number as u16, column), 0, bytes)
     };
     Ok(Delta { page, op: OperatorId::ASSIGN, parts })
 }

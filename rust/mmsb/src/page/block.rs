@@ -49,7 +49,8 @@ pub struct Header {
     pub key: u64,
     /// What it is.
     pub kind: Kind,
-    /// Of a trie node: the lowest of the six bits it decides. Of a column's node: its height above the chunks.
+    /// Of a trie node: the lowest of the six bits it decides. Of a column's node: its height above the chunks. Of a version:
+    /// its marks.
     pub shift: u8,
     /// How many slots it has.
     pub slots: u16,

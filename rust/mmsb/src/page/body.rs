@@ -39,6 +39,8 @@ pub enum Record<'a> {
         /// The rule, as whoever runs rules understands it.
         rule: Cow<'a, [u8]>,
     },
+    /// A page that follows from others is now behind them, in ways that bits tell apart; not at all where there are none.
+    Marks(PageId, u8),
     /// The frame's branch came to be.
     Fork {
         /// Its name.
@@ -75,6 +77,7 @@ const MERGED: u8 = 9;
 const REVERTED: u8 = 10;
 const CHECKPOINT: u8 = 11;
 const RULE: u8 = 12;
+const MARKS: u8 = 13;
 
 impl Record<'_> {
     /// Appends the record's bytes.
@@ -103,6 +106,11 @@ impl Record<'_> {
                 to.varint(*rows);
             }
             Record::Rule { page, rule } => encode_rule(to, *page, rule),
+            Record::Marks(page, marks) => {
+                to.u8(MARKS);
+                to.varint(page.0);
+                to.u8(*marks);
+            }
             Record::Fork { name, parent, at } => {
                 to.u8(FORK);
                 to.str(name);
@@ -133,6 +141,7 @@ impl Record<'_> {
             Record::Create { page, .. }
             | Record::Drop(page)
             | Record::Resize(page, _)
+            | Record::Marks(page, _)
             | Record::Rule { page, .. } => Some(*page),
             _ => None,
         }
@@ -251,6 +260,7 @@ fn rest<'a>(tag: u8, from: &mut Reader<'a>) -> Result<Record<'a>, StateError> {
         MERGED => Record::Merged { branch: branch(from)?, epoch: Epoch(from.varint()?) },
         REVERTED => Record::Reverted(Epoch(from.varint()?)),
         CHECKPOINT => Record::Checkpoint(from.varint()?),
+        MARKS => Record::Marks(PageId(from.varint()?), from.u8()?),
         RULE => Record::Rule { page: PageId(from.varint()?), rule: Cow::Borrowed(from.bytes()?) },
         tag => return Err(StateError::BadRecord(format!("unknown record {tag} in a frame"))),
     })

@@ -57,6 +57,38 @@ pub fn differing_from(column: &ColumnRef<'_>, bytes: &[u8], cell: usize, visit: 
     runs.finish();
 }
 
+/// As [`differing_from`], where `bytes` are the column's cells from `first` on.
+pub fn differing_at(
+    column: &ColumnRef<'_>,
+    first: u64,
+    bytes: &[u8],
+    cell: usize,
+    visit: &mut dyn FnMut(u64, u64),
+) {
+    let mut runs = Joined { run: None, visit };
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = first * cell as u64 + at as u64;
+        let piece = column.piece(byte);
+        let n = piece.len().min(bytes.len() - at) / cell * cell;
+        let number = byte / cell as u64;
+        if n > 0 {
+            let (old, new) = (&piece[..n], &bytes[at..at + n]);
+            compare::changed_runs(old, new, cell, 0, |start, count| runs.push(number + start, count));
+            at += n;
+        } else {
+            // A cell across two chunks.
+            let mut old = Vec::new();
+            gather(column, byte, cell, &mut old);
+            if old != bytes[at..at + cell] {
+                runs.push(number, 1);
+            }
+            at += cell;
+        }
+    }
+    runs.finish();
+}
+
 /// Compares whole cells of `from..to` piece by piece.
 fn compare_range<A: Source + ?Sized, B: Source + ?Sized>(
     a: &A,

@@ -244,7 +244,7 @@ impl DigestCache {
         hash
     }
 
-    /// The hash of a page version whose cells can be read: its id, name, schema, rows, rule and columns.
+    /// The hash of a page version whose cells can be read: its id, name, schema, rows, rule, marks and columns.
     fn page(&self, page: PageRef<'_>, catalog: &Catalog, tally: &mut Tally<'_>) -> Hash {
         let key = (page.at, page.born());
         if let Some(known) = self.known(key) {
@@ -258,6 +258,7 @@ impl DigestCache {
         about.u64(page.rows());
         if !page.def().rule().is_empty() {
             about.bytes(page.def().rule());
+            about.u8(page.marks());
         }
         let columns: Vec<Hash> =
             (0..schema.columns().len()).map(|i| self.column(page.column(schema, i), tally)).collect();

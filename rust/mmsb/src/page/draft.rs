@@ -171,9 +171,19 @@ impl<'a> Draft<'a> {
         let (slot, _) = named.ok_or(StateError::NoPage(id))?;
         trie::set_leaf(page.arena, &mut slots.names, slot, new);
         version::set_def(page.arena, page.at, new);
+        if rule.is_empty() {
+            version::set_marks(page.arena, page.at, 0);
+        }
         // Once for the name index, once for the version.
         stage.release(old.at);
         stage.release(old.at);
+        Ok(())
+    }
+
+    /// Marks a page that follows from others as being behind them, in ways that whoever runs rules tells apart by bits.
+    pub fn set_marks(&mut self, id: PageId, marks: u8) -> Result<(), StateError> {
+        let page = self.own(id, OperatorId::ASSIGN)?.page;
+        version::set_marks(page.arena, page.at, marks);
         Ok(())
     }
 
@@ -337,6 +347,7 @@ impl<'a> Draft<'a> {
             Record::Drop(page) => self.drop_page(*page),
             Record::Resize(page, rows) => self.resize(*page, *rows),
             Record::Rule { page, rule } => self.set_rule(*page, rule),
+            Record::Marks(page, marks) => self.set_marks(*page, *marks),
             _ => Ok(()),
         }
     }

@@ -50,6 +50,11 @@ impl<'a> PageRef<'a> {
         head(self.arena, self.at).born
     }
 
+    /// The marks that it has, see [`crate::page::draft::Draft::set_marks`]; 0 for none.
+    pub fn marks(&self) -> u8 {
+        head(self.arena, self.at).shift
+    }
+
     /// How many rows it has.
     pub fn rows(&self) -> u64 {
         words(self.arena, self.at, HEADER, 2)[1]
@@ -154,6 +159,11 @@ pub(crate) fn clear(arena: &Arena, at: Addr) {
     }
 }
 
+/// Gives the fresh version marks.
+pub fn set_marks(arena: &Arena, at: Addr, marks: u8) {
+    head_mut(arena, at).shift = marks;
+}
+
 /// Gives the fresh version another definition; counts are the caller's business.
 pub fn set_def(arena: &Arena, at: Addr, def: Addr) {
     words_mut(arena, at, HEADER, FIXED + 1)[FIXED] = def.0;
@@ -220,6 +230,7 @@ pub fn resize(
     let def = before.def().at;
     stage.retain(def);
     let new = create(stage, before.id(), def, schema, rows, epoch)?;
+    set_marks(arena, new, before.marks());
     let shared: Vec<Option<Addr>> =
         (0..schema.columns().len()).map(|i| shared_tree(before, new, schema, i)).collect();
     shared.iter().flatten().for_each(|&root| stage.retain(root));

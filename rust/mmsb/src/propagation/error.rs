@@ -1,6 +1,7 @@
 //! What is wrong with a rule, or went wrong while it ran.
 
 use crate::algebra::error::AlgebraError;
+use crate::base::codec::CodecError;
 use crate::page::dtype::DType;
 use thiserror::Error;
 
@@ -51,4 +52,10 @@ pub enum RuleError {
         /// Which value, and where.
         what: String,
     },
+}
+
+impl From<CodecError> for RuleError {
+    fn from(error: CodecError) -> Self {
+        Self::Unreadable(error.to_string())
+    }
 }

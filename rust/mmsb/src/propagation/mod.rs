@@ -3,4 +3,7 @@
 pub mod error;
 pub mod kernel;
 pub mod made;
+pub mod program;
+pub mod queue;
+pub mod rule;
 pub mod runs;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::ids::PageId;
-use crate::bus::cells::{copy_cells, copy_page, selections};
+use crate::bus::cells::{copy_cells, copy_page};
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, changed_since, diff};
 use crate::bus::error::{Clash, Error};
 use crate::bus::merge::common::{Base, Unsure};
@@ -12,6 +12,7 @@ use crate::bus::merge::since::{Cells, Sides, Since};
 use crate::bus::merge::three_way::OnConflict;
 use crate::bus::state::{State, read_column};
 use crate::bus::transaction::Transaction;
+use crate::page::cover::selections;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
 use crate::page::schema::{Column, Schema};

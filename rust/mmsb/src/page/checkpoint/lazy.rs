@@ -392,7 +392,14 @@ mod tests {
         for n in 0..3 {
             record.defs.push(Def { page: PageId(n), name: n.to_string(), schema: 0, rule: Vec::new() });
             let cells = Cells::Split(vec![Column::Zeros]);
-            record.versions.push(Told { def: n as u32, epoch: Epoch(1), rows: 1 << 20, base: None, cells });
+            record.versions.push(Told {
+                def: n as u32,
+                epoch: Epoch(1),
+                rows: 1 << 20,
+                marks: 0,
+                base: None,
+                cells,
+            });
         }
         let record = Arc::new(record);
         let mut unread = Unread::new(&disk, &record).unwrap();

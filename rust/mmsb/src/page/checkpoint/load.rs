@@ -78,6 +78,7 @@ pub fn load_page(
     draft.create(def.page, &def.name, record.schema(told), told.rows)?;
     if !def.rule.is_empty() {
         draft.set_rule(def.page, &def.rule)?;
+        draft.set_marks(def.page, told.marks)?;
     }
     let mut reader = ChunkReader::new(disk);
     let mut cells = CellLoader::new(&mut reader, record);
@@ -183,6 +184,7 @@ impl Loader<'_> {
         stage.retain(def);
         let id = record.defs[told.def as usize].page;
         let at = version::create(stage, id, def, schema, told.rows, told.epoch)?;
+        version::set_marks(stage.arena(), at, told.marks);
         if told.base.is_some_and(|base| is_null(self.versions[base as usize])) {
             return Err(CheckpointError::damaged("", "a version is told against one that no branch has"));
         }

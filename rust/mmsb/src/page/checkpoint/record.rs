@@ -72,6 +72,8 @@ pub struct Version {
     pub epoch: Epoch,
     /// Its rows.
     pub rows: u64,
+    /// Its marks.
+    pub marks: u8,
     /// The earlier version of the same page with as many rows that its chunks are told against.
     pub base: Option<u32>,
     /// Its cells.
@@ -284,7 +286,7 @@ impl Record {
             }
         }
         out.varint(self.versions.len() as u64);
-        self.versions.iter().for_each(|version| version.encode(&mut out));
+        self.versions.iter().for_each(|version| version.encode(&mut out, format));
         out.varint(self.branches.len() as u64);
         self.branches.iter().for_each(|branch| branch.encode(&mut out));
         let mut bytes = out.into_vec();

@@ -97,10 +97,13 @@ fn decode_image(from: &mut Reader<'_>) -> Result<Image, CheckpointError> {
 }
 
 impl Version {
-    pub(super) fn encode(&self, out: &mut Writer) {
+    pub(super) fn encode(&self, out: &mut Writer, format: u32) {
         out.varint(self.def.into());
         out.varint(self.epoch.0);
         out.varint(self.rows);
+        if format > 1 {
+            out.u8(self.marks);
+        }
         out.varint(self.base.map_or(0, |base| 1 + u64::from(base)));
         match &self.cells {
             Cells::Packed(image) => {
@@ -117,6 +120,7 @@ impl Version {
     fn decode(from: &mut Reader<'_>, record: &Record) -> Result<Self, CheckpointError> {
         let def = entry(from.varint()?, record.defs.len(), "a version is of no page")?;
         let (epoch, rows) = (Epoch(from.varint()?), from.varint()?);
+        let marks = if record.head.format > 1 { from.u8()? } else { 0 };
         let base = maybe(from, record.versions.len(), "a version is told against none")?;
         let about = &record.defs[def as usize];
         let schema = &record.schemas[about.schema as usize];
@@ -138,7 +142,7 @@ impl Version {
             }
             _ => return Err(strange("a version's cells are in no known form")),
         };
-        Ok(Version { def, epoch, rows, base, cells })
+        Ok(Version { def, epoch, rows, marks, base, cells })
     }
 }
 

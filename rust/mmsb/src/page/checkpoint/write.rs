@@ -169,9 +169,17 @@ impl Teller<'_, '_, '_> {
         let def = self.def(page, schema);
         if let Some(cells) = self.tables.lazy.cells(self.arena, at) {
             self.told.reused += bytes_of(&cells, schema, page.rows());
-            return Ok(
-                self.push(at, Version { def, epoch: page.version(), rows: page.rows(), base: None, cells })
-            );
+            return Ok(self.push(
+                at,
+                Version {
+                    def,
+                    epoch: page.version(),
+                    rows: page.rows(),
+                    marks: page.marks(),
+                    base: None,
+                    cells,
+                },
+            ));
         }
         let cells = page.packed(schema);
         let in_memory = |old: &PageRef<'_>| head(self.arena, old.at).unread().is_none();
@@ -192,7 +200,7 @@ impl Teller<'_, '_, '_> {
         };
         let base = base.and_then(|base| self.told_before(base.at));
         let (epoch, rows) = (page.version(), page.rows());
-        Ok(self.push(at, Version { def, epoch, rows, base, cells }))
+        Ok(self.push(at, Version { def, epoch, rows, marks: page.marks(), base, cells }))
     }
 
     fn push(&mut self, at: Addr, version: Version) -> u32 {

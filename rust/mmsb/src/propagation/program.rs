@@ -1,0 +1,39 @@
+//! A rule that is a function of the user's.
+
+use std::error::Error;
+use std::fmt::Debug;
+
+use crate::page::schema::Schema;
+use crate::page::version::PageRef;
+use crate::propagation::kernel::Input;
+use crate::propagation::made::Made;
+
+/// What a user's function failed with.
+pub type Raised = Box<dyn Error + Send + Sync>;
+
+/// One call of a user's function.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Its inputs, in the order of the rule.
+    pub inputs: &'a [Input<'a>],
+    /// The page that it makes, as it was.
+    pub page: PageRef<'a>,
+    /// That page's columns.
+    pub schema: &'a Schema,
+}
+
+/// A function of the user's. It must give the same cells for the same inputs: it is run when it must be, and not when it
+/// need not.
+pub trait Program: Debug + Send + Sync {
+    /// Makes the cells that may be new, or all.
+    ///
+    /// # Errors
+    /// Whatever it failed with: the commit that asked for it is undone.
+    fn run(&self, call: &Call<'_>, made: &mut Made) -> Result<(), Raised>;
+}
+
+/// Finds the function of a page.
+pub trait Programs {
+    /// The function that makes a page, if this process knows it.
+    fn program(&self, page: crate::base::ids::PageId) -> Option<std::sync::Arc<dyn Program>>;
+}

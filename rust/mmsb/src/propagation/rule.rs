@@ -1,0 +1,86 @@
+//! A rule: what a page follows from, when it is made anew, and by what. See `docs/bytes.md`, "Rules".
+
+use crate::base::codec::{Reader, Writer};
+use crate::base::ids::PageId;
+use crate::graph::edge::{self, Edge, EdgeKind};
+use crate::propagation::error::RuleError;
+use crate::propagation::kernel::Spec;
+
+/// By what a page is made.
+#[derive(Debug, Clone, PartialEq)]
+pub enum What {
+    /// A function of the user's, by its name: it is there while a process that declared it writes.
+    Program(String),
+}
+
+/// What a page follows from, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Its inputs, in the order in which whoever makes it takes them; edges that carry no cells are none of those.
+    pub edges: Vec<Edge>,
+    /// By what it is made.
+    pub what: What,
+}
+
+const PROGRAM: u8 = 1;
+
+impl Rule {
+    /// A function of the user's, of these pages.
+    #[must_use]
+    pub fn program(name: &str, inputs: &[PageId]) -> Self {
+        Self { edges: inputs.iter().copied().map(Edge::data).collect(), what: What::Program(name.to_owned()) }
+    }
+
+    /// The pages that it takes cells from, in their order.
+    pub fn inputs(&self) -> impl Iterator<Item = PageId> + '_ {
+        self.edges.iter().filter(|edge| edge.kind == EdgeKind::Data).map(|edge| edge.page)
+    }
+
+    /// What says what its page looks like; nothing of a user's function.
+    #[must_use]
+    pub fn spec(&self) -> Option<&dyn Spec> {
+        match &self.what {
+            What::Program(_) => None,
+        }
+    }
+
+    /// A word for what it does.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.what {
+            What::Program(name) => name,
+        }
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::new();
+        edge::encode(&self.edges, &mut to);
+        match &self.what {
+            What::Program(name) => {
+                to.u8(PROGRAM);
+                to.str(name);
+            }
+        }
+        to.into_vec()
+    }
+
+    /// The rule of these bytes.
+    ///
+    /// # Errors
+    /// [`RuleError::Unreadable`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, RuleError> {
+        let mut from = Reader::new(bytes);
+        let edges = edge::decode(&mut from).map_err(|error| RuleError::Unreadable(error.to_string()))?;
+        let what = match from.u8()? {
+            PROGRAM => What::Program(from.str()?.to_owned()),
+            tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
+        };
+        if from.is_empty() {
+            Ok(Self { edges, what })
+        } else {
+            Err(RuleError::Unreadable("it goes on behind its end".into()))
+        }
+    }
+}
