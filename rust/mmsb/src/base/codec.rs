@@ -57,6 +57,11 @@ impl Writer {
         self.bytes.clear();
     }
 
+    /// Forgets what was written behind so many bytes.
+    pub fn truncate(&mut self, bytes: usize) {
+        self.bytes.truncate(bytes);
+    }
+
     /// Bytes written.
     #[must_use]
     pub const fn len(&self) -> usize {

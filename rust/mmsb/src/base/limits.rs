@@ -136,6 +136,9 @@ pub const HISTORY_BUDGET: u64 = 1 << 30;
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 
+/// Steps of propagation that a branch remembers, of 32 bytes each.
+pub const TRACED: usize = 1 << 16;
+
 /// Most bytes of a page's rule: an expression of a hundred thousand terms fits, and a frame of many rules still does.
 pub const MAX_RULE: usize = 1 << 20;
 

@@ -30,13 +30,17 @@ pub(crate) struct Body {
     /// Whether nothing is left out.
     whole: bool,
     pages: Vec<PageId>,
+    /// Where that ends which the commit was asked for: bytes and pages. What follows from it stands behind.
+    asked: (usize, usize),
+    /// Whether what follows changes which rows there are.
+    resizes: bool,
 }
 
 impl Body {
     /// Writes the body of a commit, and notes which pages it speaks of.
     pub fn encode(&mut self, request: &Request<'_, '_>) {
         self.clear();
-        let Body { bytes: to, lies, whole, pages } = self;
+        let Body { bytes: to, lies, whole, pages, .. } = self;
         if let Some(source) = request.source {
             Record::Source(source).encode(to);
         }
@@ -65,6 +69,38 @@ impl Body {
             // The log takes a page twice for once; one after the other they are many.
             pages.extend(page_of(change).filter(|page| pages.last() != Some(page)));
         }
+        self.asked = (self.bytes.len(), self.pages.len());
+    }
+
+    /// Forgets what follows from what the commit was asked for.
+    pub fn rewind(&mut self) {
+        self.bytes.truncate(self.asked.0);
+        self.pages.truncate(self.asked.1);
+        self.resizes = false;
+    }
+
+    /// Adds cells of a page that follows.
+    pub fn add_delta(&mut self, delta: &Delta<'_>) {
+        body::encode_delta(&mut self.bytes, delta, |part, to| to.raw(part.data.bytes()));
+        self.pages.push(delta.page);
+    }
+
+    /// Adds another number of rows of a page that follows.
+    pub fn add_resize(&mut self, page: PageId, rows: u64) {
+        Record::Resize(page, rows).encode(&mut self.bytes);
+        self.pages.push(page);
+        self.resizes = true;
+    }
+
+    /// Adds marks of a page that follows.
+    pub fn add_marks(&mut self, page: PageId, marks: u8) {
+        Record::Marks(page, marks).encode(&mut self.bytes);
+        self.pages.push(page);
+    }
+
+    /// Whether what follows changes which rows there are.
+    pub fn resizes(&self) -> bool {
+        self.resizes
     }
 
     /// Writes a body of one record.
@@ -81,6 +117,7 @@ impl Body {
         self.lies.clear();
         self.whole = true;
         self.pages.clear();
+        (self.asked, self.resizes) = ((0, 0), false);
     }
 
     /// The pages that the commit speaks of.

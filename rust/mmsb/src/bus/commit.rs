@@ -13,6 +13,7 @@ use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
+use crate::bus::follow::{Flows, check, concerns, follow};
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
@@ -67,6 +68,8 @@ pub(crate) struct Request<'r, 'd> {
     pub busy_timeout: Duration,
     /// What the changes were made from, where somebody may have come first.
     pub base: Option<&'r Base<'r>>,
+    /// Whether the changes bring back a state that was, with all that follows in it.
+    pub restores: bool,
 }
 
 /// A commit that was made.
@@ -107,6 +110,7 @@ pub(crate) struct Writer {
     pub log: Log,
     pub seq: u64,
     pub limbo: Limbo,
+    pub flows: Flows,
     /// Commits so far, and bytes of all frames.
     pub commits: u64,
     pub appended: u64,
@@ -127,6 +131,7 @@ impl Writer {
             log,
             seq,
             limbo,
+            flows: Flows::default(),
             commits: 0,
             appended: 0,
             offered: Vec::new(),
@@ -150,6 +155,7 @@ impl Writer {
 
     /// Gives back what was copied for a branch that goes.
     pub fn forget(&mut self, branch: BranchId) {
+        self.flows.forget(branch);
         self.give_up(|on, _| on == branch);
     }
 
@@ -237,23 +243,20 @@ fn stage<'a>(
     let base = request.line.appended();
     let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
     let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
-    let mut parts = 0;
-    for change in request.changes {
-        let done = match change {
-            Change::Write(delta) => {
-                let data = writer.body.data(parts, delta);
-                parts += delta.parts.len();
-                draft.write_data(delta, data)
-            }
-            Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows),
-            Change::Drop(page) => draft.drop_page(*page),
-            Change::Resize(page, rows) => draft.resize(*page, *rows),
-            Change::Rule(page, rule) => draft.set_rule(*page, rule),
-            Change::Remark(_) => Ok(()),
-        };
-        if let Err(error) = done {
+    let base = RootRef::new(&core.arena, base);
+    let follows = !request.restores && concerns(base, request.changes);
+    writer.body.rewind();
+    if let Err(error) = change(writer, request, follows, &mut draft) {
+        writer.scratch = draft.abort();
+        return Err(error);
+    }
+    if follows {
+        let asked = (request.line.id, request.changes);
+        let Writer { flows, body, .. } = writer;
+        if let Err(error) = follow(core, flows, body, asked, &mut draft, base) {
+            flows.undo();
             writer.scratch = draft.abort();
-            return Err(error.into());
+            return Err(error);
         }
     }
     writer.offered.retain(|(branch, offer)| {
@@ -263,6 +266,34 @@ fn stage<'a>(
         !offer.is_over()
     });
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
+}
+
+/// Does to the draft what is asked for.
+fn change(
+    writer: &Writer,
+    request: &Request<'_, '_>,
+    follows: bool,
+    draft: &mut Draft<'_>,
+) -> Result<(), Error> {
+    let mut parts = 0;
+    for change in request.changes {
+        if follows {
+            check(draft, change)?;
+        }
+        match change {
+            Change::Write(delta) => {
+                let data = writer.body.data(parts, delta);
+                parts += delta.parts.len();
+                draft.write_data(delta, data)?;
+            }
+            Change::Create { page, name, schema, rows } => draft.create(*page, name, schema, *rows)?,
+            Change::Drop(page) => draft.drop_page(*page)?,
+            Change::Resize(page, rows) => draft.resize(*page, *rows)?,
+            Change::Rule(page, rule) => draft.set_rule(*page, rule)?,
+            Change::Remark(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from. Where nobody
@@ -285,10 +316,12 @@ fn append(
     if request.changes.iter().any(|change| matches!(change, Change::Rule(..)))
         && let Err(error) = writer.log.require(RULES)
     {
+        writer.flows.undo();
         writer.scratch = draft.abort();
         return Err(error.into());
     }
-    let catalog = request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
+    let catalog =
+        writer.body.resizes() || request.changes.iter().any(|change| !matches!(change, Change::Write(_)));
     let notes = FrameNotes { pages: writer.body.pages(), source: request.source, catalog };
     let appended = if writer.body.is_whole() {
         writer.log.append(frame, &[writer.body.bytes()], notes)
@@ -299,6 +332,7 @@ fn append(
     let head = match appended {
         Ok(head) => head,
         Err(error) => {
+            writer.flows.undo();
             writer.scratch = draft.abort();
             return Err(unknown(writer, error));
         }
@@ -311,6 +345,7 @@ fn append(
     writer.scratch = stage.settle(&mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
+    writer.flows.keep(RootRef::new(&core.arena, root));
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
     let news = request.changes.iter().filter_map(|change| match change {
         Change::Remark(Record::Merged { branch, epoch }) => Some((*branch, *epoch)),

@@ -10,6 +10,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::{BranchId, Epoch};
 use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
+use crate::bus::follow::Functions;
 use crate::bus::line::Line;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
@@ -49,6 +50,7 @@ pub(crate) struct Core {
     pub catalog: Catalog,
     pub operators: Operators,
     pub lazy: Lazy,
+    pub functions: RwLock<Functions>,
     pub digests: DigestCache,
     pub lines: RwLock<Lines>,
     writer: Mutex<Writer>,
@@ -111,6 +113,7 @@ impl Core {
             catalog: parts.catalog,
             operators: parts.operators,
             lazy: parts.lazy,
+            functions: RwLock::default(),
             digests: DigestCache::default(),
             lines: RwLock::new(parts.lines),
             writer: Mutex::new(parts.writer),

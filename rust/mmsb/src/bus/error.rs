@@ -6,12 +6,14 @@ use std::path::Path;
 use thiserror::Error as ThisError;
 
 use crate::base::ids::{Epoch, PageId};
+use crate::graph::error::GraphError;
 use crate::memory::disk::DiskError;
 use crate::memory::error::MemoryError;
 use crate::page::checkpoint::CheckpointError;
 use crate::page::error::PageError;
 use crate::page::log::LogError;
 use crate::page::state_error::StateError;
+use crate::propagation::error::{FlowError, RuleError};
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
@@ -44,6 +46,12 @@ codes! {
     IndexOutOfRange = "index-out-of-range",
     /// Something that is no index, or an index of the wrong shape.
     BadIndex = "bad-index",
+    /// A page would follow from itself.
+    Cycle = "cycle",
+    /// The page follows from others, or others from it.
+    Follows = "follows",
+    /// A rule cannot be, or failed.
+    Rule = "rule",
     /// A number or string that its cell cannot hold.
     ValueRange = "value-range",
     /// An argument that cannot be.
@@ -217,6 +225,23 @@ pub enum Error {
     /// An argument that cannot be.
     #[error("{0}")]
     Invalid(String),
+    /// A page that follows from others is written: its rule says what it holds.
+    #[error("page '{0}' follows from others: its rule says what it holds")]
+    Follows(String),
+    /// A page that others follow from would go.
+    #[error("page '{page}' cannot go: page '{follower}' follows from it")]
+    HasFollowers {
+        /// The page.
+        page: String,
+        /// One that follows from it.
+        follower: String,
+    },
+    /// A page would follow from itself.
+    #[error("page '{}' would follow from itself: {}", .0[0], .0.join(" -> "))]
+    Cycle(Vec<String>),
+    /// A rule cannot be, or failed.
+    #[error(transparent)]
+    Rule(Box<FlowError>),
     /// There is nothing at the path.
     #[error("there is no bus at {0}")]
     NotFound(String),
@@ -310,11 +335,23 @@ impl Error {
             Error::NoBranch(_) => Code::BranchNotFound,
             Error::BranchExists(_) => Code::BranchExists,
             Error::Invalid(_) => Code::InvalidArgument,
+            Error::Follows(_) | Error::HasFollowers { .. } => Code::Follows,
+            Error::Cycle(_) => Code::Cycle,
+            Error::Rule(error) => rule_code(error),
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
             Error::NotABus { .. } => Code::NotABus,
             Error::At { source, .. } => source.code(),
         }
+    }
+}
+
+fn rule_code(error: &FlowError) -> Code {
+    match error {
+        FlowError::State(error) => state_code(error),
+        FlowError::Rule { source: RuleError::Unreadable(_), .. } => Code::CorruptLog,
+        FlowError::Graph(GraphError::Unreadable(_)) => Code::CorruptLog,
+        _ => Code::Rule,
     }
 }
 

@@ -181,6 +181,7 @@ impl Bus {
             durability: note.durability.unwrap_or(self.manner.durability),
             busy_timeout: self.manner.busy_timeout,
             base: None,
+            restores: false,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
+use crate::bus::follow::{concerns, follow_unpublished};
 use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
@@ -26,6 +27,7 @@ use crate::page::schema::{self, Schema};
 use crate::page::select::Select;
 use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
+use crate::propagation::program::Program;
 
 /// How many changes a delta is moved past, at most, to become one with an earlier delta of its page.
 const COMPOSED: usize = 16;
@@ -54,10 +56,14 @@ pub struct Transaction {
     /// The state with the first `applied` changes in it; made when somebody reads what was written.
     private: Option<Private>,
     applied: usize,
+    /// How many of them what follows from others was made for.
+    followed: usize,
     reads: Mutex<Vec<Read>>,
     listed: Mutex<bool>,
     /// Pages that it knows to be there with so many rows.
     looked: BTreeSet<PageId>,
+    /// Whether it brings back a state that was, with all that follows in it.
+    restores: bool,
 }
 
 impl Transaction {
@@ -91,10 +97,17 @@ impl Transaction {
             changes: Vec::new(),
             private: None,
             applied: 0,
+            followed: 0,
             reads: Mutex::default(),
             listed: Mutex::new(false),
             looked: BTreeSet::new(),
+            restores: false,
         }
+    }
+
+    /// Says that it brings back a state that was: nothing is made anew for what it changes.
+    pub(crate) fn restores(&mut self) {
+        self.restores = true;
     }
 
     /// The epoch it started from.
@@ -110,6 +123,7 @@ impl Transaction {
     /// What it has made of that so far. It must outlive the state, and change nothing more.
     pub(crate) fn own_state(&mut self) -> Result<State, Error> {
         self.catch_up()?;
+        self.follow_up()?;
         Ok(State::pinned(&self.line, self.root().at, self.pin.again(Arc::clone(&self.core), 0)?))
     }
 
@@ -174,7 +188,7 @@ impl Transaction {
         });
         if let Err(error) = done {
             // Half applied: the next reader starts over from the state it began with.
-            self.applied = 0;
+            (self.applied, self.followed) = (0, 0);
             return Err(error);
         }
         self.private = Some(private);
@@ -182,9 +196,33 @@ impl Transaction {
         Ok(())
     }
 
+    /// Makes readable its own writes and, where it is about a page that follows from others, what follows from them.
+    fn catch_up_for(&mut self, id: PageId) -> Result<(), Error> {
+        self.catch_up()?;
+        if self.found(id).is_ok_and(|page| !page.def().rule().is_empty()) { self.follow_up() } else { Ok(()) }
+    }
+
+    /// Makes what follows from its own writes.
+    fn follow_up(&mut self) -> Result<(), Error> {
+        let base = RootRef::new(&self.core.arena, self.root);
+        if self.followed == self.changes.len() || self.restores || !concerns(base, &self.changes) {
+            return Ok(());
+        }
+        let Some(private) = &mut self.private else { return Ok(()) };
+        let done = private.edit(|draft| follow_unpublished(&self.core, &self.changes, draft, self.root));
+        if done.is_err() {
+            // Some of it may be made: the next reader starts over.
+            (self.private, self.applied) = (None, 0);
+        } else {
+            self.followed = self.changes.len();
+        }
+        done
+    }
+
     /// Writes cells.
     pub fn write(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         let page = self.page(delta.page)?;
+        self.check_own(page)?;
         let schema = self.core.catalog.schema(page.def());
         delta.check(schema, page.rows()).map_err(|source| named(page, source))?;
         for part in &delta.parts {
@@ -243,6 +281,7 @@ impl Transaction {
     /// Gives a page another number of rows; new ones are zeros.
     pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), Error> {
         let page = self.page(id)?;
+        self.check_own(page)?;
         let schema = self.core.catalog.schema(page.def());
         schema.page_bytes(rows).map_err(|source| named(page, source))?;
         if page.rows() == rows {
@@ -256,10 +295,23 @@ impl Transaction {
         Ok(self.found(id)?.def().rule().to_vec())
     }
 
+    /// Fails where a page follows from others: its rule says what it holds.
+    fn check_own(&self, page: PageRef<'_>) -> Result<(), Error> {
+        if self.restores || page.def().rule().is_empty() {
+            return Ok(());
+        }
+        Err(Error::Follows(page.def().name().into()))
+    }
+
     /// Says what a page follows from, and how; from nothing where the rule is empty.
     pub(crate) fn set_rule(&mut self, id: PageId, rule: Vec<u8>) -> Result<(), Error> {
         self.found(id)?;
         self.push(Change::Rule(id, rule))
+    }
+
+    /// Has this process make a page by a user's function, from now on.
+    pub(crate) fn declare(&self, page: PageId, program: Arc<dyn Program>) {
+        self.core.declare(page, program);
     }
 
     /// Says that a page has the rows it has, as something that was decided.
@@ -339,7 +391,7 @@ impl Transaction {
 
     /// One column of a page with the transaction's own writes in it, as contiguous memory that never changes.
     pub fn view(&mut self, id: PageId, column: usize) -> Result<View, Error> {
-        self.catch_up()?;
+        self.catch_up_for(id)?;
         self.note_read(Read { page: id, cells: None });
         let page = self.page(id)?;
         let schema = self.core.catalog.schema(page.def());
@@ -356,7 +408,7 @@ impl Transaction {
 
     /// Copies the selected cells of a column, with the transaction's own writes in them.
     pub fn read(&mut self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
-        self.catch_up()?;
+        self.catch_up_for(id)?;
         if self.isolation == Isolation::Serializable {
             self.note_read(Read { page: id, cells: Some((column as u16, select.clone())) });
         }
@@ -372,7 +424,7 @@ impl Transaction {
 
     /// A column with its own writes in it.
     pub(crate) fn column(&mut self, id: PageId, column: usize) -> Result<ColumnRef<'_>, Error> {
-        self.catch_up()?;
+        self.catch_up_for(id)?;
         let schema = self.schema(id)?;
         schema.column(column as u16)?;
         Ok(self.page(id)?.column(&schema, column))
@@ -414,6 +466,7 @@ impl Transaction {
             durability: self.note.durability.unwrap_or(self.manner.durability),
             busy_timeout: self.manner.busy_timeout,
             base: Some(&base),
+            restores: self.restores,
         };
         let committed = commit::commit(&self.core, request)?;
         drop(self.pin);

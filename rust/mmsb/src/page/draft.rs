@@ -1,10 +1,12 @@
 //! A draft: the next state of a branch while it is being made, on a stage nobody sees.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::{CHUNK, MAX_RULE};
 use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::head;
 use crate::page::body::Record;
@@ -86,6 +88,23 @@ impl<'a> Draft<'a> {
     pub fn page(&self, id: PageId) -> Option<PageRef<'a>> {
         let arena = self.stage.arena();
         trie::get(arena, self.slots.directory, id.0).map(|at| PageRef::new(arena, at))
+    }
+
+    /// The arena it lies in.
+    pub fn arena(&self) -> &'a Arena {
+        self.stage.arena()
+    }
+
+    /// As [`Draft::page`], with cells that can be read.
+    pub fn readable(&self, id: PageId) -> Result<PageRef<'a>, StateError> {
+        let page = self.page(id).ok_or(StateError::NoPage(id))?;
+        self.tables.lazy.ready(page.arena, page.at)?;
+        Ok(page)
+    }
+
+    /// A page's columns.
+    pub fn schema(&self, page: PageRef<'_>) -> &'a Arc<Schema> {
+        self.tables.catalog.schema(page.def())
     }
 
     /// Whether the version of a page is the draft's own.

@@ -2,7 +2,12 @@
 
 use crate::algebra::error::AlgebraError;
 use crate::base::codec::CodecError;
+use crate::graph::error::GraphError;
 use crate::page::dtype::DType;
+use crate::page::error::PageError;
+use crate::page::state_error::StateError;
+use crate::page::version::PageRef;
+use crate::propagation::program::Raised;
 use thiserror::Error;
 
 /// What is wrong with a rule, or went wrong while it ran; whoever tells of it names the page.
@@ -57,5 +62,47 @@ pub enum RuleError {
 impl From<CodecError> for RuleError {
     fn from(error: CodecError) -> Self {
         Self::Unreadable(error.to_string())
+    }
+}
+
+/// Why propagation failed; the commit that asked for it is undone.
+#[derive(Debug, Error)]
+pub enum FlowError {
+    /// A rule cannot work with what there is.
+    #[error("page '{page}': {source}")]
+    Rule {
+        /// The page's name.
+        page: String,
+        /// What is wrong.
+        source: RuleError,
+    },
+    /// A user's function failed.
+    #[error("page '{page}', rule '{rule}': {source}")]
+    Raised {
+        /// The page's name.
+        page: String,
+        /// The function's name.
+        rule: String,
+        /// What it failed with.
+        source: Raised,
+    },
+    /// The graph refuses it.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// A page cannot be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl FlowError {
+    /// What is wrong with the rule of a page.
+    pub(super) fn of(page: PageRef<'_>, source: RuleError) -> Self {
+        Self::Rule { page: page.def().name().to_owned(), source }
+    }
+}
+
+impl From<PageError> for FlowError {
+    fn from(error: PageError) -> Self {
+        Self::State(error.into())
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Debug;
 
 use crate::algebra::value::{self, Value};
 use crate::page::column::ColumnRef;
-use crate::page::schema::{Column, Schema};
+use crate::page::schema::{Column, Kind, Schema};
 use crate::page::version::PageRef;
 use crate::propagation::error::RuleError;
 use crate::propagation::made::Made;
@@ -25,6 +25,8 @@ pub struct Shape<'a> {
 /// What the page of a rule looks like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gives {
+    /// What kind of page it is, unless somebody asks for another.
+    pub kind: Kind,
     /// Its columns.
     pub columns: Vec<Column>,
     /// Its rows; where the rule has the say over them while it runs, how many there are at first.

@@ -1,9 +1,14 @@
 //! Layer 4 (propagation): what a page that follows from others is made by, and running what a change asks for.
 
+pub mod apply;
+pub mod changes;
 pub mod error;
+pub mod flow;
 pub mod kernel;
 pub mod made;
 pub mod program;
 pub mod queue;
 pub mod rule;
+pub mod run;
 pub mod runs;
+pub mod trace;

@@ -121,6 +121,7 @@ pub(crate) fn revert(
 ) -> Result<Option<Committed>, Error> {
     let past = state_at(core, line, to)?;
     let mut tx = Transaction::begin(core, line, manner, Isolation::Snapshot, note.clone())?;
+    tx.restores();
     bring(&mut tx, &past, looked)?;
     if tx.is_empty() {
         return Ok(None);

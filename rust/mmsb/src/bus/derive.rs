@@ -1,0 +1,196 @@
+//! Pages that follow from others: making them, having them follow from something else, and looking at why they are what
+//! they are.
+
+use std::sync::{Arc, PoisonError};
+
+use crate::base::ids::{Epoch, PageId};
+use crate::bus::commit::Committed;
+use crate::bus::error::Error;
+use crate::bus::follow::named;
+use crate::bus::handle::Bus;
+use crate::bus::options::Note;
+use crate::bus::state::State;
+use crate::bus::transaction::{Isolation, Transaction};
+use crate::page::schema::{Kind, Schema};
+use crate::propagation::error::{FlowError, RuleError};
+use crate::propagation::kernel::{Gives, Shape};
+use crate::propagation::program::Program;
+use crate::propagation::rule::Rule;
+use crate::propagation::trace::Step;
+
+/// A page that is to follow from others.
+#[derive(Debug, Clone)]
+pub struct Derived {
+    /// What from, and how.
+    pub rule: Rule,
+    /// Its columns and rows, where the rule does not say them; a rule that does may be told the kind of page only.
+    pub shape: Option<(Schema, u64)>,
+    /// The user's function, where the rule names one.
+    pub program: Option<Arc<dyn Program>>,
+}
+
+impl Bus {
+    /// Makes a page that follows from others: from now on every commit that changes what it follows from changes it too.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::derive`], and what the rule fails with on what there is: then there is no such page.
+    pub fn derive(&self, name: &str, derived: Derived, note: &Note) -> Result<PageId, Error> {
+        let mut tx = self.begin(Isolation::Snapshot, note.clone())?;
+        let page = tx.derive(name, derived)?;
+        tx.commit()?;
+        Ok(page)
+    }
+
+    /// Has a page follow from something else, and makes it anew.
+    ///
+    /// # Errors
+    /// Those of [`Transaction::rewire`].
+    pub fn rewire(&self, page: PageId, derived: Derived, note: &Note) -> Result<Option<Committed>, Error> {
+        let mut tx = self.begin(Isolation::Snapshot, note.clone())?;
+        tx.rewire(page, derived)?;
+        tx.commit()
+    }
+
+    /// What a page follows from, and how; nothing where it follows from nothing.
+    ///
+    /// # Errors
+    /// No such page, or a rule that cannot be read.
+    pub fn rule(&self, page: PageId) -> Result<Option<Rule>, Error> {
+        self.state()?.follows(page)
+    }
+
+    /// What ran in an epoch of this branch, in its order; nothing of an epoch that this process did not make, or that is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// A closed handle.
+    pub fn trace(&self, epoch: Epoch) -> Result<Vec<Step>, Error> {
+        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let flow = writer.flows.of(self.line().id);
+        Ok(flow.map_or_else(Vec::new, |flow| flow.traces().of(epoch).to_vec()))
+    }
+
+    /// The newest time that a page was looked at by this process on this branch: in which epoch, and what came of it.
+    ///
+    /// # Errors
+    /// A closed handle.
+    pub fn last_step(&self, page: PageId) -> Result<Option<(Epoch, Step)>, Error> {
+        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        Ok(writer.flows.of(self.line().id).and_then(|flow| flow.traces().last_of(page)))
+    }
+}
+
+impl State {
+    /// What a page follows from, and how; nothing where it follows from nothing.
+    ///
+    /// # Errors
+    /// No such page, or a rule that cannot be read.
+    pub fn follows(&self, page: PageId) -> Result<Option<Rule>, Error> {
+        let bytes = self.rule(page)?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let rule = Rule::decode(&bytes);
+        rule.map(Some).map_err(|source| {
+            wrong(self.info(page).map_or_else(|_| page.to_string(), |info| info.name), source)
+        })
+    }
+}
+
+impl Transaction {
+    /// Makes a page that follows from others.
+    ///
+    /// # Errors
+    /// A name that is taken, an input that is not there, what the rule finds wrong with its inputs, a shape other than the
+    /// rule gives, a user's function that is not there.
+    pub fn derive(&mut self, name: &str, derived: Derived) -> Result<PageId, Error> {
+        let (schema, rows) = self.shape(name, &derived)?;
+        let page = self.create_page(name, schema, rows)?;
+        self.follow_rule(page, derived)?;
+        Ok(page)
+    }
+
+    /// Has a page follow from something else. Its columns stay as they are.
+    ///
+    /// # Errors
+    /// As [`Transaction::derive`]; columns that the rule does not give; a page that would follow from itself.
+    pub fn rewire(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
+        let info = self.info(page)?;
+        let shape = Some(((*info.schema).clone(), info.rows));
+        self.shape(&info.name, &Derived { shape, ..derived.clone() })?;
+        self.follow_rule(page, derived)
+    }
+
+    /// Has a page follow from nothing any more: its cells stay, and may be written.
+    ///
+    /// # Errors
+    /// No such page.
+    pub fn release(&mut self, page: PageId) -> Result<(), Error> {
+        self.set_rule(page, Vec::new())
+    }
+
+    fn follow_rule(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
+        if let Some(program) = derived.program {
+            self.declare(page, program);
+        }
+        self.set_rule(page, derived.rule.encode())
+    }
+
+    /// The columns and rows that a page has by its rule.
+    fn shape(&mut self, name: &str, derived: &Derived) -> Result<(Schema, u64), Error> {
+        let Some(spec) = derived.rule.spec() else {
+            if derived.program.is_none() {
+                let what = format!("the function '{}' is not given", derived.rule.name());
+                return Err(wrong(name.into(), RuleError::Unfit { rule: "a user's function", what }));
+            }
+            for input in derived.rule.inputs() {
+                self.info(input)?;
+            }
+            return derived.shape.clone().ok_or_else(|| {
+                let what = format!("the shape that the function '{}' gives is not said", derived.rule.name());
+                wrong(name.into(), RuleError::Unfit { rule: "a user's function", what })
+            });
+        };
+        let infos = derived.rule.inputs().map(|input| self.info(input)).collect::<Result<Vec<_>, _>>()?;
+        let shapes: Vec<Shape<'_>> =
+            infos.iter().map(|info| Shape { schema: &info.schema, rows: info.rows }).collect();
+        let gives = spec.gives(&shapes).map_err(|source| wrong(name.into(), source))?;
+        fit(gives, derived.shape.as_ref())
+            .map_err(|what| wrong(name.into(), RuleError::Unfit { rule: "the page's shape", what }))
+    }
+}
+
+/// The schema of what a rule gives, of the kind that was asked for.
+fn fit(gives: Gives, asked: Option<&(Schema, u64)>) -> Result<(Schema, u64), String> {
+    let Gives { kind, columns, rows } = gives;
+    let Some((schema, _)) = asked else {
+        let schema = Schema::new(kind, columns, None).map_err(|error| error.to_string())?;
+        return Ok((schema, rows));
+    };
+    let same = schema.columns().len() == columns.len()
+        && schema.columns().iter().zip(&columns).all(|(asked, given)| {
+            (asked.dtype(), asked.inner()) == (given.dtype(), given.inner())
+                && (schema.kind() != Kind::Table || asked.name() == given.name())
+        });
+    if same {
+        return Ok((schema.clone(), rows));
+    }
+    let shown = |columns: &[crate::page::schema::Column]| {
+        let one = |column: &crate::page::schema::Column| {
+            format!("{} {}{:?}", column.name(), column.dtype(), column.inner())
+        };
+        columns.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    Err(format!("it has the columns {}, where the rule gives {}", shown(schema.columns()), shown(&columns)))
+}
+
+fn wrong(page: String, source: RuleError) -> Error {
+    named(FlowError::Rule { page, source }, |page| page.to_string())
+}
+
+impl crate::bus::core::Core {
+    /// Has this process make a page by a user's function.
+    pub fn declare(&self, page: PageId, program: Arc<dyn Program>) {
+        self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(page, program);
+    }
+}

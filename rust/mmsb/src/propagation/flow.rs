@@ -1,0 +1,174 @@
+//! What follows from what on one branch, as far as this process needs it to propagate: the graph, the rules, and what
+//! their kernels remember. All of it is made from the definitions of the branch's pages, at any time, anew.
+
+use crate::base::ids::{Epoch, PageId};
+use crate::graph::error::GraphError;
+use crate::graph::network::{Network, Slot};
+use crate::page::catalog::RootRef;
+use crate::page::version::PageRef;
+use crate::propagation::changes::{Changes, Listed};
+use crate::propagation::error::FlowError;
+use crate::propagation::kernel::Kernel;
+use crate::propagation::made::Made;
+use crate::propagation::queue::Queue;
+use crate::propagation::rule::Rule;
+use crate::propagation::trace::{Step, Traces};
+
+/// What is known of a node beyond the graph.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// What its page is made by; none where it follows from nothing.
+    pub rule: Option<Rule>,
+    /// What makes it, once it was made.
+    pub kernel: Option<Box<dyn Kernel>>,
+    /// Whether that has seen the inputs as they are now, before the changes that are being propagated.
+    pub primed: bool,
+    /// What of it changed in the run that goes on.
+    pub changed: Option<Listed>,
+}
+
+/// What follows from what on one branch.
+#[derive(Debug, Default)]
+pub struct Flow {
+    pub(super) network: Network,
+    pub(super) nodes: Vec<Node>,
+    pub(super) queue: Queue,
+    pub(super) changes: Changes,
+    pub(super) made: Made,
+    /// The nodes of the level that is being run, and why.
+    pub(super) level: Vec<(Slot, u8)>,
+    /// Nodes that have something to forget or keep when the run is over.
+    pub(super) touched: Vec<Slot>,
+    /// Pages whose rule is new since the last run.
+    pub(super) fresh: Vec<PageId>,
+    pub(super) steps: Vec<Step>,
+    traces: Traces,
+    /// Whether the structure has changes that are in no commit.
+    unsure: bool,
+}
+
+impl Flow {
+    /// What follows from what in a state.
+    ///
+    /// # Errors
+    /// Where a rule cannot be read, or some page follows from itself.
+    pub fn of(root: RootRef<'_>) -> Result<Self, FlowError> {
+        let mut flow = Self::default();
+        if root.rules() == 0 {
+            return Ok(flow);
+        }
+        let mut rules = Vec::new();
+        for at in root.pages() {
+            let page = PageRef::new(root.arena, at);
+            let bytes = page.def().rule();
+            if !bytes.is_empty() {
+                let rule = Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?;
+                rules.push((page.id(), rule));
+            }
+        }
+        let edges = rules.iter().map(|(page, rule)| (*page, rule.edges.clone()));
+        flow.network = Network::of(edges).map_err(|path| GraphError::Cycle { path })?;
+        flow.fit();
+        for (page, rule) in rules {
+            if let Some(slot) = flow.network.slot(page) {
+                flow.nodes[slot as usize].rule = Some(rule);
+            }
+        }
+        Ok(flow)
+    }
+
+    /// The graph.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// What ran, by epoch.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    /// Whether it has changes that are in no commit: it must be made anew where that commit is not made.
+    #[must_use]
+    pub const fn is_unsure(&self) -> bool {
+        self.unsure
+    }
+
+    /// Has a page follow from others, by a rule as its definition holds it; from nothing where that is empty.
+    ///
+    /// # Errors
+    /// A cycle, or bytes that are no rule.
+    pub fn set_rule(&mut self, page: PageRef<'_>, bytes: &[u8]) -> Result<(), FlowError> {
+        let id = page.id();
+        let rule = if bytes.is_empty() {
+            None
+        } else {
+            Some(Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?)
+        };
+        let edges = rule.as_ref().map_or(&[][..], |rule| &rule.edges);
+        self.network.set(id, edges)?;
+        self.unsure = true;
+        self.fit();
+        if let Some(slot) = self.network.slot(id) {
+            self.nodes[slot as usize] = Node { rule, ..Node::default() };
+            self.fresh.push(id);
+        }
+        Ok(())
+    }
+
+    /// Takes a page out.
+    ///
+    /// # Errors
+    /// Where others follow from it.
+    pub fn drop_page(&mut self, page: PageId) -> Result<(), FlowError> {
+        let Some(slot) = self.network.slot(page) else { return Ok(()) };
+        self.network.remove(page)?;
+        self.unsure = true;
+        self.nodes[slot as usize] = Node::default();
+        Ok(())
+    }
+
+    /// The commit that was propagated last is made: what was learned is kept.
+    pub fn keep(&mut self, epoch: Epoch) {
+        for slot in self.touched.drain(..) {
+            let node = &mut self.nodes[slot as usize];
+            node.changed = None;
+            if let Some(kernel) = &mut node.kernel {
+                kernel.keep();
+            }
+        }
+        self.traces.push(epoch, &self.steps);
+        self.clear();
+        self.unsure = false;
+    }
+
+    /// That commit is not made: what was learned is forgotten. Where [`Flow::is_unsure`] says so, all of it must be.
+    pub fn undo(&mut self) {
+        for slot in self.touched.drain(..) {
+            let node = &mut self.nodes[slot as usize];
+            node.changed = None;
+            if let Some(kernel) = &mut node.kernel {
+                kernel.undo();
+            }
+            // What it was before is not known: a kernel that was new, or one that has to see all inputs anew.
+            node.primed = false;
+        }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
+        self.steps.clear();
+        self.changes.clear();
+        self.fresh.clear();
+        self.queue.clear();
+    }
+
+    fn fit(&mut self) {
+        let slots = self.network.slots();
+        if self.nodes.len() < slots {
+            self.nodes.resize_with(slots, Node::default);
+        }
+        self.queue.fit(slots);
+    }
+}
