@@ -11,11 +11,13 @@ use crate::bus::handle::Bus;
 use crate::bus::options::Note;
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::graph::edge::EdgeKind;
 use crate::page::schema::{Kind, Schema};
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::{Gives, Shape};
 use crate::propagation::program::Program;
 use crate::propagation::rule::Rule;
+use crate::propagation::run::BEHIND;
 use crate::propagation::trace::Step;
 
 /// A page that is to follow from others.
@@ -81,6 +83,16 @@ impl Bus {
 }
 
 impl State {
+    /// Whether a page that follows from others is behind them: nobody could make it when they changed, or something
+    /// changed that it does not take cells from but must be looked at for.
+    ///
+    /// # Errors
+    /// No such page.
+    pub fn is_behind(&self, page: PageId) -> Result<bool, Error> {
+        let marks = self.marks(page)?;
+        Ok(marks & (BEHIND | EdgeKind::Control.mark()) != 0)
+    }
+
     /// What a page follows from, and how; nothing where it follows from nothing.
     ///
     /// # Errors

@@ -176,6 +176,11 @@ impl State {
         }
     }
 
+    /// The marks that a page has.
+    pub(crate) fn marks(&self, id: PageId) -> Result<u8, Error> {
+        Ok(self.found(id)?.marks())
+    }
+
     /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
     pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
         let page = self.found(id)?;

@@ -1,0 +1,302 @@
+//! Pages that follow from others by functions: what runs, in which order, and what is left when something goes wrong.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::derive::Derived;
+use mmsb::bus::error::{Code, Error};
+use mmsb::bus::handle::Bus;
+use mmsb::bus::options::{Note, Options};
+use mmsb::bus::transaction::Isolation;
+use mmsb::graph::edge::{Edge, EdgeKind};
+use mmsb::page::delta::{Data, Delta, Part};
+use mmsb::page::dtype::DType;
+use mmsb::page::operator::OperatorId;
+use mmsb::page::schema::Schema;
+use mmsb::page::select::Select;
+use mmsb::propagation::kernel::read;
+use mmsb::propagation::made::Made;
+use mmsb::propagation::program::{Call, Program, Raised};
+use mmsb::propagation::rule::Rule;
+use mmsb::propagation::trace::Outcome;
+
+const ROWS: u64 = 4;
+
+/// The sum of its inputs, cell by cell, and a number; counts its runs, and fails when told to.
+#[derive(Debug, Default)]
+struct Sum {
+    plus: i64,
+    runs: AtomicU64,
+    fails: AtomicBool,
+}
+
+impl Program for Sum {
+    fn run(&self, call: &Call<'_>, made: &mut Made) -> Result<(), Raised> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        if self.fails.load(Ordering::Relaxed) {
+            return Err("it was told to fail".into());
+        }
+        let mut sum = vec![self.plus; call.page.rows() as usize];
+        for input in call.inputs {
+            let mut cells: Vec<i64> = Vec::new();
+            read(&input.column(0), 0, input.rows(), &mut cells)?;
+            sum.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell);
+        }
+        made.put(0, 0, &sum);
+        Ok(())
+    }
+}
+
+fn schema() -> Schema {
+    Schema::array(DType::I64, vec![], false, None).unwrap()
+}
+
+fn memory() -> Bus {
+    Bus::memory(&Options { history_budget: None, ..Options::default() }).unwrap()
+}
+
+fn source(bus: &Bus, name: &str) -> PageId {
+    bus.create_page(name, schema(), ROWS, &Note::default()).unwrap()
+}
+
+fn derived(inputs: &[PageId], program: &Arc<Sum>) -> Derived {
+    let program: Arc<dyn Program> = Arc::clone(program) as _;
+    Derived { rule: Rule::program("sum", inputs), shape: Some((schema(), ROWS)), program: Some(program) }
+}
+
+fn sum(bus: &Bus, name: &str, inputs: &[PageId]) -> (PageId, Arc<Sum>) {
+    let program = Arc::new(Sum::default());
+    (bus.derive(name, derived(inputs, &program), &Note::default()).unwrap(), program)
+}
+
+fn write(bus: &Bus, page: PageId, row: u64, value: i64) -> Result<Epoch, Error> {
+    let select = Select::range(row, row + 1);
+    bus.assign(page, 0, select, &[value], &Note::default()).map(|committed| committed.epoch)
+}
+
+fn cells(bus: &Bus, page: PageId) -> Vec<i64> {
+    bus.state().unwrap().cells(page, 0).unwrap()
+}
+
+fn delta(page: PageId, row: u64, value: i64) -> Delta<'static> {
+    let data = Data::Dense(value.to_le_bytes().to_vec().into());
+    Delta::single(page, OperatorId::ASSIGN, Part { column: 0, select: Select::range(row, row + 1), data })
+}
+
+/// The pages that ran in an epoch, in their order, and what came of them.
+fn ran(bus: &Bus, epoch: Epoch) -> Vec<(PageId, Outcome)> {
+    bus.trace(epoch).unwrap().iter().map(|step| (step.page, step.outcome())).collect()
+}
+
+#[test]
+fn what_follows_is_right_in_the_same_epoch_and_runs_once() {
+    let bus = memory();
+    let (a, b) = (source(&bus, "a"), source(&bus, "b"));
+    let (c, _) = sum(&bus, "c", &[a, b]);
+    let (d, _) = sum(&bus, "d", &[c, a]);
+    let before = bus.state().unwrap();
+    let epoch = write(&bus, a, 1, 5).unwrap();
+    assert_eq!((cells(&bus, c), cells(&bus, d)), (vec![0, 5, 0, 0], vec![0, 10, 0, 0]));
+    assert_eq!(ran(&bus, epoch), [(c, Outcome::Changed), (d, Outcome::Changed)]);
+    let steps = bus.trace(epoch).unwrap();
+    assert_eq!((steps[0].cause, steps[0].rows_in, steps[0].rows_out, steps[0].level()), (a, 1, 1, 1));
+    assert_eq!((steps[1].cause, steps[1].rows_in, steps[1].rows_out, steps[1].level()), (c, 2, 1, 2));
+    assert_eq!(before.cells::<i64>(d, 0).unwrap(), [0; 4], "a state never changes");
+    assert_eq!(bus.state().unwrap().version(d).unwrap().0, epoch);
+    // Writing what is there runs nothing.
+    let epoch = write(&bus, a, 1, 5).unwrap();
+    assert_eq!(ran(&bus, epoch), []);
+    // What comes out equal stops it.
+    let commit = bus.commit(
+        &[
+            mmsb::bus::commit::Change::Write(delta(a, 0, 3)),
+            mmsb::bus::commit::Change::Write(delta(b, 0, -3)),
+        ],
+        &Note::default(),
+    );
+    let epoch = commit.unwrap().epoch;
+    assert_eq!(ran(&bus, epoch), [(c, Outcome::Equal), (d, Outcome::Changed)]);
+    assert_eq!(cells(&bus, d), [3, 10, 0, 0]);
+}
+
+#[test]
+fn a_commit_whose_rule_fails_leaves_everything_as_it_was() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    let (c, fails) = sum(&bus, "c", &[b]);
+    write(&bus, a, 0, 1).unwrap();
+    let (epoch, digest) = (bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap());
+    fails.fails.store(true, Ordering::Relaxed);
+    let error = write(&bus, a, 0, 2).unwrap_err();
+    assert_eq!(error.to_string(), "page 'c', rule 'sum': it was told to fail");
+    assert_eq!(error.code(), Code::Rule);
+    assert_eq!((bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap()), (epoch, digest));
+    bus.audit().unwrap();
+    fails.fails.store(false, Ordering::Relaxed);
+    write(&bus, a, 0, 7).unwrap();
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (7, 7));
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+}
+
+#[test]
+fn what_follows_from_others_is_not_written_and_what_others_follow_from_does_not_go() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    let error = write(&bus, b, 0, 1).unwrap_err();
+    assert_eq!(error.to_string(), "page 'b' follows from others: its rule says what it holds");
+    assert_eq!(error.code(), Code::Follows);
+    assert_eq!(bus.resize(b, 9, &Note::default()).unwrap_err().code(), Code::Follows);
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    assert_eq!(tx.write(delta(b, 0, 1)).unwrap_err().code(), Code::Follows);
+    drop(tx);
+    let error = bus.drop_page(a, &Note::default()).unwrap_err();
+    assert_eq!(error.to_string(), "page 'a' cannot go: page 'b' follows from it");
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.drop_page(a).unwrap();
+    tx.drop_page(b).unwrap();
+    tx.commit().unwrap();
+    assert!(bus.state().unwrap().is_empty());
+    bus.audit().unwrap();
+}
+
+#[test]
+fn a_way_round_is_refused_with_its_names_and_changes_nothing() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    let (c, _) = sum(&bus, "c", &[b]);
+    let (d, program) = sum(&bus, "d", &[c]);
+    let (epoch, digest) = (bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap());
+    let error = bus.rewire(b, derived(&[a, d], &program), &Note::default()).unwrap_err();
+    assert_eq!(error.to_string(), "page 'b' would follow from itself: b -> c -> d -> b");
+    assert_eq!(error.code(), Code::Cycle);
+    assert_eq!((bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap()), (epoch, digest));
+    write(&bus, a, 0, 4).unwrap();
+    assert_eq!(cells(&bus, d)[0], 4);
+    // What follows from another page from now on is right at once, and the levels with it.
+    bus.rewire(d, derived(&[a], &program), &Note::default()).unwrap();
+    let epoch = write(&bus, a, 0, 5).unwrap();
+    let levels: Vec<u32> = bus.trace(epoch).unwrap().iter().map(|step| step.level()).collect();
+    assert_eq!(levels, [1, 1, 2]);
+    bus.rewire(b, derived(&[a, d], &program), &Note::default()).unwrap();
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (10, 10));
+}
+
+#[test]
+fn a_transaction_sees_what_follows_from_its_own_writes() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(delta(a, 2, 6)).unwrap();
+    let view = tx.view(b, 0).unwrap();
+    assert_eq!(view.bytes()[16..24], 6i64.to_le_bytes());
+    tx.write(delta(a, 2, 8)).unwrap();
+    assert_eq!(tx.view(b, 0).unwrap().bytes()[16..24], 8i64.to_le_bytes());
+    let (c, d) = (
+        Arc::new(Sum::default()),
+        tx.derive("c", derived(&[b], &Arc::new(Sum { plus: 1, ..Sum::default() }))),
+    );
+    assert_eq!(tx.view(d.unwrap(), 0).unwrap().bytes()[16..24], 9i64.to_le_bytes());
+    assert_eq!(cells(&bus, b)[2], 0);
+    drop(c);
+    tx.commit().unwrap();
+    assert_eq!(cells(&bus, b)[2], 8);
+}
+
+#[test]
+fn replay_runs_nothing_and_reopening_finds_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let options = Options { checkpoint_after: None, ..Options::default() };
+    let (digest, b, c, runs) = {
+        let bus = Bus::open(&path, &options).unwrap();
+        let a = source(&bus, "a");
+        let (b, program) = sum(&bus, "b", &[a]);
+        let (c, _) = sum(&bus, "c", &[b]);
+        for i in 0..20 {
+            write(&bus, a, i % ROWS, i as i64).unwrap();
+        }
+        let before = program.runs.load(Ordering::Relaxed);
+        let digest = bus.state().unwrap().digest().unwrap();
+        assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
+        assert_eq!(
+            bus.at(Epoch(10)).unwrap().cells::<i64>(c, 0).unwrap(),
+            bus.at(Epoch(10)).unwrap().cells::<i64>(b, 0).unwrap()
+        );
+        assert_eq!(program.runs.load(Ordering::Relaxed), before, "replay and past states run nothing");
+        bus.close();
+        (digest, b, c, before)
+    };
+    assert!(runs >= 20);
+    for checkpoint in [false, true] {
+        let bus = Bus::open(&path, &options).unwrap();
+        assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
+        assert_eq!(bus.rule(c).unwrap(), Some(Rule::program("sum", &[b])));
+        if checkpoint {
+            bus.checkpoint(&mut |_| {}).unwrap();
+        }
+        bus.close();
+    }
+    let bus = Bus::open(&path, &options).unwrap();
+    assert_eq!(bus.rule(c).unwrap(), Some(Rule::program("sum", &[b])));
+    let a = bus.state().unwrap().find("a").unwrap();
+    // Nobody knows the functions here: what follows is behind, and says so.
+    let epoch = write(&bus, a, 0, 100).unwrap();
+    assert_eq!(ran(&bus, epoch), [(b, Outcome::Behind), (c, Outcome::Behind)]);
+    assert!(bus.state().unwrap().is_behind(b).unwrap() && bus.state().unwrap().is_behind(c).unwrap());
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+    let program = Arc::new(Sum::default());
+    bus.rewire(c, derived(&[b], &program), &Note::default()).unwrap();
+    assert!(bus.state().unwrap().is_behind(c).unwrap(), "what it follows from is behind still");
+    bus.rewire(b, derived(&[a], &program), &Note::default()).unwrap();
+    assert!(!bus.state().unwrap().is_behind(b).unwrap() && !bus.state().unwrap().is_behind(c).unwrap());
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (100, 100));
+}
+
+#[test]
+fn an_edge_without_cells_marks_and_runs_nothing() {
+    let bus = memory();
+    let (a, b) = (source(&bus, "a"), source(&bus, "b"));
+    let program = Arc::new(Sum::default());
+    let mut of = derived(&[a], &program);
+    of.rule.edges.push(Edge { page: b, kind: EdgeKind::Control });
+    let c = bus.derive("c", of, &Note::default()).unwrap();
+    let runs = program.runs.load(Ordering::Relaxed);
+    let epoch = write(&bus, b, 0, 1).unwrap();
+    assert_eq!(ran(&bus, epoch), [(c, Outcome::Marked)]);
+    assert_eq!(program.runs.load(Ordering::Relaxed), runs);
+    assert!(bus.state().unwrap().is_behind(c).unwrap());
+    write(&bus, a, 0, 1).unwrap();
+    assert!(!bus.state().unwrap().is_behind(c).unwrap());
+}
+
+#[test]
+fn branches_and_reverts_have_the_rules_of_their_states() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, program) = sum(&bus, "b", &[a]);
+    let first = write(&bus, a, 0, 1).unwrap();
+    let digest = bus.state().unwrap().digest().unwrap();
+    let branch = bus.branch("what-if", None).unwrap();
+    write(&branch, a, 0, 50).unwrap();
+    assert_eq!((cells(&branch, b)[0], cells(&bus, b)[0]), (50, 1));
+    let (c, _) = sum(&bus, "c", &[b]);
+    write(&bus, a, 1, 9).unwrap();
+    assert_eq!(cells(&bus, c), [1, 9, 0, 0]);
+    let runs = program.runs.load(Ordering::Relaxed);
+    bus.revert(first, &Note::default()).unwrap();
+    assert_eq!(program.runs.load(Ordering::Relaxed), runs, "what was is brought back, not made");
+    assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
+    write(&bus, a, 3, 2).unwrap();
+    assert_eq!(cells(&bus, b), [1, 0, 0, 2]);
+    bus.revert(Epoch(first.0 + 2), &Note::default()).unwrap();
+    write(&bus, a, 0, 0).unwrap();
+    assert_eq!(cells(&bus, c), [0, 9, 0, 0]);
+    bus.audit().unwrap();
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+}
