@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
+from mmsb.derive import Deriving
 from mmsb.errors import InvalidArgument
 from mmsb.given import (
     Progress,
@@ -86,7 +87,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     )
 
 
-class Bus(CoreBus):
+class Bus(Deriving):
     """One versioned state: pages by name, one log, branches. Made by `mmsb.open`."""
 
     __slots__ = ()

@@ -52,6 +52,28 @@ class BadIndex(MmsbError, IndexError):
     code = "bad-index"
 
 
+class CycleError(MmsbError, ValueError):
+    """A page would follow from itself. The message has the way round."""
+
+    code = "cycle"
+
+
+class FollowsError(MmsbError, PermissionError):
+    """A page that follows from others cannot be written; one that others follow from cannot go."""
+
+    code = "follows"
+
+
+class RuleError(MmsbError, RuntimeError):
+    """A rule cannot be, or failed: what it raised is the cause. The transaction was undone."""
+
+    code = "rule"
+
+
+class RuleTimeout(RuleError, TimeoutError):
+    """A rule ran for longer than it may."""
+
+
 class ValueRangeError(MmsbError, OverflowError, ValueError):
     """A number or string that its cell cannot hold."""
 

@@ -54,14 +54,21 @@ impl Bus {
         Ok(self.handle.bus()?.state()?.find(name))
     }
 
-    fn info(&self, py: Python<'_>, id: PageId) -> Outcome<PageInfo> {
+    /// What there is to say of a page.
+    pub fn info(&self, py: Python<'_>, id: PageId) -> Outcome<PageInfo> {
         if let Some(tx) = current(py, &self.handle)? {
             return tx.get().with(|tx| tx.info(id));
         }
         Ok(self.handle.bus()?.state()?.info(id)?)
     }
 
-    fn page<'py>(&self, py: Python<'py>, id: PageId) -> Outcome<Bound<'py, Page>> {
+    /// Who keeps the objects of its pages.
+    pub fn kept(&self) -> Arc<Pages> {
+        Arc::clone(&self.pages)
+    }
+
+    /// The object of a page.
+    pub fn page<'py>(&self, py: Python<'py>, id: PageId) -> Outcome<Bound<'py, Page>> {
         if let Some(page) = self.pages.get(py, id) {
             return Ok(page);
         }

@@ -3,9 +3,13 @@
 use mmsb::bus::error::{Code, Error};
 use mmsb::page::error::PageError;
 use mmsb::page::state_error::StateError;
+use mmsb::propagation::error::FlowError;
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
+
+use crate::rule::Exception;
 
 /// Why a call failed.
 pub enum Fault {
@@ -88,6 +92,16 @@ fn coded<'py>(py: Python<'py>, code: Code, message: &str) -> PyResult<Bound<'py,
 
 fn core_error(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let exception = coded(py, error.code(), &error.to_string())?;
+    if let Error::Rule(failed) = error
+        && let FlowError::Raised { source, .. } = &**failed
+        && let Some(Exception(raised)) = source.downcast_ref::<Exception>()
+    {
+        // Ctrl-C is not the rule's fault.
+        if !raised.is_instance_of::<PyException>(py) {
+            return Ok(raised.clone_ref(py));
+        }
+        exception.setattr("__cause__", raised.value(py))?;
+    }
     if let Error::Conflict(clashes) = error {
         let named: Vec<(&str, &[u64], &str)> =
             clashes.iter().map(|clash| (clash.page.as_str(), clash.rows.as_slice(), clash.what)).collect();

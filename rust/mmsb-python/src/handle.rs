@@ -11,6 +11,8 @@ use pyo3::prelude::*;
 
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
+use crate::rule;
+use crate::wait;
 
 /// Bytes from which a commit or copy is long enough to let other Python threads run meanwhile: some 10 us.
 pub const LONG: usize = 128 << 10;
@@ -57,7 +59,7 @@ impl Drop for Handle {
 impl Handle {
     /// The handle of a bus that was just opened.
     pub fn new(bus: Bus) -> Arc<Self> {
-        static OPENINGS: AtomicU64 = AtomicU64::new(0);
+        static OPENINGS: AtomicU64 = AtomicU64::new(1);
         Arc::new(Handle { bus: Own::new(bus), opening: OPENINGS.fetch_add(1, Ordering::Relaxed) })
     }
 
@@ -84,7 +86,19 @@ impl Handle {
                 "the bus was opened before a fork: open it again in the child process".into(),
             ));
         }
+        if rule::runs_on(self.opening) {
+            return Err(Fault::Face(
+                Code::Rule,
+                "a rule uses the bus that it makes a page of: it has its inputs, and returns what it makes"
+                    .into(),
+            ));
+        }
         Ok(self.bus.get())
+    }
+
+    /// Which opening of a bus it came from.
+    pub fn opening(&self) -> u64 {
+        self.opening
     }
 
     /// The handle for messages, whoever opened it.
@@ -104,7 +118,7 @@ impl Handle {
         let bus = self.bus()?;
         let survives = note.durability.unwrap_or(bus.durability());
         if bytes < LONG && survives != Durability::Disk && !bus.is_busy() {
-            return Ok(work(bus)?);
+            return Ok(wait::attached(|| work(bus))?);
         }
         Ok(py.detach(|| work(bus))?)
     }

@@ -5,6 +5,7 @@ mod array;
 mod bus;
 mod cells;
 mod column;
+mod derive;
 mod diff;
 mod dtype;
 mod error;
@@ -22,6 +23,7 @@ mod page;
 mod progress;
 mod python;
 mod rows;
+mod rule;
 mod sheet;
 mod show;
 mod state;
@@ -29,6 +31,7 @@ mod stats;
 mod transaction;
 mod upkeep;
 mod value;
+mod wait;
 
 use pyo3::prelude::*;
 use pyo3::wrap_pyfunction;
@@ -38,6 +41,7 @@ use pyo3::wrap_pyfunction;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     numpy::load(py)?;
+    wait::load();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<bus::Bus>()?;
     module.add_class::<open::Opened>()?;
@@ -51,6 +55,16 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<array::ViewOwner>()?;
     module.add_function(wrap_pyfunction!(open::open, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
+    for function in [
+        wrap_pyfunction!(derive::_derive, module)?,
+        wrap_pyfunction!(derive::_release, module)?,
+        wrap_pyfunction!(derive::_rule, module)?,
+        wrap_pyfunction!(derive::_rules, module)?,
+        wrap_pyfunction!(derive::_trace, module)?,
+        wrap_pyfunction!(derive::_last_step, module)?,
+    ] {
+        module.add_function(function)?;
+    }
     module.add_function(wrap_pyfunction!(upkeep::_verify, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::_doctor, module)?)?;
     let after_fork = wrap_pyfunction!(fork::_after_fork, module)?;

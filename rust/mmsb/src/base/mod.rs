@@ -7,4 +7,5 @@ pub mod ids;
 pub mod limits;
 pub mod spread;
 pub mod sync;
+pub mod wait;
 pub mod wide;

@@ -10,6 +10,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
+use crate::base::wait::aside;
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
@@ -250,6 +251,13 @@ fn stage<'a>(
         writer.scratch = draft.abort();
         return Err(error);
     }
+    // Before anybody looks at what was changed: it lies where it stays from now on.
+    writer.offered.retain(|(branch, offer)| {
+        if *branch == request.line.id && writer.body.pages().contains(&offer.page()) {
+            writer.compacted += draft.adopt(offer);
+        }
+        !offer.is_over()
+    });
     if follows {
         let asked = (request.line.id, request.changes);
         let Writer { flows, body, .. } = writer;
@@ -259,12 +267,6 @@ fn stage<'a>(
             return Err(error);
         }
     }
-    writer.offered.retain(|(branch, offer)| {
-        if *branch == request.line.id && writer.body.pages().contains(&offer.page()) {
-            writer.compacted += draft.adopt(offer);
-        }
-        !offer.is_over()
-    });
     Ok((draft, Committed { epoch, seq: Seq(seq) }))
 }
 
@@ -439,7 +441,7 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         drop(writer);
         // One shows what the sync covers for all who wait for it.
         let show_all = || show_ready(core, &mut core.writer_again(), core.syncer.synced());
-        core.syncer.sync_together(needs, show_all)?;
+        aside(|| core.syncer.sync_together(needs, show_all))?;
         if core.published() >= seq.0 {
             core.watch.tell(seq);
             return Ok(());

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
-use crate::base::ids::{BranchId, Epoch};
+use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::wait::aside;
 use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
 use crate::bus::follow::Functions;
@@ -28,6 +29,7 @@ use crate::page::draft::Tables;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
 use crate::page::version::PageRef;
+use crate::propagation::program::Program;
 
 /// Something that is held only to be let go with the bus.
 pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
@@ -51,6 +53,9 @@ pub(crate) struct Core {
     pub operators: Operators,
     pub lazy: Lazy,
     pub functions: RwLock<Functions>,
+    functioning: AtomicBool,
+    /// The page whose function is running; 0 where none is.
+    pub running: AtomicU64,
     pub digests: DigestCache,
     pub lines: RwLock<Lines>,
     writer: Mutex<Writer>,
@@ -114,6 +119,8 @@ impl Core {
             operators: parts.operators,
             lazy: parts.lazy,
             functions: RwLock::default(),
+            functioning: AtomicBool::new(false),
+            running: AtomicU64::new(0),
             digests: DigestCache::default(),
             lines: RwLock::new(parts.lines),
             writer: Mutex::new(parts.writer),
@@ -131,6 +138,12 @@ impl Core {
         });
         core.lazy.set_rescue(Box::new(FromLog(Arc::downgrade(&core))));
         core
+    }
+
+    /// Has this process make a page by a user's function.
+    pub fn declare(&self, page: PageId, program: Arc<dyn Program>) {
+        self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(page, program);
+        self.functioning.store(true, Ordering::Relaxed);
     }
 
     /// What a draft needs to know.
@@ -196,22 +209,50 @@ impl Core {
         if let Ok(writer) = self.writer.try_lock() {
             return Ok(writer);
         }
-        // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time.
-        if timeout >= Duration::from_secs(1) {
-            return Ok(self.writer.lock().unwrap_or_else(PoisonError::into_inner));
+        // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time, or a function of
+        // the user's.
+        if timeout >= Duration::from_secs(1) && !self.has_functions() {
+            return Ok(self.writer_again());
         }
-        let end = Instant::now() + timeout;
-        loop {
+        aside(|| self.wait_until(Instant::now().checked_add(timeout), timeout.as_secs()))
+    }
+
+    fn wait_until(&self, end: Option<Instant>, seconds: u64) -> Result<MutexGuard<'_, Writer>, Error> {
+        for tries in 0u32.. {
             match self.writer.try_lock() {
                 Ok(writer) => return Ok(writer),
-                Err(std::sync::TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(std::sync::TryLockError::WouldBlock) if Instant::now() < end => std::thread::yield_now(),
-                Err(std::sync::TryLockError::WouldBlock) => {
-                    let seconds = timeout.as_secs();
-                    return Err(Error::Busy { seconds, by: "another thread is committing".into() });
-                }
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                break;
+            }
+            // What takes longer than a commit takes is a function, a disk, or many commits.
+            match tries {
+                ..1000 => std::thread::yield_now(),
+                _ => std::thread::sleep(Duration::from_micros(100)),
             }
         }
+        let by = match PageId(self.running.load(Ordering::Relaxed)) {
+            PageId(0) => "another thread is committing".into(),
+            page => format!("the rule of {} is running", self.name_of(page)),
+        };
+        Err(Error::Busy { seconds, by })
+    }
+
+    /// A page by its name on whatever branch has it.
+    fn name_of(&self, page: PageId) -> String {
+        let name = |line: Arc<Line>| {
+            let (_pin, root) = self.pin(&line).ok()?;
+            let at = RootRef::new(&self.arena, root).page(page)?;
+            Some(format!("page '{}'", PageRef::new(&self.arena, at).def().name()))
+        };
+        self.living().into_iter().find_map(name).unwrap_or_else(|| page.to_string())
+    }
+
+    /// Whether this process has a function of a user's that makes a page.
+    pub fn has_functions(&self) -> bool {
+        self.functioning.load(Ordering::Relaxed)
     }
 
     /// Whether somebody holds the writer.
@@ -221,7 +262,9 @@ impl Core {
 
     /// The one writer, for somebody whose commit is made and only has to be shown.
     pub fn writer_again(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer
+            .try_lock()
+            .unwrap_or_else(|_| aside(|| self.writer.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and

@@ -1,7 +1,7 @@
 //! Pages that follow from others: making them, having them follow from something else, and looking at why they are what
 //! they are.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::Committed;
@@ -50,6 +50,16 @@ impl Bus {
     pub fn rewire(&self, page: PageId, derived: Derived, note: &Note) -> Result<Option<Committed>, Error> {
         let mut tx = self.begin(Isolation::Snapshot, note.clone())?;
         tx.rewire(page, derived)?;
+        tx.commit()
+    }
+
+    /// Has a page follow from nothing any more: its cells stay, and may be written.
+    ///
+    /// # Errors
+    /// No such page.
+    pub fn release(&self, page: PageId, note: &Note) -> Result<Option<Committed>, Error> {
+        let mut tx = self.begin(Isolation::Snapshot, note.clone())?;
+        tx.release(page)?;
         tx.commit()
     }
 
@@ -133,6 +143,14 @@ impl Transaction {
         self.follow_rule(page, derived)
     }
 
+    /// Whether a page follows from others.
+    ///
+    /// # Errors
+    /// No such page.
+    pub fn is_derived(&self, page: PageId) -> Result<bool, Error> {
+        Ok(!self.rule(page)?.is_empty())
+    }
+
     /// Has a page follow from nothing any more: its cells stay, and may be written.
     ///
     /// # Errors
@@ -198,11 +216,4 @@ fn fit(gives: Gives, asked: Option<&(Schema, u64)>) -> Result<(Schema, u64), Str
 
 fn wrong(page: String, source: RuleError) -> Error {
     named(FlowError::Rule { page, source }, |page| page.to_string())
-}
-
-impl crate::bus::core::Core {
-    /// Has this process make a page by a user's function.
-    pub fn declare(&self, page: PageId, program: Arc<dyn Program>) {
-        self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(page, program);
-    }
 }

@@ -1,6 +1,7 @@
 //! What follows from what is changed, in the same commit: the flows of all branches, and who may be told of their errors.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use crate::base::ids::{BranchId, PageId};
@@ -92,6 +93,10 @@ impl Programs for Core {
     fn program(&self, page: PageId) -> Option<Arc<dyn Program>> {
         self.functions.read().unwrap_or_else(PoisonError::into_inner).get(&page).cloned()
     }
+
+    fn running(&self, page: Option<PageId>) {
+        self.running.store(page.unwrap_or_default().0, Ordering::Relaxed);
+    }
 }
 
 impl Sink for Body {
@@ -139,7 +144,7 @@ pub(crate) fn follow<'a>(
         let flow = flows.at(branch, base)?;
         structure(flow, changes, draft)?;
         let pages = sink.pages().to_vec();
-        flow.run(&pages, &mut Ground { draft, base, programs: core, sink })
+        flow.run(&pages, &mut Ground { draft, base, programs: core, sink, lasts: true })
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
 }
@@ -196,7 +201,7 @@ pub(crate) fn follow_unpublished(
         let mut flow = Flow::of(base)?;
         structure(&mut flow, changes, draft)?;
         let sink = &mut crate::propagation::apply::Nobody;
-        flow.run(&pages, &mut Ground { draft, base, programs: core, sink })
+        flow.run(&pages, &mut Ground { draft, base, programs: core, sink, lasts: false })
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
 }

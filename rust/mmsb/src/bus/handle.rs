@@ -122,9 +122,10 @@ impl Bus {
         Arc::ptr_eq(&self.line, &other.line)
     }
 
-    /// Whether somebody is committing right now or cells are on disk still, so that a commit may have to wait.
+    /// Whether somebody is committing right now, cells are on disk still or users' functions may run, so that a commit may
+    /// take long.
     pub fn is_busy(&self) -> bool {
-        self.core.is_writing() || self.core.lazy.left() > 0
+        self.core.is_writing() || self.core.lazy.left() > 0 || self.core.has_functions()
     }
 
     /// Where the bus is: its path in quotes, or `in memory`.

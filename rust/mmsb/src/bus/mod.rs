@@ -12,6 +12,7 @@ pub mod error;
 mod follow;
 pub mod handle;
 pub mod holders;
+pub mod lend;
 mod line;
 pub mod merge;
 mod open;

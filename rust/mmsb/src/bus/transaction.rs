@@ -156,7 +156,7 @@ impl Transaction {
     fn catch_up(&mut self) -> Result<(), Error> {
         match self.apply_rest() {
             Err(error) if error.code() == Code::MemoryBudget => {
-                self.core.writer()?.reclaim(&self.core);
+                self.core.reclaim_unless_busy();
                 self.apply_rest()
             }
             done => done,

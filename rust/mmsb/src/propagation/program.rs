@@ -2,7 +2,9 @@
 
 use std::error::Error;
 use std::fmt::Debug;
+use std::sync::Arc;
 
+use crate::base::ids::PageId;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 use crate::propagation::kernel::Input;
@@ -20,6 +22,9 @@ pub struct Call<'a> {
     pub page: PageRef<'a>,
     /// That page's columns.
     pub schema: &'a Schema,
+    /// Whether what the inputs have stays as it is once the function is through: not in a transaction that reads its own
+    /// writes.
+    pub lasts: bool,
 }
 
 /// A function of the user's. It must give the same cells for the same inputs: it is run when it must be, and not when it
@@ -35,5 +40,8 @@ pub trait Program: Debug + Send + Sync {
 /// Finds the function of a page.
 pub trait Programs {
     /// The function that makes a page, if this process knows it.
-    fn program(&self, page: crate::base::ids::PageId) -> Option<std::sync::Arc<dyn Program>>;
+    fn program(&self, page: PageId) -> Option<Arc<dyn Program>>;
+
+    /// Is told which page's function is running from now on, if one is.
+    fn running(&self, page: Option<PageId>);
 }

@@ -44,11 +44,19 @@ impl Rule {
         }
     }
 
-    /// A word for what it does.
+    /// A word for the kind of rule.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub const fn kind(&self) -> &'static str {
         match &self.what {
-            What::Program(name) => name,
+            What::Program(_) => "function",
+        }
+    }
+
+    /// What it does, in short.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.what {
+            What::Program(name) => name.clone(),
         }
     }
 

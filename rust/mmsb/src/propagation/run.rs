@@ -45,6 +45,8 @@ pub struct Ground<'g, 'a> {
     pub programs: &'g dyn Programs,
     /// Who is told.
     pub sink: &'g mut dyn Sink,
+    /// Whether the draft is not changed any more but by this.
+    pub lasts: bool,
 }
 
 impl std::fmt::Debug for Ground<'_, '_> {
@@ -259,8 +261,12 @@ impl Flow {
             }
             (What::Program(name), None) => {
                 let Some(program) = ground.programs.program(id) else { return Ok(Came::to(Outcome::Behind)) };
-                let call = Call { inputs: &views, page, schema: ground.draft.schema(page) };
-                program.run(&call, &mut self.made).map_err(|source| FlowError::Raised {
+                let call =
+                    Call { inputs: &views, page, schema: ground.draft.schema(page), lasts: ground.lasts };
+                ground.programs.running(Some(id));
+                let ran = program.run(&call, &mut self.made);
+                ground.programs.running(None);
+                ran.map_err(|source| FlowError::Raised {
                     page: page.def().name().to_owned(),
                     rule: name.clone(),
                     source,

@@ -1,0 +1,86 @@
+"""Declaring a page that a function makes."""
+
+import ctypes
+import functools
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from numpy.typing import DTypeLike
+
+from mmsb._core import Bus as CoreBus
+from mmsb._core import Page, _derive
+from mmsb.errors import InvalidArgument, RuleTimeout
+from mmsb.given import callback, seconds, text
+from mmsb.layout import Columns, Shape, plan
+
+Key = str | int | Page
+
+
+def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
+    """The function, stopped by `RuleTimeout` when it has run for so many seconds.
+
+    It is stopped between two instructions of Python: a call into C that does not return is waited for.
+    """
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **named: Any) -> Any:
+        thread, over, lock = threading.get_ident(), False, threading.Lock()
+
+        def stop() -> None:
+            with lock:
+                if not over:
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                        ctypes.c_ulong(thread), ctypes.py_object(RuleTimeout)
+                    )
+
+        timer = threading.Timer(timeout, stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            return function(*arguments, **named)
+        except RuleTimeout:
+            raise RuleTimeout(f"the rule ran for more than {timeout:g} s") from None
+        finally:
+            with lock:
+                over = True
+            timer.cancel()
+
+    return run
+
+
+def _called(function: Callable[..., Any]) -> str:
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{getattr(function, '__module__', '?')}.{name}"
+
+
+def pages_of(what: str, keys: Any) -> list[Key]:
+    """Pages, given as a list or as one."""
+    if isinstance(keys, (str, int, Page)):
+        return [keys]
+    if not isinstance(keys, Iterable):
+        raise InvalidArgument(f"{what} {keys!r}: pages, their names or ids are wanted")
+    return list(keys)
+
+
+def declare(
+    bus: CoreBus,
+    name: str,
+    function: Callable[..., Any],
+    inputs: Any,
+    after: Any,
+    layout: tuple[Shape | None, DTypeLike | None, int | None, Columns | None],
+    changed: bool,
+    timeout: float | None,
+) -> Page:
+    """Has a page follow from others by a function."""
+    text("a page's name", name)
+    callback("rule", function)
+    shape, dtype, rows, columns = layout
+    made = plan(name, shape, dtype, rows, columns, None, None)
+    run = function if timeout is None else limited(function, seconds("timeout", timeout))
+    given = (made.kind, made.columns, made.rows)
+    given_inputs = pages_of("inputs", inputs)
+    return _derive(
+        bus, name, given, run, _called(function), given_inputs, pages_of("after", after), bool(changed)
+    )

@@ -1,0 +1,114 @@
+"""What ran, and why a page is what it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mmsb._core import Bus as CoreBus
+from mmsb._core import _last_step, _rule, _rules, _trace
+from mmsb.derive.declare import Key
+from mmsb.given import count
+
+
+@dataclass(frozen=True)
+class Step:
+    """One page that a commit looked at: why, and what came of it.
+
+    `cause` is the first of its inputs that changed, or the page itself where its rule is new. `outcome` is
+    "changed", "equal" (what follows from it was not looked at for its sake), "behind" (nobody could make it)
+    or "marked" (an input that carries no cells changed).
+    """
+
+    page: str
+    cause: str
+    level: int
+    rows_in: int
+    rows_out: int
+    outcome: str
+    ns: int
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a page is what it is: what it follows from, and how it was made last by this process."""
+
+    page: str
+    kind: str
+    rule: str
+    inputs: tuple[tuple[str, str], ...]
+    stale: bool
+    epoch: int | None
+    step: Step | None
+    causes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """What it says, in a few lines."""
+        lines = [
+            f"{self.page}: {self.kind} {self.rule}" if self.rule else f"{self.page}: written, not derived"
+        ]
+        lines += [f"  follows from {name} ({kind})" for name, kind in self.inputs]
+        if self.stale:
+            lines.append("  stale: what it follows from has changed since it was made")
+        if self.step is not None:
+            way = " <- ".join(self.causes)
+            lines.append(
+                f"  epoch {self.epoch}: {self.step.outcome}, {self.step.rows_out} rows, because of {way}"
+            )
+        return "\n".join(lines)
+
+
+class Names:
+    """Names of pages by id, looked up once each."""
+
+    def __init__(self, bus: CoreBus) -> None:
+        self._bus = bus
+        self._known: dict[int, str] = {}
+
+    def __call__(self, page: int) -> str:
+        """The name that a page has, or had."""
+        if page not in self._known:
+            self._known[page] = self._bus._name(page) or f"page {page}"
+        return self._known[page]
+
+
+def _step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
+    page, cause, level, rows_in, rows_out, outcome, ns = told
+    return Step(names(page), names(cause), level, rows_in, rows_out, outcome, ns)
+
+
+def trace(bus: CoreBus, epoch: int) -> list[Step]:
+    """What ran in an epoch, in its order."""
+    names = Names(bus)
+    return [_step(names, told) for told in _trace(bus, count("epoch", epoch))]
+
+
+def explain(bus: CoreBus, page: Key) -> Explanation:
+    """Why a page is what it is."""
+    found = bus[page]
+    names, rule = Names(bus), _rule(bus, found)
+    kind, called, inputs = rule if rule is not None else ("", "", [])
+    last = _last_step(bus, found.id)
+    causes: list[str] = []
+    if last is not None:
+        by_page = {told[0]: told for told in _trace(bus, last[0])}
+        at = found.id
+        # A step's cause ran before it: the way ends.
+        while at in by_page and by_page[at][1] != at:
+            at = by_page[at][1]
+            causes.append(names(at))
+    stale = any(page == found.id and behind for page, behind, _ in _rules(bus))
+    return Explanation(
+        found.name,
+        kind,
+        called,
+        tuple((names(page), kind) for page, kind in inputs),
+        stale,
+        None if last is None else last[0],
+        None if last is None else _step(names, last[1]),
+        tuple(causes),
+    )
+
+
+def edges(bus: CoreBus) -> Iterator[tuple[int, bool, str, str, list[tuple[int, str]]]]:
+    """Every page that follows from others: its id, whether it is stale, its rule, and its inputs."""
+    for page, stale, (kind, called, inputs) in _rules(bus):
+        yield page, stale, kind, called, inputs

@@ -1,0 +1,171 @@
+//! Pages that follow from others: declaring them, and what is known of them.
+
+use std::sync::Arc;
+
+use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::derive::Derived;
+use mmsb::bus::error::Error;
+use mmsb::bus::options::Note;
+use mmsb::graph::edge::{Edge, EdgeKind};
+use mmsb::page::schema::Schema;
+use mmsb::propagation::program::Program;
+use mmsb::propagation::rule::{Rule, What};
+use mmsb::propagation::trace::Step;
+use pyo3::prelude::*;
+
+use crate::bus::Bus;
+use crate::error::{Fault, Outcome};
+use crate::layout::{self, Given};
+use crate::page::Page;
+use crate::rule::Function;
+use crate::transaction::{Fate, current};
+
+/// What a function's page looks like: kind, columns, rows.
+type Shape<'py> = (String, Vec<Given<'py>>, u64);
+
+/// A step: page and cause by id, level, rows in and out, outcome, nanoseconds.
+type Told = (u64, u64, u32, u32, u32, &'static str, u32);
+
+/// A rule: its word, what it is named, and its inputs by id with the kind of their edge.
+type Ruled = (&'static str, String, Vec<(u64, &'static str)>);
+
+impl Bus {
+    /// Has a page follow from others: a new one, or one of that name that follows from others already.
+    fn follow<'py>(&self, py: Python<'py>, name: &str, derived: Derived) -> Outcome<Bound<'py, Page>> {
+        let old = match self.find(py, name)? {
+            Some(id) if self.is_derived(py, id)? => Some(id),
+            _ => None,
+        };
+        let id = match current(py, &self.handle)? {
+            Some(tx) => match old {
+                Some(id) => tx.get().catch_up(py, 0, |tx| tx.rewire(id, derived).map(|()| id))?,
+                None => {
+                    let id = tx.get().catch_up(py, 0, |tx| tx.derive(name, derived))?;
+                    tx.get().note(&self.kept(), id, Fate::Made);
+                    id
+                }
+            },
+            None => {
+                let note = Note::default();
+                self.handle.long(py, |bus| match old {
+                    Some(id) => bus.rewire(id, derived, &note).map(|_| id),
+                    None => bus.derive(name, derived, &note),
+                })?
+            }
+        };
+        self.page(py, id)
+    }
+
+    fn is_derived(&self, py: Python<'_>, id: PageId) -> Outcome<bool> {
+        if let Some(tx) = current(py, &self.handle)? {
+            return tx.get().with(|tx| tx.is_derived(id));
+        }
+        Ok(self.handle.bus()?.rule(id)?.is_some())
+    }
+
+    /// The pages of these keys, all of this branch.
+    fn inputs(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> Outcome<Vec<(PageId, String)>> {
+        let one = |key: &Bound<'_, PyAny>| {
+            let id = self.own_id_of(py, key)?;
+            Ok((id, self.info(py, id)?.name))
+        };
+        keys.iter().map(one).collect()
+    }
+}
+
+fn edges(inputs: &[(PageId, String)], after: &[(PageId, String)]) -> Vec<Edge> {
+    let data = inputs.iter().map(|(page, _)| Edge::data(*page));
+    data.chain(after.iter().map(|(page, _)| Edge { page: *page, kind: EdgeKind::Control })).collect()
+}
+
+/// Makes a page by a function. `shape` is kind, columns and rows.
+#[pyfunction]
+#[pyo3(signature = (bus, name, shape, function, called, inputs, after, takes_changed))]
+#[allow(clippy::too_many_arguments, reason = "what one declaration says, handed over by Python's face alone")]
+pub fn _derive<'py>(
+    py: Python<'py>,
+    bus: &Bus,
+    name: &str,
+    shape: Shape<'py>,
+    function: Py<PyAny>,
+    called: &str,
+    inputs: Vec<Bound<'py, PyAny>>,
+    after: Vec<Bound<'py, PyAny>>,
+    takes_changed: bool,
+) -> Outcome<Bound<'py, Page>> {
+    let (kind, columns, rows) = shape;
+    let core = bus.handle.bus()?;
+    let about = |fault: Fault| fault.about(&format!("page '{name}'"));
+    let schema: Schema = layout::schema(core, &kind, columns, None).map_err(about)?;
+    schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
+    let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
+    let edges = edges(&inputs, &after);
+    let program: Arc<dyn Program> = Arc::new(Function {
+        function,
+        takes_changed,
+        lender: core.lender(),
+        opening: bus.handle.opening(),
+        inputs: inputs.into_iter().map(|(_, name)| name).collect(),
+    });
+    let rule = Rule { edges, what: What::Program(called.to_owned()) };
+    bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
+}
+
+/// Has a page follow from nothing any more.
+#[pyfunction]
+pub fn _release(py: Python<'_>, bus: &Bus, page: &Bound<'_, PyAny>) -> Outcome<()> {
+    let id = bus.own_id_of(py, page)?;
+    match current(py, &bus.handle)? {
+        Some(tx) => tx.get().catch_up(py, 0, |tx| tx.release(id)),
+        None => {
+            let note = Note::default();
+            bus.handle.long(py, |bus| bus.release(id, &note)).map(|_| ())
+        }
+    }
+}
+
+/// What a page follows from, and how.
+#[pyfunction]
+pub fn _rule(py: Python<'_>, bus: &Bus, page: &Bound<'_, PyAny>) -> Outcome<Option<Ruled>> {
+    let id = bus.id_of(py, page)?;
+    Ok(bus.handle.bus()?.rule(id)?.map(ruled))
+}
+
+fn ruled(rule: Rule) -> Ruled {
+    let inputs = rule.edges.iter().map(|edge| (edge.page.0, edge.kind.name())).collect();
+    (rule.kind(), rule.name(), inputs)
+}
+
+/// Of every page that follows from others, its id, whether it is behind, and what it follows from.
+#[pyfunction]
+pub fn _rules(py: Python<'_>, bus: &Bus) -> Outcome<Vec<(u64, bool, Ruled)>> {
+    let found = bus.handle.long(py, |bus| {
+        let state = bus.state()?;
+        let mut found = Vec::new();
+        for id in state.ids() {
+            if let Some(rule) = state.follows(id)? {
+                found.push((id.0, state.is_behind(id)?, rule));
+            }
+        }
+        Ok::<_, Error>(found)
+    })?;
+    Ok(found.into_iter().map(|(id, behind, rule)| (id, behind, ruled(rule))).collect())
+}
+
+/// What ran in an epoch, in its order.
+#[pyfunction]
+pub fn _trace(py: Python<'_>, bus: &Bus, epoch: u64) -> Outcome<Vec<Told>> {
+    let steps = bus.handle.long(py, |bus| bus.trace(Epoch(epoch)))?;
+    Ok(steps.iter().map(told).collect())
+}
+
+/// The newest step of a page, and its epoch.
+#[pyfunction]
+pub fn _last_step(py: Python<'_>, bus: &Bus, page: u64) -> Outcome<Option<(u64, Told)>> {
+    let found = bus.handle.long(py, |bus| bus.last_step(PageId(page)))?;
+    Ok(found.map(|(epoch, step)| (epoch.0, told(&step))))
+}
+
+fn told(step: &Step) -> Told {
+    (step.page.0, step.cause.0, step.level(), step.rows_in, step.rows_out, step.outcome().name(), step.ns)
+}
