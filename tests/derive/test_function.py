@@ -30,7 +30,8 @@ def test_a_function_makes_its_page_in_the_same_epoch(bus: mmsb.Bus) -> None:
     before = bus.epoch
     velocity[3] = (3, 4, 0)
     assert bus.epoch == before + 1
-    assert speed.array[3] == 5 and speed.version == bus.epoch
+    assert speed.array[3] == 5
+    assert speed.version == bus.epoch
     (step,) = bus.trace()
     assert (step.page, step.cause, step.level, step.rows_in, step.outcome) == (
         "speed",
@@ -71,7 +72,8 @@ def test_a_function_may_take_what_changed_and_return_some_rows(bus: mmsb.Bus) ->
     assert seen.pop() == [*range(2000)]
     source[[5, 6, 1700]] = [1, 2, 3]
     assert seen.pop() == [5, 6, 1700]
-    assert made.array[[5, 6, 1700]].tolist() == [2, 4, 6] and made.array.sum() == 12
+    assert made.array[[5, 6, 1700]].tolist() == [2, 4, 6]
+    assert made.array.sum() == 12
 
 
 @pytest.mark.parametrize(
@@ -223,15 +225,18 @@ def test_a_reopened_bus_says_what_is_stale_and_takes_the_rule_again(tmp_path: Pa
         digest = bus.digest()
         assert len(calls) == 2
     with mmsb.open(path) as bus:
-        assert bus.digest() == digest and bus["b"].array.tolist() == [2, 0]
+        assert bus.digest() == digest
+        assert bus["b"].array.tolist() == [2, 0]
         assert bus.verify().ok
         assert bus.at(2)["b"].array.tolist() == [0, 0]
         bus["a"][1] = 5
-        assert bus["b"].array.tolist() == [2, 0] and bus.explain("b").stale
+        assert bus["b"].array.tolist() == [2, 0]
+        assert bus.explain("b").stale
         assert "stale" in str(bus.explain("b"))
         assert len(calls) == 2
         b = bus.derive("b", double, inputs="a", shape=(2,), dtype="int64")
-        assert b.array.tolist() == [2, 10] and not bus.explain("b").stale
+        assert b.array.tolist() == [2, 10]
+        assert not bus.explain("b").stale
 
 
 def test_explaining_and_the_graph(bus: mmsb.Bus) -> None:
@@ -242,16 +247,21 @@ def test_explaining_and_the_graph(bus: mmsb.Bus) -> None:
     bus.derive("c", lambda a, b: a + b, inputs=[a, b], shape=(2,), dtype="int64")
     a[0] = 4
     why = bus.explain("c")
-    assert why.inputs == (("a", "data"), ("b", "data")) and why.epoch == bus.epoch
-    assert why.causes == ("a",) and why.step is not None and why.step.rows_out == 1
+    assert why.inputs == (("a", "data"), ("b", "data"))
+    assert why.epoch == bus.epoch
+    assert why.causes == ("a",)
+    assert why.step is not None
+    assert why.step.rows_out == 1
     assert bus.explain("b").inputs == (("a", "data"), ("clock", "control"))
-    assert "c: function" in str(why) and "because of a" in str(why)
+    assert "c: function" in str(why)
+    assert "because of a" in str(why)
     assert str(bus.explain("a")) == "a: written, not derived"
     graph = bus.graph()
     by_name = {graph[node]["page"]: node for node in graph.node_indices()}
     assert sorted(by_name) == ["a", "b", "c", "clock"]
     assert graph.get_edge_data(by_name["clock"], by_name["b"]) == {"kind": "control"}
-    assert graph.has_edge(by_name["b"], by_name["c"]) and not graph[by_name["a"]]["rule"]
+    assert graph.has_edge(by_name["b"], by_name["c"])
+    assert not graph[by_name["a"]]["rule"]
     bus["clock"][()] = 1
     assert [step.outcome for step in bus.trace()] == ["marked"]
     assert bus.explain("b").stale
@@ -282,7 +292,8 @@ def test_writers_on_other_threads_wait_for_a_slow_function() -> None:
         hold.set()
         thread.join()
         other[0] = 4
-        assert bus["b"].array[0] == 2 and other.array[0] == 4
+        assert bus["b"].array[0] == 2
+        assert other.array[0] == 4
 
 
 def test_many_threads_write_what_functions_follow(bus: mmsb.Bus) -> None:
