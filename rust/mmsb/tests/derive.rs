@@ -8,6 +8,7 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::derive::Derived;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
+use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::transaction::Isolation;
 use mmsb::graph::edge::{Edge, EdgeKind};
@@ -299,4 +300,37 @@ fn branches_and_reverts_have_the_rules_of_their_states() {
     assert_eq!(cells(&bus, c), [0, 9, 0, 0]);
     bus.audit().unwrap();
     assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+}
+
+#[test]
+fn a_merge_merges_what_is_written_and_makes_what_follows() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, program) = sum(&bus, "b", &[a]);
+    let branch = bus.branch("other", None).unwrap();
+    write(&bus, a, 0, 1).unwrap();
+    write(&branch, a, 1, 2).unwrap();
+    let (c, _) = sum(&branch, "c", &[a, b]);
+    assert_eq!((cells(&bus, b), cells(&branch, c)), (vec![1, 0, 0, 0], vec![0, 4, 0, 0]));
+    bus.merge(&branch, OnConflict::Raise, &Note::default()).unwrap();
+    assert_eq!((cells(&bus, b), cells(&bus, c)), (vec![1, 2, 0, 0], vec![2, 4, 0, 0]));
+    // One side has it follow from something else; then both do.
+    let d = source(&bus, "d");
+    branch.merge(&bus, OnConflict::Raise, &Note::default()).unwrap();
+    branch.rewire(b, derived(&[a, d], &program), &Note::default()).unwrap();
+    write(&bus, d, 3, 9).unwrap();
+    bus.merge(&branch, OnConflict::Raise, &Note::default()).unwrap();
+    assert_eq!((cells(&bus, b), cells(&bus, c)), (vec![1, 2, 0, 9], vec![2, 4, 0, 9]));
+    bus.rewire(b, derived(&[d], &program), &Note::default()).unwrap();
+    branch.release(b, &Note::default()).unwrap();
+    write(&branch, b, 0, 77).unwrap();
+    let error = bus.merge(&branch, OnConflict::Raise, &Note::default()).unwrap_err();
+    assert_eq!(error.to_string(), "conflict on page 'b' (both sides had it follow from something else)");
+    bus.merge(&branch, OnConflict::Theirs, &Note::default()).unwrap();
+    assert_eq!(bus.rule(b).unwrap(), None);
+    assert_eq!((cells(&bus, b), cells(&bus, c)[0]), (vec![77, 2, 0, 0], 78));
+    bus.audit().unwrap();
+    assert!(bus.replay_digest(true).unwrap().iter().all(|found| {
+        found.digest == bus.checkout(&found.branch).unwrap().state().unwrap().digest().unwrap()
+    }));
 }

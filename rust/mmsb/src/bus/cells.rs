@@ -37,13 +37,13 @@ pub(crate) fn copy_cells(
 pub(crate) fn copy_page(tx: &mut Transaction, from: &State, page: PageId) -> Result<(), Error> {
     let info = from.info(page)?;
     tx.restore_page(page, &info.name, (*info.schema).clone(), info.rows)?;
-    copy_rule(tx, from, page)?;
     for (i, column) in info.schema.columns().iter().enumerate() {
         let cells = info.rows * column.cells_per_row();
         let runs = written_runs(from, page, i, cells, column)?;
         copy_cells(tx, from, page, i as u16, &runs)?;
     }
-    Ok(())
+    // Last: what follows from others is not written.
+    copy_rule(tx, from, page)
 }
 
 /// Has a page of the transaction follow from what `from` has it follow from.

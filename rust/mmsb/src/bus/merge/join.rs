@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::base::ids::PageId;
-use crate::bus::cells::{copy_cells, copy_page};
+use crate::bus::cells::{copy_cells, copy_page, copy_rule};
 use crate::bus::diff::{ColumnDiff, Fate, PageDiff, changed_cells, changed_since, diff};
 use crate::bus::error::{Clash, Error};
 use crate::bus::merge::common::{Base, Unsure};
@@ -119,8 +119,35 @@ impl Join<'_> {
                 let same = base.is_some_and(|base| self.is_untouched(base, mine));
                 self.settle(theirs, same, DROPPED, |tx, _| tx.drop_page(id))
             }
-            (Fate::Created | Fate::Changed, Some(mine)) => self.cells(theirs, base, mine),
+            (Fate::Created | Fate::Changed, Some(mine)) => {
+                let other = self.other.page_if(id)?;
+                let ruled =
+                    |page: Option<PageRef<'_>>| page.is_some_and(|page| !page.def().rule().is_empty());
+                if ruled(Some(mine)) || ruled(other) {
+                    return self.rule(theirs, [base, Some(mine), other]);
+                }
+                self.cells(theirs, base, mine)
+            }
         }
+    }
+
+    /// A page that follows from others on a side: its cells do not merge, they follow from what is merged. What it follows
+    /// from is what one side changed it to, or the policy says.
+    fn rule(&mut self, theirs: &PageDiff, versions: [Option<PageRef<'_>>; 3]) -> Result<(), Error> {
+        let [before, mine, other] = versions.map(|page| page.map(|page| page.def().rule()));
+        if mine == other || before == other {
+            return Ok(());
+        }
+        let id = theirs.page;
+        self.settle(theirs, before == mine, RULED, |tx, other| {
+            tx.release(id)?;
+            let info = other.info(id)?;
+            tx.resize(id, info.rows)?;
+            for (i, column) in info.schema.columns().iter().enumerate() {
+                copy_cells(tx, other, id, i as u16, &[(0, info.rows * column.cells_per_row())])?;
+            }
+            copy_rule(tx, other, id)
+        })
     }
 
     /// Does what the other side did where this one did nothing or the policy says so.
@@ -320,6 +347,7 @@ impl Join<'_> {
 
 const NAMED: &str = "both have a page of this name";
 const DROPPED: &str = "one side dropped it, the other wrote it";
+const RULED: &str = "both sides had it follow from something else";
 const RESIZED: &str = "one side resized it, the other wrote it";
 
 /// Takes a page that the transaction has not, instead of one of its name.
