@@ -1,6 +1,7 @@
 //! Layer 4 (propagation): what a page that follows from others is made by, and running what a change asks for.
 
 pub mod error;
+pub mod expression;
 pub mod kernel;
 pub mod made;
 pub mod runs;
