@@ -63,7 +63,10 @@ macro_rules! real {
         impl Real for $type {
             #[inline(always)]
             fn tidy(self) -> Self {
-                if self.is_nan() { Self::from_bits($nan) } else { self }
+                // By its bits: asked for a square root that is no number, LLVM takes any NaN to be as good as any other.
+                let bits = self.to_bits();
+                let none = bits << 1 > Self::INFINITY.to_bits() << 1;
+                Self::from_bits(if none { $nan } else { bits })
             }
             #[inline(always)]
             fn neg(self) -> Self {
