@@ -65,9 +65,10 @@ impl World {
         for (input, types) in (0u16..).zip(types) {
             let inner = if input < 2 { vec![] } else { vec![INNER] };
             let n = (if input % 2 == 0 { rows } else { 1 }) * inner.iter().product::<u64>();
-            let columns = types.iter().enumerate().map(|(i, &dtype)| {
-                Column::new(format!("c{i}"), dtype, inner.clone()).expect("a column")
-            });
+            let columns = types
+                .iter()
+                .enumerate()
+                .map(|(i, &dtype)| Column::new(format!("c{i}"), dtype, inner.clone()).expect("a column"));
             world.schemas.push(Schema::new(PageKind::Table, columns.collect(), None).expect("a schema"));
             for (column, &dtype) in (0..).zip(types) {
                 let cells: Vec<Cell> = (0..n).map(|_| cell(dtype, seed)).collect();
@@ -117,7 +118,11 @@ impl Known {
 }
 
 /// What the model makes of an operation on nodes; `None` where it is an error.
-fn model(operands: &[&Known], rows: u64, f: impl Fn(u64, u64) -> Option<Cell>) -> Option<((bool, bool), Vec<Cell>)> {
+fn model(
+    operands: &[&Known],
+    rows: u64,
+    f: impl Fn(u64, u64) -> Option<Cell>,
+) -> Option<((bool, bool), Vec<Cell>)> {
     let many = operands.iter().fold((false, false), |(a, b), known| (a | known.many.0, b | known.many.1));
     let (rows, width) = (if many.1 { rows } else { 1 }, if many.0 { INNER } else { 1 });
     let cells = (0..rows).flat_map(|row| (0..width).map(move |inner| (row, inner)));
@@ -191,10 +196,8 @@ impl Play {
     fn binary(&mut self, op: Binary, a: &Known, b: &Known) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
         let id = self.builder.binary(op, a.id, b.id);
         let found = expression_model::of_binary(op.name(), a.kind, b.kind).and_then(|gives| {
-            let comparison = matches!(
-                op,
-                Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge
-            );
+            let comparison =
+                matches!(op, Binary::Eq | Binary::Ne | Binary::Lt | Binary::Le | Binary::Gt | Binary::Ge);
             // The type that a python number has here.
             let weak = expression_model::of_binary("where", a.kind, b.kind)?;
             let weak = if comparison { weak } else { gives };
@@ -225,7 +228,12 @@ impl Play {
         (id, found)
     }
 
-    fn choose(&mut self, test: &Known, a: &Known, b: &Known) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
+    fn choose(
+        &mut self,
+        test: &Known,
+        a: &Known,
+        b: &Known,
+    ) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
         let id = self.builder.select(test.id, a.id, b.id);
         let found = expression_model::of_binary("where", a.kind, b.kind).and_then(|gives| {
             if [a.kind, b.kind].iter().any(|&kind| !fits_kind(kind, gives)) {
@@ -269,7 +277,8 @@ impl Play {
                 self.known.push(known);
             }
             // It reads no column.
-            (Some((_, (false, false), _)), Err(RuleError::Unfit { what, .. })) if what == "it reads no column" => {}
+            (Some((_, (false, false), _)), Err(RuleError::Unfit { what, .. }))
+                if what == "it reads no column" => {}
             (found, got) => panic!("{told}: {:?} and {got:?}", found.map(|found| found.0)),
         }
     }

@@ -74,9 +74,9 @@ fn half(value: f64) -> f16 {
     let near = f16::from_f32(value.abs() as f32).to_bits();
     let around = [near.saturating_sub(1), near, (near + 1).min(0x7C00)];
     let off = |bits: u16| (magnitude(bits) - value.abs().min(65536.0)).abs();
-    let best = around.into_iter().min_by(|&a, &b| {
-        off(a).partial_cmp(&off(b)).expect("numbers").then((a & 1).cmp(&(b & 1)))
-    });
+    let best = around
+        .into_iter()
+        .min_by(|&a, &b| off(a).partial_cmp(&off(b)).expect("numbers").then((a & 1).cmp(&(b & 1))));
     f16::from_bits(best.expect("three") | if value.is_sign_negative() { 0x8000 } else { 0 })
 }
 
@@ -292,18 +292,10 @@ fn float(op: Binary, a: Cell, b: Cell, gives: DType) -> Cell {
         Binary::Pow => function!(gives, (a, b), libm::powf, libm::pow),
         Binary::Atan2 => function!(gives, (a, b), libm::atan2f, libm::atan2),
         Binary::Hypot => function!(gives, (a, b), libm::hypotf, libm::hypot),
-        Binary::FloorDiv => function!(
-            gives,
-            (a, b),
-            |x, y| float_divided!(f32, x, y).0,
-            |x, y| float_divided!(f64, x, y).0
-        ),
-        _ => function!(
-            gives,
-            (a, b),
-            |x, y| float_divided!(f32, x, y).1,
-            |x, y| float_divided!(f64, x, y).1
-        ),
+        Binary::FloorDiv => {
+            function!(gives, (a, b), |x, y| float_divided!(f32, x, y).0, |x, y| float_divided!(f64, x, y).0)
+        }
+        _ => function!(gives, (a, b), |x, y| float_divided!(f32, x, y).1, |x, y| float_divided!(f64, x, y).1),
     }
 }
 
@@ -325,7 +317,13 @@ fn integer(op: Binary, a: i128, b: i128, gives: DType) -> Option<Cell> {
             Binary::Xor => a ^ b,
             Binary::Shl if gone => 0,
             Binary::Shl => a << b,
-            Binary::Shr if gone => if a < 0 { -1 } else { 0 },
+            Binary::Shr if gone => {
+                if a < 0 {
+                    -1
+                } else {
+                    0
+                }
+            }
             _ => a >> b,
         },
         gives,

@@ -151,7 +151,8 @@ mod tests {
                 assert_eq!(half_of(-double).to_bits(), wanted | 0x8000, "-{double:e}");
             }
         }
-        for (double, wanted) in [(f64::INFINITY, 0x7C00), (f64::MAX, 0x7C00), (f64::NAN, 0x7E00), (5e-324, 0)] {
+        for (double, wanted) in [(f64::INFINITY, 0x7C00), (f64::MAX, 0x7C00), (f64::NAN, 0x7E00), (5e-324, 0)]
+        {
             assert_eq!(half_of(double).to_bits(), wanted, "{double:e}");
         }
     }

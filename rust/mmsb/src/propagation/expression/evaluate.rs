@@ -175,7 +175,9 @@ impl Machine {
             let (mut row, mut inside) = (first / program.cells, first % program.cells);
             let mut piece: &[u8] = &[];
             while !left.is_empty() {
-                let in_row = left.len().min(usize::try_from(program.cells - inside).unwrap_or(usize::MAX).saturating_mul(size));
+                let in_row = left
+                    .len()
+                    .min(usize::try_from(program.cells - inside).unwrap_or(usize::MAX).saturating_mul(size));
                 let took = if *spread == Spread::Repeat {
                     if piece.is_empty() {
                         piece = aligned(source.piece(read, row * size as u64), read)?;

@@ -348,7 +348,11 @@ pub fn choose(size: usize) -> Three {
 /// The first of integers with a sign that is negative.
 pub fn first_negative(dtype: DType, powers: &[u8]) -> Option<(usize, i64)> {
     fn first<T: Value + Into<i64>>(powers: &[u8]) -> Option<(usize, i64)> {
-        cells::<T>(powers).iter().map(|&power| -> i64 { power.into() }).enumerate().find(|(_, power)| *power < 0)
+        cells::<T>(powers)
+            .iter()
+            .map(|&power| -> i64 { power.into() })
+            .enumerate()
+            .find(|(_, power)| *power < 0)
     }
     match dtype {
         DType::I8 => first::<i8>(powers),

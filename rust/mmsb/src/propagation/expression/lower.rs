@@ -109,9 +109,7 @@ impl Lowering<'_, '_> {
 
     fn constant(&mut self, constant: Constant) -> Operand {
         let (kind, what) = match constant {
-            Constant::Cell(dtype, bits) => {
-                (Kind::Strong(dtype), What::Cells(self.fixed(bits, dtype.size())))
-            }
+            Constant::Cell(dtype, bits) => (Kind::Strong(dtype), What::Cells(self.fixed(bits, dtype.size()))),
             Constant::Int(value) => (Kind::WeakInt, What::Int(value)),
             Constant::Float(bits) => (Kind::WeakFloat, What::Float(f64::from_bits(bits))),
         };

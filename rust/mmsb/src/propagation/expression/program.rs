@@ -138,8 +138,16 @@ impl Program {
         let values = &flow.values;
         let last = last_uses(values, root);
         let size = usize::from(values[root as usize].size);
-        let mut program =
-            Self { rows, cells, size, constants: vec![], spread: vec![], views: vec![], steps: vec![], registers: 0 };
+        let mut program = Self {
+            rows,
+            cells,
+            size,
+            constants: vec![],
+            spread: vec![],
+            views: vec![],
+            steps: vec![],
+            registers: 0,
+        };
         let mut places = vec![Place::Out; values.len()];
         program.place_leaves(flow, &last, &mut places);
         let fixed = program.registers as u32;

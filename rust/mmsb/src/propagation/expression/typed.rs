@@ -83,11 +83,7 @@ impl<'a> Source<'a> for Slices<'a> {
 
 impl Typed {
     /// For inputs of which all columns that are read are there, and have together these rows.
-    pub(super) fn new(
-        expression: &Expression,
-        inputs: &[Shape<'_>],
-        rows: u64,
-    ) -> Result<Self, RuleError> {
+    pub(super) fn new(expression: &Expression, inputs: &[Shape<'_>], rows: u64) -> Result<Self, RuleError> {
         let lowered = lower(expression, inputs)?;
         let cells = lowered.inner.iter().product();
         let program = Program::new(&lowered.flow, lowered.root, rows, cells);
@@ -137,7 +133,10 @@ impl Typed {
             let bytes = read.rows * read.cells * read.size as u64;
             if column.len() as u64 != bytes {
                 let (input, number) = (read.input, read.column);
-                return unfit(format!("column {number} of input {input} of {} bytes, not {bytes}", column.len()));
+                return unfit(format!(
+                    "column {number} of input {input} of {} bytes, not {bytes}",
+                    column.len()
+                ));
             }
         }
         if rows.stop > self.program.rows {
