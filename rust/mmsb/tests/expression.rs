@@ -89,7 +89,7 @@ fn what_is_wrong_is_said_in_so_many_words() {
     let (x, y, z) = (all.column(1, 0), all.column(2, 0), all.column(0, 9));
     let int = |all: &mut Builder, value| all.constant(Constant::Int(value));
     let (i300, below, half) = (int(&mut all, 300), int(&mut all, -1), all.constant(Constant::float(0.5)));
-    let twice = all.unary(Unary::Square, v);
+    let (twice, wrong) = (all.unary(Unary::Square, v), all.cast(DType::U8, i300));
     let cases = [
         (
             all.binary(Binary::Sub, b, b),
@@ -107,7 +107,7 @@ fn what_is_wrong_is_said_in_so_many_words() {
             "mul: -1 does not fit uint64 beside column 'x' of input 1 (uint64)",
         ),
         (all.select(b, a, i300), "where: 300 does not fit int8 beside column 'a' of input 0 (int8)"),
-        (all.cast(DType::U8, i300), "cast: 300 does not fit uint8"),
+        (all.binary(Binary::Add, a, wrong), "cast: 300 does not fit uint8"),
         (
             all.binary(Binary::Max, twice, w),
             "max: a row of float32 has shape [3], one of column 'w' of input 0 (float64) has [2, 2]",
@@ -133,6 +133,10 @@ fn what_is_wrong_is_said_in_so_many_words() {
         let got = all.finish(node).expect("an expression").typed(&shapes);
         assert_eq!(got.expect_err("is wrong").to_string(), wanted);
     }
+}
+
+#[test]
+fn nodes_that_are_no_expression_are_refused() {
     let cast = Expression::new(vec![Node::Column { input: 0, column: 0 }, Node::Cast(DType::Bytes(3), 0)]);
     assert_eq!(cast.expect_err("is wrong").to_string(), "expression: node 1 is of S3, which is no number");
     let ahead = Expression::new(vec![Node::Unary(Unary::Neg, 0)]);
@@ -143,8 +147,8 @@ fn what_is_wrong_is_said_in_so_many_words() {
     let none = Expression::new(vec![]);
     let wanted = format!("expression: 0 nodes, where 1 to {EXPRESSION_NODES} are possible");
     assert_eq!(none.expect_err("is wrong").to_string(), wanted);
-    let stray = Builder::default().finish(x);
-    assert_eq!(stray.expect_err("is wrong").to_string(), "expression: there is no node 5 among 0");
+    let stray = Builder::default().finish(Builder::default().column(0, 0));
+    assert_eq!(stray.expect_err("is wrong").to_string(), "expression: there is no node 0 among 0");
 }
 
 #[test]

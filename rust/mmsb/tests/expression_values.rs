@@ -129,6 +129,9 @@ fn model(
     Some((many, cells.map(|(row, inner)| f(row, inner)).collect::<Option<_>>()?))
 }
 
+/// What the model says a node comes to.
+type Found = (DType, (bool, bool), Vec<Cell>);
+
 /// One step of a random expression: a choice, and operands.
 type Choice = (u8, u8, u16, u16, u16);
 
@@ -176,7 +179,7 @@ impl Play {
         strong[usize::from(number) % strong.len()].clone()
     }
 
-    fn unary(&mut self, op: Unary, a: &Known) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
+    fn unary(&mut self, op: Unary, a: &Known) -> (Id, Option<Found>) {
         let id = self.builder.unary(op, a.id);
         let gives = expression_model::of_unary(op.name(), a.kind);
         let found = gives.and_then(|gives| {
@@ -193,7 +196,7 @@ impl Play {
         (id, found)
     }
 
-    fn binary(&mut self, op: Binary, a: &Known, b: &Known) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
+    fn binary(&mut self, op: Binary, a: &Known, b: &Known) -> (Id, Option<Found>) {
         let id = self.builder.binary(op, a.id, b.id);
         let found = expression_model::of_binary(op.name(), a.kind, b.kind).and_then(|gives| {
             let comparison =
@@ -228,12 +231,7 @@ impl Play {
         (id, found)
     }
 
-    fn choose(
-        &mut self,
-        test: &Known,
-        a: &Known,
-        b: &Known,
-    ) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
+    fn choose(&mut self, test: &Known, a: &Known, b: &Known) -> (Id, Option<Found>) {
         let id = self.builder.select(test.id, a.id, b.id);
         let found = expression_model::of_binary("where", a.kind, b.kind).and_then(|gives| {
             if [a.kind, b.kind].iter().any(|&kind| !fits_kind(kind, gives)) {
@@ -248,7 +246,7 @@ impl Play {
         (id, found)
     }
 
-    fn cast(&mut self, to: DType, a: &Known) -> (Id, Option<(DType, (bool, bool), Vec<Cell>)>) {
+    fn cast(&mut self, to: DType, a: &Known) -> (Id, Option<Found>) {
         let id = self.builder.cast(to, a.id);
         let found = fits_kind(a.kind, to)
             .then(|| model(&[a], self.world.rows, |row, inner| Some(a.at(row, inner, to).to(to))))

@@ -109,7 +109,7 @@ fn float_to_float(from: DType, to: DType) -> One {
     match (from, to) {
         (DType::F16, DType::F32) => one!(wide, f16 => f32, |a| widen(a).tidy()),
         (DType::F16, _) => one!(wide, f16 => f64, |a| f64::from(widen(a)).tidy()),
-        (DType::F32, DType::F16) => one!(wide, f32 => f16, |a| narrow(a)),
+        (DType::F32, DType::F16) => one!(wide, f32 => f16, narrow),
         (DType::F32, _) => one!(wide, f32 => f64, |a| f64::from(a).tidy()),
         (_, DType::F16) => one!(wide, f64 => f16, half_of),
         _ => one!(wide, f64 => f32, |a| (a as f32).tidy()),

@@ -56,7 +56,7 @@ impl Machine {
                 &mut many[..]
             }
         };
-        let cells = out.len() / program.size;
+        let cells = out.len() >> program.size.trailing_zeros();
         if cells == 0 {
             return Ok(());
         }
@@ -69,7 +69,7 @@ impl Machine {
                 if view.is_empty() {
                     *view = aligned(source.piece(read, (first + done as u64) * read.size as u64), read)?;
                 }
-                n = n.min(view.len() / read.size);
+                n = n.min(view.len() >> read.size.trailing_zeros());
             }
             let (at, here) = (first + done as u64, &mut out[done * program.size..][..n * program.size]);
             self.spread(program, source, at, n)?;
@@ -217,10 +217,11 @@ fn repeat(out: &mut [u8], cell: &[u8]) {
 
 /// Bytes in which cells lie as they must.
 fn aligned<'a>(bytes: &'a [u8], read: &Read) -> Result<&'a [u8], RuleError> {
-    let size = read.size;
-    let off = (bytes.as_ptr() as usize).wrapping_neg() % size;
-    if off == 0 && bytes.len() >= size {
-        return Ok(&bytes[..bytes.len() / size * size]);
+    // Sizes are powers of two, which saves divisions where there are few cells.
+    let part = read.size - 1;
+    let off = (bytes.as_ptr() as usize).wrapping_neg() & part;
+    if off == 0 && bytes.len() > part {
+        return Ok(&bytes[..bytes.len() & !part]);
     }
     Err(AlgebraError::Misaligned { bytes: bytes.len(), dtype: read.dtype, off }.into())
 }

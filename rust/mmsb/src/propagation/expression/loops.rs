@@ -284,6 +284,8 @@ macro_rules! modulo {
 }
 
 /// The loop of an operation on cells of a type that it is for. Greater is less the other way round, and has none.
+// One text for many types, in some of which it could be shorter.
+#[allow(clippy::unnecessary_cast, clippy::bool_comparison)]
 pub fn binary(op: Binary, dtype: DType) -> Option<Two> {
     let float = dtype.is_float();
     let whole = unsigned(dtype);
