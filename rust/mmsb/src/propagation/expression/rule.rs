@@ -16,9 +16,6 @@ use crate::propagation::runs::Run;
 /// Runs with no more cells between them are one: what a run costs by itself.
 const NEAR: u64 = 16;
 
-/// Cells that room is made for at once, so that it is still in the second cache when they come.
-const AT_ONCE: u64 = 8192;
-
 /// A page of columns that are expressions of the same rows of other pages.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Express {
@@ -125,13 +122,10 @@ impl Kernel for Expressed {
         for (column, (machine, program)) in (0..).zip(&mut self.outputs) {
             asked(program, inputs, &mut self.runs)?;
             for run in &self.runs {
-                let (mut first, stop) = (run.start * program.cells, run.stop * program.cells);
-                while first < stop {
-                    let cells = (stop - first).min(AT_ONCE);
-                    let room = made.room_of_bytes(column, first, cells as usize * program.size);
-                    machine.run(program, &Inputs(inputs), first, room)?;
-                    first += cells;
-                }
+                let first = run.start * program.cells;
+                let bytes = (run.rows() * program.cells) as usize * program.size;
+                let room = made.room_of_bytes(column, first, bytes);
+                machine.run(program, &Inputs(inputs), first, room)?;
             }
         }
         Ok(())
