@@ -265,7 +265,7 @@ impl Number for f16 {
 /// on the way is subnormal, so that it does not matter what the processor was told to do with those (Giesen, "Half to
 /// float done quickly", 2012).
 #[inline]
-fn widen(half: f16) -> f32 {
+pub(crate) fn widen(half: f16) -> f32 {
     const LEAST: u32 = 113 << 23; // 2^-14, the smallest normal half
     let bits = u32::from(half.to_bits());
     let magnitude = (bits & 0x7FFF) << 13;
@@ -278,7 +278,7 @@ fn widen(half: f16) -> f32 {
 
 /// Single to half precision, to the nearest, to even where two are; the one NaN for all. As [`widen`].
 #[inline]
-fn narrow(single: f32) -> f16 {
+pub(crate) fn narrow(single: f32) -> f16 {
     const HALF: u32 = 126 << 23; // 0.5, whose last bit is worth as much as that of a subnormal half
     let bits = single.to_bits();
     let magnitude = bits & 0x7FFF_FFFF;

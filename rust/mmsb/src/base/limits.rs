@@ -170,3 +170,13 @@ pub const UPDATE_SAMPLED: u64 = 1 << 20;
 
 /// Cells that it looks at.
 pub const UPDATE_SAMPLES: u64 = 64;
+
+/// Most nodes of one expression: a sum of 100,000 products is far below, and the nodes take 32 MiB at most.
+pub const EXPRESSION_NODES: usize = 1 << 20;
+
+/// Cells that an expression is worked out for at once: so many of a dozen values stay in the first cache, and a step of the
+/// way costs less for calling its loop than for the loop.
+pub const EXPRESSION_BLOCK: usize = 512;
+
+/// Bytes of the values on the way that one expression's kernel holds, from which on it works out fewer cells at once.
+pub const EXPRESSION_BYTES: usize = 1 << 20;

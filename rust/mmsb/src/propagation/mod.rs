@@ -3,11 +3,13 @@
 pub mod apply;
 pub mod changes;
 pub mod error;
+pub mod expression;
 pub mod flow;
 pub mod kernel;
 pub mod made;
 pub mod program;
 pub mod queue;
+pub mod reduction;
 pub mod rule;
 pub mod run;
 pub mod runs;
