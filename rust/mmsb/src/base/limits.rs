@@ -164,3 +164,6 @@ pub const UPDATE_SAMPLED: u64 = 1 << 20;
 
 /// Cells that it looks at.
 pub const UPDATE_SAMPLES: u64 = 64;
+
+/// Most groups that a reduction by key may have: what is remembered of each is 16 to 64 bytes.
+pub const MAX_GROUPS: u64 = 1 << 26;

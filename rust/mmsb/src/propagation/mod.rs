@@ -3,4 +3,5 @@
 pub mod error;
 pub mod kernel;
 pub mod made;
+pub mod reduction;
 pub mod runs;

@@ -1,0 +1,192 @@
+//! The fixed tree of [`crate::algebra::fold`] above cells that lie in a page, for many lanes side by side, with what the
+//! last runs changed of it.
+
+use std::ops::Range;
+
+use crate::algebra::fold::{FAN_IN, bring_together};
+use crate::propagation::reduction::folds::Fold;
+
+/// A sum of the tree as it was.
+#[derive(Debug)]
+struct Was<S> {
+    level: usize,
+    at: usize,
+    sum: S,
+}
+
+/// What mending a tree came to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mended {
+    /// How many nodes were looked at, each with all its lanes.
+    pub looked: usize,
+    /// The lanes of the root that may be new.
+    pub lanes: Range<usize>,
+}
+
+/// For each lane a tree over `leaves` steps; step `i` of lane `j` is the leaf `i * lanes + j`, and so on every level.
+/// There is always a root, also over a single step.
+#[derive(Debug)]
+pub struct Tree<F: Fold> {
+    lanes: usize,
+    /// From the nodes above the leaves to the root; none where there is no tree.
+    levels: Vec<Vec<F::Sum>>,
+    leaves: u64,
+    journal: Vec<Was<F::Sum>>,
+    /// Whether all of it was made since it was last kept.
+    fresh: bool,
+    dirty: Vec<usize>,
+    next: Vec<usize>,
+    sums: Vec<F::Sum>,
+}
+
+impl<F: Fold> Tree<F> {
+    /// None yet, with so many lanes.
+    pub fn new(lanes: usize) -> Self {
+        let (dirty, next) = (Vec::new(), Vec::new());
+        let sums = vec![F::ZERO; lanes];
+        Self { lanes, levels: Vec::new(), leaves: 0, journal: Vec::new(), fresh: false, dirty, next, sums }
+    }
+
+    /// Whether there is one over so many steps.
+    pub fn is_over(&self, leaves: u64) -> bool {
+        !self.levels.is_empty() && self.leaves == leaves
+    }
+
+    /// Makes it over so many steps. `fill` is to fill the nodes above the leaves, lane by lane.
+    ///
+    /// # Errors
+    /// Those of `fill`; there is no tree then.
+    pub fn build<E>(
+        &mut self,
+        leaves: u64,
+        fill: impl FnOnce(&mut [F::Sum]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.fresh = true;
+        self.journal.clear();
+        let mut levels = std::mem::take(&mut self.levels);
+        let mut count = leaves.div_ceil(FAN_IN as u64).max(1) as usize;
+        levels.resize_with(1, Vec::new);
+        levels[0].clear();
+        levels[0].resize(count * self.lanes, F::ZERO);
+        fill(&mut levels[0])?;
+        while count > 1 {
+            let below = &levels[levels.len() - 1];
+            count = count.div_ceil(FAN_IN);
+            let mut level = vec![F::ZERO; count * self.lanes];
+            level.chunks_mut(self.lanes).enumerate().for_each(|(at, sums)| above::<F>(below, at, sums));
+            levels.push(level);
+        }
+        (self.levels, self.leaves) = (levels, leaves);
+        Ok(())
+    }
+
+    /// Mends it above the steps that changed, ascending; stops where nothing is new. `node` is to make the node of this
+    /// number above the leaves.
+    ///
+    /// # Errors
+    /// Those of `node`.
+    pub fn mend<E>(
+        &mut self,
+        changed: impl Iterator<Item = Range<u64>>,
+        mut node: impl FnMut(usize, &mut [F::Sum]) -> Result<(), E>,
+    ) -> Result<Mended, E> {
+        self.dirty.clear();
+        for steps in changed.filter(|steps| !steps.is_empty()) {
+            let (first, last) = (steps.start as usize / FAN_IN, (steps.end - 1) as usize / FAN_IN);
+            let first = self.dirty.last().map_or(first, |&done| first.max(done + 1));
+            self.dirty.extend(first..=last);
+        }
+        let mut mended = Mended { looked: 0, lanes: 0..0 };
+        for level in 0..self.levels.len() {
+            self.next.clear();
+            for i in 0..self.dirty.len() {
+                let at = self.dirty[i];
+                match level {
+                    0 => node(at, &mut self.sums)?,
+                    _ => above::<F>(&self.levels[level - 1], at, &mut self.sums),
+                }
+                mended.looked += 1;
+                mended.lanes = self.replace(level, at);
+                if !mended.lanes.is_empty() && self.next.last() != Some(&(at / FAN_IN)) {
+                    self.next.push(at / FAN_IN);
+                }
+            }
+            std::mem::swap(&mut self.dirty, &mut self.next);
+        }
+        if self.dirty.is_empty() {
+            mended.lanes = 0..0;
+        }
+        Ok(mended)
+    }
+
+    /// Puts the sums that were made into a node; which lanes have others now.
+    #[inline]
+    fn replace(&mut self, level: usize, at: usize) -> Range<usize> {
+        let mut new = 0..0;
+        let first = at * self.lanes;
+        let node = &mut self.levels[level][first..first + self.lanes];
+        for (lane, (sum, &made)) in node.iter_mut().zip(&self.sums).enumerate() {
+            if F::same(*sum, made) {
+                continue;
+            }
+            if !self.fresh {
+                self.journal.push(Was { level, at: first + lane, sum: *sum });
+            }
+            *sum = made;
+            new = if new.is_empty() { lane..lane + 1 } else { new.start..lane + 1 };
+        }
+        new
+    }
+
+    /// The root of every lane.
+    pub fn roots(&self) -> &[F::Sum] {
+        self.levels.last().map_or(&[], |level| &level[..self.lanes])
+    }
+
+    /// What changed stays.
+    pub fn keep(&mut self) {
+        self.journal.clear();
+        self.fresh = false;
+    }
+
+    /// What changed since it was last kept is as it was; there is no tree where all of it was made since.
+    pub fn undo(&mut self) {
+        if self.fresh {
+            self.levels.clear();
+            self.fresh = false;
+        }
+        for was in self.journal.drain(..).rev() {
+            self.levels[was.level][was.at] = was.sum;
+        }
+    }
+}
+
+/// The node of a number above a level, lane by lane.
+#[inline]
+pub fn above<F: Fold>(below: &[F::Sum], at: usize, sums: &mut [F::Sum]) {
+    let lanes = sums.len();
+    let first = at * FAN_IN * lanes;
+    for (lane, sum) in sums.iter_mut().enumerate() {
+        let of = |i: usize| below.get(first + i * lanes + lane).copied().unwrap_or(F::ZERO);
+        *sum = bring_together(std::array::from_fn(of), F::op);
+    }
+}
+
+/// The node above steps of which the first is step `place`, at most [`FAN_IN`] of them, lane by lane.
+#[inline(always)]
+pub fn above_cells<F: Fold>(cells: &[F::Cell], place: u64, sums: &mut [F::Sum]) {
+    let lanes = sums.len();
+    for (lane, sum) in sums.iter_mut().enumerate() {
+        let of = |i: usize| match cells.get(i * lanes + lane) {
+            Some(cell) => F::lift(*cell, place + i as u64),
+            None => F::ZERO,
+        };
+        *sum = bring_together(std::array::from_fn(of), F::op);
+    }
+}
+
+/// As [`above_cells`] of a single lane whose steps are all there.
+#[inline(always)]
+pub fn above_all<F: Fold>(cells: &[F::Cell; FAN_IN], place: u64) -> F::Sum {
+    bring_together(std::array::from_fn(|i| F::lift(cells[i], place + i as u64)), F::op)
+}
