@@ -192,3 +192,168 @@ impl Long {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use half::f16;
+    use proptest::prelude::*;
+
+    /// What the floats come to so many times each, bit by bit: a plain, slow whole number and its sign.
+    fn plain(terms: impl IntoIterator<Item = (f64, i64)>) -> (bool, Vec<bool>) {
+        let mut bits = [0i64; 2300];
+        for (value, times) in terms {
+            let raw = value.abs().to_bits();
+            let (exponent, fraction) = (raw >> 52, raw & ((1 << 52) - 1));
+            let significand = fraction | u64::from(exponent > 0) << 52;
+            let sign = if value < 0.0 { -times } else { times };
+            (0..53).filter(|bit| significand >> bit & 1 == 1).for_each(|bit| {
+                bits[exponent.max(1) as usize + bit] += sign;
+            });
+        }
+        let carry = |bits: &mut [i64; 2300]| {
+            let mut carry = 0;
+            for bit in bits.iter_mut() {
+                let sum = *bit + carry;
+                (*bit, carry) = (sum & 1, sum >> 1);
+            }
+            carry < 0
+        };
+        let negative = carry(&mut bits);
+        if negative {
+            bits.iter_mut().for_each(|bit| *bit = 1 - *bit);
+            bits[0] += 1;
+            carry(&mut bits);
+        }
+        (negative, bits.iter().map(|bit| *bit != 0).collect())
+    }
+
+    /// Whether no float is nearer to the sum of the terms than this one, and no even one as near.
+    fn is_nearest<T: Float>(terms: &[f64], found: T, up: T, down: T, odd: bool) -> bool {
+        let far = |from: T| {
+            let (_, mut bits) = plain(terms.iter().map(|term| (*term, 1)).chain([(from.wide(), -1)]));
+            bits.reverse();
+            bits
+        };
+        let here = far(found);
+        [up, down].into_iter().filter(|other| other.wide().is_finite()).all(|other| {
+            let there = far(other);
+            here < there || here == there && !odd
+        })
+    }
+
+    fn any_float() -> impl Strategy<Value = f64> {
+        let finite = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |value| value.is_finite());
+        let near = (-9_007_199_254_740_992i64..=9_007_199_254_740_992, -60i32..60)
+            .prop_map(|(significand, exponent)| significand as f64 * f64::from(exponent).exp2());
+        let edges = prop::sample::select(vec![
+            0.0,
+            -0.0,
+            5e-324,
+            -5e-324,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+            f64::MIN,
+            1.0,
+        ]);
+        prop_oneof![finite, near, edges]
+    }
+
+    fn long(terms: &[f64]) -> Long {
+        let mut sum = Long::from(Narrow::default());
+        terms.iter().for_each(|term| sum.add(*term, false));
+        sum
+    }
+
+    proptest! {
+        #[test]
+        fn no_float_is_nearer(terms in prop::collection::vec(any_float(), 0..9), narrow in any::<bool>()) {
+            let narrowed = |term: &f64| if narrow { f64::from(*term as f32) } else { *term };
+            let terms: Vec<f64> = terms.iter().map(narrowed).filter(|term| term.is_finite()).collect();
+            let sum = long(&terms);
+            let double: f64 = sum.rounded();
+            if double.is_finite() {
+                let odd = double.to_bits() & 1 == 1;
+                prop_assert!(is_nearest(&terms, double, double.next_up(), double.next_down(), odd), "{double:e}");
+            }
+            let single: f32 = sum.rounded();
+            if single.is_finite() {
+                let odd = single.to_bits() & 1 == 1;
+                prop_assert!(is_nearest(&terms, single, single.next_up(), single.next_down(), odd), "{single:e}");
+            }
+            let half: f16 = sum.rounded();
+            if half.is_finite() && half.to_bits() & 0x7FFF > 0 {
+                let next = |by| f16::from_bits((half.to_bits() as i32 + by) as u16);
+                prop_assert!(is_nearest(&terms, half, next(1), next(-1), half.to_bits() & 1 == 1), "{half:e}");
+            }
+        }
+
+        #[test]
+        fn what_went_again_leaves_no_trace(
+            terms in prop::collection::vec(any_float(), 0..9),
+            gone in prop::collection::vec(any::<u64>().prop_map(f64::from_bits), 0..9),
+        ) {
+            let (mut there, mut back) = (long(&terms), long(&gone));
+            gone.iter().for_each(|term| there.add(*term, false));
+            gone.iter().rev().for_each(|term| there.add(*term, true));
+            prop_assert_eq!(there.words, long(&terms).words);
+            prop_assert_eq!((there.nan, there.plus, there.minus), (0, 0, 0));
+            gone.iter().for_each(|term| back.add(*term, true));
+            prop_assert_eq!(back.words, [0; ALL]);
+        }
+
+        #[test]
+        fn a_narrow_sum_is_a_long_one(terms in prop::collection::vec(any_float(), 0..30), by in -300i32..300) {
+            let scale = f64::from(by).exp2();
+            let mut narrow = Narrow::default();
+            let mut fits = Vec::new();
+            for term in terms.iter().map(|term| term * scale) {
+                let was = Long::from(narrow);
+                if narrow.add(term) {
+                    fits.push(term);
+                } else {
+                    prop_assert_eq!(Long::from(narrow).words, was.words, "nothing is changed");
+                }
+            }
+            prop_assert_eq!(Long::from(narrow).words, long(&fits).words);
+        }
+    }
+
+    #[test]
+    fn a_narrow_sum_that_is_full_says_so() {
+        // The largest significand at the highest place of the words that a first term of one takes.
+        let mut sum = Narrow::default();
+        assert!(sum.add(1.0));
+        let large = f64::from(63 + 51).exp2() * 1.999;
+        let mut added = 0;
+        while sum.add(large) {
+            added += 1;
+            assert!(added < 1 << 20, "it is never full");
+        }
+        let all: Vec<f64> = std::iter::once(1.0).chain(std::iter::repeat_n(large, added)).collect();
+        assert_eq!(Long::from(sum).words, long(&all).words);
+        let mut more = Long::from(sum);
+        more.add(large, false);
+        more.add(-1.0, false);
+        assert!(more.rounded::<f64>() > sum.rounded::<f64>());
+    }
+
+    #[test]
+    fn what_is_not_finite_counts_until_it_goes() {
+        let mut sum = long(&[1.5]);
+        sum.add(f64::INFINITY, false);
+        assert_eq!(sum.rounded::<f32>(), f32::INFINITY);
+        sum.add(f64::NEG_INFINITY, false);
+        assert!(sum.rounded::<f64>().is_nan());
+        sum.add(f64::INFINITY, true);
+        assert_eq!(sum.rounded::<f16>(), f16::NEG_INFINITY);
+        sum.add(f64::NAN, false);
+        sum.add(f64::NEG_INFINITY, true);
+        assert!(sum.rounded::<f64>().is_nan());
+        sum.add(f64::NAN, true);
+        assert_eq!(sum.rounded::<f64>(), 1.5);
+        let large: f64 = long(&[f64::MAX, f64::MAX]).rounded();
+        assert_eq!(large, f64::INFINITY);
+        assert_eq!(long(&[f64::MAX, f64::MAX, -f64::MAX]).rounded::<f64>(), f64::MAX);
+    }
+}

@@ -153,6 +153,8 @@ impl<T: Float, const MEAN: bool> Fold for Added<T, MEAN> {
     }
     #[inline(always)]
     fn finish(sum: f64, cells: u64) -> T {
+        // The sum of nothing but negative zeros would be one where no zero has been added.
+        let sum = sum + 0.0;
         T::nearest(if MEAN { divided(sum, cells) } else { sum })
     }
 }

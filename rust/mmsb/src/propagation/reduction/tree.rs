@@ -190,3 +190,87 @@ pub fn above_cells<F: Fold>(cells: &[F::Cell], place: u64, sums: &mut [F::Sum]) 
 pub fn above_all<F: Fold>(cells: &[F::Cell; FAN_IN], place: u64) -> F::Sum {
     bring_together(std::array::from_fn(|i| F::lift(cells[i], place + i as u64)), F::op)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::propagation::reduction::folds::{Added, Extreme};
+    use std::convert::Infallible;
+
+    fn node<F: Fold>(
+        cells: &[F::Cell],
+        lanes: usize,
+    ) -> impl Fn(usize, &mut [F::Sum]) -> Result<(), Infallible> {
+        move |at, sums| {
+            let (first, width) = (at * FAN_IN * lanes, FAN_IN * lanes);
+            above_cells::<F>(&cells[first..cells.len().min(first + width)], (at * FAN_IN) as u64, sums);
+            Ok(())
+        }
+    }
+
+    fn built<F: Fold>(cells: &[F::Cell], lanes: usize) -> Tree<F> {
+        let mut tree = Tree::new(lanes);
+        let node = node::<F>(cells, lanes);
+        let fill = |sums: &mut [F::Sum]| {
+            sums.chunks_mut(lanes).enumerate().try_for_each(|(at, sums)| node(at, sums))
+        };
+        tree.build((cells.len() / lanes) as u64, fill).unwrap();
+        tree
+    }
+
+    fn mended<F: Fold>(tree: &mut Tree<F>, cells: &[F::Cell], steps: &[Range<u64>]) -> Mended {
+        tree.mend(steps.iter().cloned(), node::<F>(cells, tree.lanes)).unwrap()
+    }
+
+    #[test]
+    fn a_change_looks_at_one_node_of_every_level() {
+        type Sum = Added<f64, false>;
+        for (count, levels) in [(1, 1), (16, 1), (17, 2), (256, 2), (257, 3), (1 << 16, 4), (1_000_000, 5)] {
+            let mut cells = vec![1.0; count];
+            let mut tree = built::<Sum>(&cells, 1);
+            tree.keep();
+            let last = count as u64 - 1;
+            cells[count - 1] = 2.0;
+            let one = mended(&mut tree, &cells, &[last..last + 1]);
+            assert_eq!(one, Mended { looked: levels, lanes: 0..1 }, "{count}");
+            assert_eq!(tree.roots(), [count as f64 + 1.0]);
+            // A run that nothing came of ends where it began.
+            assert_eq!(mended(&mut tree, &cells, &[last..last + 1]), Mended { looked: 1, lanes: 0..0 });
+            tree.undo();
+            assert_eq!(tree.roots(), [count as f64]);
+        }
+    }
+
+    #[test]
+    fn a_change_that_the_smallest_does_not_see_ends_at_its_node() {
+        let mut cells: Vec<i32> = (0..5000).collect();
+        let mut tree = built::<Extreme<i32, false>>(&cells, 1);
+        cells[4001] = 4002;
+        assert_eq!(mended(&mut tree, &cells, &[4001..4002]), Mended { looked: 1, lanes: 0..0 });
+        cells[4001] = -1;
+        assert_eq!(mended(&mut tree, &cells, &[4001..4002]).looked, 4);
+        assert_eq!(tree.roots(), [-1]);
+    }
+
+    #[test]
+    fn changes_of_one_node_are_looked_at_once() {
+        let mut cells = vec![1u8; 4096];
+        let mut tree = built::<Extreme<u8, true>>(&cells, 1);
+        [3, 4, 9, 15, 16].map(|i: usize| cells[i] = 7);
+        // Nodes 0 and 1, the one above both, the root.
+        assert_eq!(mended(&mut tree, &cells, &[3..5, 9..10, 15..17]).looked, 4);
+    }
+
+    #[test]
+    fn lanes_are_apart_and_what_is_new_is_told() {
+        let mut cells: Vec<f64> = (0..300).map(f64::from).collect();
+        let mut tree = built::<Added<f64, false>>(&cells, 3);
+        assert_eq!(tree.roots(), [14_850.0, 14_950.0, 15_050.0]);
+        cells[3 * 50 + 1] += 0.5;
+        assert_eq!(mended(&mut tree, &cells, &[50..51]), Mended { looked: 2, lanes: 1..2 });
+        assert_eq!(tree.roots(), [14_850.0, 14_950.5, 15_050.0]);
+        tree.undo();
+        assert!(!tree.is_over(100), "all of it was made since it was last kept");
+    }
+}
