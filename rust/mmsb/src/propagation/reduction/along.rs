@@ -17,6 +17,9 @@ use crate::propagation::runs;
 /// Rows from which on making all anew is worth more than mending more than half of it.
 const MANY: u64 = 1024;
 
+/// Cells between two that changed which are taken back and added too: finding where a cell lies costs as much.
+const GAP: u64 = 32;
+
 /// Which cells are brought together: those that lie `lanes` apart.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes {
@@ -29,10 +32,11 @@ pub struct Lanes {
 }
 
 impl Lanes {
-    /// The steps of the rows that may have changed.
-    fn changed<'a>(self, input: &Input<'a>) -> impl Iterator<Item = Range<u64>> + use<'a> {
+    /// The steps of the rows that may have changed, and of no more than `gap` cells between two.
+    fn changed<'a>(self, input: &Input<'a>, gap: u64) -> impl Iterator<Item = Range<u64>> + use<'a> {
         let per_row = self.steps_per_row;
-        input.changed(self.column).iter().map(move |run| run.start * per_row..run.stop * per_row)
+        let runs = runs::joined(input.changed(self.column), gap / (self.lanes as u64 * per_row));
+        runs.map(move |run| run.start * per_row..run.stop * per_row)
     }
 
     /// The column as it is, and as it was where it had as many rows.
@@ -57,13 +61,20 @@ fn put<F: Fold>(made: &mut Made, first: usize, sums: &[F::Sum], steps: u64) {
 pub struct Along<F: Fold> {
     lanes: Lanes,
     tree: Tree<F>,
+    room: Room<F>,
+}
+
+/// Room for a node's cells, and for its sums by halves.
+#[derive(Debug)]
+struct Room<F: Fold> {
     cells: Vec<F::Cell>,
+    halves: Vec<F::Sum>,
 }
 
 impl<F: Fold> Along<F> {
     /// One that remembers nothing.
     pub fn new(lanes: Lanes) -> Self {
-        Self { lanes, tree: Tree::new(lanes.lanes), cells: Vec::new() }
+        Self { lanes, tree: Tree::new(lanes.lanes), room: Room { cells: Vec::new(), halves: Vec::new() } }
     }
 }
 
@@ -72,10 +83,10 @@ impl<F: Fold> Kernel for Along<F> {
         let (input, lanes) = (one(inputs)?, self.lanes);
         let steps = input.rows() * lanes.steps_per_row;
         let (column, before) = lanes.columns(input);
-        let cells = &mut self.cells;
+        let room = &mut self.room;
         if before.is_some() && self.tree.is_over(steps) && !lanes.is_most(input) {
-            let mended = self.tree.mend(lanes.changed(input), |at, sums| {
-                node::<F>(&column, at as u64 * FAN_IN as u64, steps, cells, sums)
+            let mended = self.tree.mend(lanes.changed(input, 0), |at, sums| {
+                node::<F>(&column, at as u64 * FAN_IN as u64, steps, room, sums)
             })?;
             let roots = &self.tree.roots()[mended.lanes.clone()];
             if !roots.is_empty() {
@@ -90,7 +101,7 @@ impl<F: Fold> Kernel for Along<F> {
             let nodes = sums.chunks_mut(lanes.lanes).enumerate();
             nodes
                 .into_iter()
-                .try_for_each(|(at, sums)| node::<F>(&column, at as u64 * FAN_IN as u64, steps, cells, sums))
+                .try_for_each(|(at, sums)| node::<F>(&column, at as u64 * FAN_IN as u64, steps, room, sums))
         })?;
         put::<F>(made, 0, self.tree.roots(), steps);
         Ok(())
@@ -110,7 +121,7 @@ fn node<F: Fold>(
     column: &ColumnRef<'_>,
     first: u64,
     steps: u64,
-    cells: &mut Vec<F::Cell>,
+    room: &mut Room<F>,
     sums: &mut [F::Sum],
 ) -> Result<(), RuleError> {
     let (lanes, stop) = (sums.len() as u64, steps.min(first + FAN_IN as u64));
@@ -122,28 +133,29 @@ fn node<F: Fold>(
         sums[0] = match cells.first_chunk() {
             Some(all) => above_all::<F>(all, first),
             None => {
-                above_cells::<F>(cells, first, sums);
+                above_cells::<F>(cells, first, sums, &mut room.halves);
                 return Ok(());
             }
         };
         return Ok(());
     }
     // So many lanes at once that their cells stay in the cache.
-    const TILE: usize = 1024;
+    const TILE: usize = 128;
+    let wide = Wide::best();
     for (tile, sums) in sums.chunks_mut(TILE).enumerate() {
-        cells.clear();
+        room.cells.clear();
         for step in first..stop {
             let from = step * lanes + (tile * TILE) as u64;
-            read(column, from, from + sums.len() as u64, cells)?;
+            read(column, from, from + sums.len() as u64, &mut room.cells)?;
         }
-        Wide::best().run(Above::<F> { cells, first, sums });
+        wide.run(Above { room, first, sums });
     }
     Ok(())
 }
 
 /// [`above_cells`] with wide instructions.
 struct Above<'a, F: Fold> {
-    cells: &'a [F::Cell],
+    room: &'a mut Room<F>,
     first: u64,
     sums: &'a mut [F::Sum],
 }
@@ -153,7 +165,7 @@ impl<F: Fold> Loop for Above<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        above_cells::<F>(self.cells, self.first, self.sums);
+        above_cells::<F>(&self.room.cells, self.first, self.sums, &mut self.room.halves);
     }
 }
 
@@ -184,7 +196,8 @@ impl<F: Fold> Loop for Leaves<'_, F> {
         }
         if !rest.is_empty() {
             let place = self.first + (nodes.len() * FAN_IN) as u64;
-            above_cells::<F>(rest, place, &mut self.sums[nodes.len()..=nodes.len()]);
+            let sums = &mut self.sums[nodes.len()..=nodes.len()];
+            above_cells::<F>(rest, place, sums, &mut Vec::new());
         }
     }
 }
@@ -290,7 +303,7 @@ impl<F: Exact> Kernel for Totals<F> {
                 if matches!(self.was, Was::Same) {
                     self.was = Was::These(self.sums.clone());
                 }
-                self.lanes.changed(input).try_for_each(|steps| self.mend(steps, &new, &old))?;
+                self.lanes.changed(input, GAP).try_for_each(|steps| self.mend(steps, &new, &old))?;
             }
             (new, _) => self.build(&new, steps)?,
         }

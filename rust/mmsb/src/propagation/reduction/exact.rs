@@ -81,9 +81,9 @@ impl Carry for u64 {
     }
 }
 
-/// The nearest float to a sum, the even one of two.
-fn rounded<T: Float>(mut words: [u64; ALL]) -> T {
-    let negative = words[ALL - 1] >> 63 == 1;
+/// The nearest float to a sum whose last bit is this one of all, the even one of two.
+fn rounded<T: Float, const N: usize>(mut words: [u64; N], last: u32) -> T {
+    let negative = words[N - 1] >> 63 == 1;
     if negative {
         let mut carry = true;
         words.iter_mut().for_each(|word| (*word, carry) = (!*word).carrying(0, carry));
@@ -91,27 +91,34 @@ fn rounded<T: Float>(mut words: [u64; ALL]) -> T {
     let Some(top) = words.iter().rposition(|word| *word != 0) else {
         return T::of_bits(false, 0);
     };
-    let length = top as u32 * 64 + 64 - words[top].leading_zeros();
-    let cut = length.saturating_sub(T::PRECISION).max(T::LAST);
-    let kept = bits(&words, cut);
-    let half = cut > 0 && bits(&words, cut - 1) & 1 == 1;
-    let up = half && (kept & 1 == 1 || below(&words, cut - 1));
+    let end = last + top as u32 * 64 + 64 - words[top].leading_zeros();
+    // The last bit that the float has.
+    let cut = end.saturating_sub(T::PRECISION).max(T::LAST);
+    let kept = match cut.checked_sub(last) {
+        None => words[0] << (last - cut),
+        Some(cut) => {
+            let kept = bits(&words, cut);
+            let half = cut > 0 && bits(&words, cut - 1) & 1 == 1;
+            kept + u64::from(half && (kept & 1 == 1 || below(&words, cut - 1)))
+        }
+    };
     // The hidden bit, which a subnormal number lacks, and a carry out of the significand both go into the exponent.
     let exponent = u64::from(cut - T::LAST) << (T::PRECISION - 1);
-    T::of_bits(negative, (exponent + kept + u64::from(up)).min(T::INFINITE))
+    T::of_bits(negative, (exponent + kept).min(T::INFINITE))
 }
 
 /// The 64 bits from this one on.
-fn bits(words: &[u64; ALL], from: u32) -> u64 {
+fn bits(words: &[u64], from: u32) -> u64 {
     let (at, shift) = ((from / 64) as usize, from % 64);
     let word = |at: usize| u128::from(words.get(at).copied().unwrap_or(0));
     ((word(at) | word(at + 1) << 64) >> shift) as u64
 }
 
 /// Whether any bit below this one is set.
-fn below(words: &[u64; ALL], bit: u32) -> bool {
+fn below(words: &[u64], bit: u32) -> bool {
     let (word, shift) = ((bit / 64) as usize, bit % 64);
-    words[word] & ((1 << shift) - 1) != 0 || words[..word].iter().any(|word| *word != 0)
+    let part = words.get(word).is_some_and(|word| word & ((1 << shift) - 1) != 0);
+    part || words.iter().take(word).any(|word| *word != 0)
 }
 
 /// A sum of floats that are not too far apart, and finite.
@@ -144,7 +151,7 @@ impl Narrow {
 
     /// The nearest float.
     pub fn rounded<T: Float>(&self) -> T {
-        Long::from(*self).rounded()
+        rounded(self.words, self.from * 64)
     }
 }
 
@@ -185,7 +192,7 @@ impl Long {
     /// The nearest float; what floats come to where terms are not finite.
     pub fn rounded<T: Float>(&self) -> T {
         match (self.nan, self.plus, self.minus) {
-            (0, 0, 0) => rounded(self.words),
+            (0, 0, 0) => rounded(self.words, 0),
             (0, _, 0) => T::nearest(f64::INFINITY),
             (0, 0, _) => T::nearest(f64::NEG_INFINITY),
             _ => T::nearest(f64::NAN),
@@ -315,7 +322,11 @@ mod tests {
                     prop_assert_eq!(Long::from(narrow).words, was.words, "nothing is changed");
                 }
             }
-            prop_assert_eq!(Long::from(narrow).words, long(&fits).words);
+            let long = long(&fits);
+            prop_assert_eq!(Long::from(narrow).words, long.words);
+            prop_assert_eq!(narrow.rounded::<f64>().to_bits(), long.rounded::<f64>().to_bits());
+            prop_assert_eq!(narrow.rounded::<f32>().to_bits(), long.rounded::<f32>().to_bits());
+            prop_assert_eq!(narrow.rounded::<f16>().to_bits(), long.rounded::<f16>().to_bits());
         }
     }
 

@@ -212,7 +212,9 @@ impl<T: Cell, const MOST: bool> Fold for Where<T, MOST> {
     }
     #[inline(always)]
     fn op(a: (u64, u64), b: (u64, u64)) -> (u64, u64) {
-        if b < a { b } else { a }
+        // Without a branch, so that a loop of it can be wide.
+        let less = (b.0 < a.0) | ((b.0 == a.0) & (b.1 < a.1));
+        (if less { b.0 } else { a.0 }, if less { b.1 } else { a.1 })
     }
     #[inline(always)]
     fn same(a: (u64, u64), b: (u64, u64)) -> bool {

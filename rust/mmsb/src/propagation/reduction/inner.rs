@@ -7,7 +7,7 @@ use crate::propagation::kernel::{Input, Kernel, read};
 use crate::propagation::made::Made;
 use crate::propagation::reduction::folds::Fold;
 use crate::propagation::reduction::spec::one;
-use crate::propagation::reduction::tree::above_cells;
+use crate::propagation::reduction::tree::{above_all, above_cells};
 use crate::propagation::runs::Run;
 
 /// Cells that are worked on at once, unless a row has more: what the nearest cache holds.
@@ -32,12 +32,13 @@ pub struct Inner<F: Fold> {
     axis: Axis,
     cells: Vec<F::Cell>,
     sums: Vec<F::Sum>,
+    halves: Vec<F::Sum>,
 }
 
 impl<F: Fold> Inner<F> {
     /// One without memory.
     pub fn new(axis: Axis) -> Self {
-        Self { axis, cells: Vec::new(), sums: Vec::new() }
+        Self { axis, cells: Vec::new(), sums: Vec::new(), halves: Vec::new() }
     }
 }
 
@@ -59,8 +60,9 @@ impl<F: Fold> Kernel for Inner<F> {
                 self.cells.clear();
                 read(&column, row * takes, end * takes, &mut self.cells)?;
                 let (out, rest) = room.split_at_mut(((end - row) * gives) as usize);
-                let (cells, sums) = (&self.cells, &mut self.sums);
-                wide.run(Rows::<F> { cells, along: axis.along as usize, out, sums, behind: axis.behind });
+                let (cells, sums, halves) = (&self.cells, &mut self.sums, &mut self.halves);
+                let (along, lanes) = (axis.along as usize, axis.behind as usize);
+                wide.run(Rows::<F> { cells, along, lanes, out, sums, halves });
                 (row, room) = (end, rest);
             }
         }
@@ -72,9 +74,10 @@ impl<F: Fold> Kernel for Inner<F> {
 struct Rows<'a, F: Fold> {
     cells: &'a [F::Cell],
     along: usize,
-    behind: u64,
+    lanes: usize,
     out: &'a mut [F::Out],
     sums: &'a mut Vec<F::Sum>,
+    halves: &'a mut Vec<F::Sum>,
 }
 
 impl<F: Fold> Loop for Rows<'_, F> {
@@ -82,14 +85,17 @@ impl<F: Fold> Loop for Rows<'_, F> {
 
     #[inline(always)]
     fn run(self) {
-        let lanes = self.behind as usize;
+        let lanes = self.lanes;
         self.sums.clear();
         self.sums.resize(self.along.div_ceil(FAN_IN) * lanes, F::ZERO);
         let boxes = self.cells.chunks_exact(self.along * lanes);
         for (out, cells) in self.out.chunks_exact_mut(lanes).zip(boxes) {
             let nodes = cells.chunks(FAN_IN * lanes);
             for (at, (node, sums)) in nodes.zip(self.sums.chunks_exact_mut(lanes)).enumerate() {
-                above_cells::<F>(node, (at * FAN_IN) as u64, sums);
+                match node.first_chunk() {
+                    Some(all) if lanes == 1 => sums[0] = above_all::<F>(all, (at * FAN_IN) as u64),
+                    _ => above_cells::<F>(node, (at * FAN_IN) as u64, sums, self.halves),
+                }
             }
             reduce::<F>(self.sums, lanes, self.along.div_ceil(FAN_IN));
             for (out, sum) in out.iter_mut().zip(self.sums.iter()) {

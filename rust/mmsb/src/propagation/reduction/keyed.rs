@@ -15,8 +15,8 @@ use crate::propagation::runs;
 /// Rows that are read at once: their keys and cells stay in the nearest cache.
 const BLOCK: u64 = 512;
 
-/// The share of all groups from which on all are given back rather than those that changed.
-const SHARE: usize = 16;
+/// Rows between two that changed which are compared too: finding where a row lies costs as much as comparing so many.
+const GAP: u64 = 32;
 
 /// What is known of every group. What comes of a group follows from the rows that are in it, however they came there.
 pub trait Groups: Debug + Send {
@@ -90,7 +90,8 @@ impl<G: Groups> Keyed<G> {
         let columns = [self.keys.column, self.column];
         let [keys, cells] = columns.map(|i| input.column(i));
         let [old_keys, old_cells] = columns.map(|i| before.column(input.schema, usize::from(i)));
-        for run in runs::union(&[input.changed(self.keys.column), input.changed(self.column)]) {
+        let changed = runs::union(&[input.changed(self.keys.column), input.changed(self.column)]);
+        for run in runs::joined(&changed, GAP) {
             for first in (run.start..run.stop).step_by(BLOCK as usize) {
                 let stop = run.stop.min(first + BLOCK);
                 self.keys.read(&keys, first, stop, &mut self.now.0)?;
@@ -143,15 +144,27 @@ impl<G: Groups> Keyed<G> {
         (first..).zip(room).for_each(|(group, cell)| *cell = self.groups.give(group));
     }
 
+    /// Gives the groups that changed, or all where those are most.
     fn give_dirty(&mut self, made: &mut Made) {
-        let mut dirty = std::mem::take(&mut self.dirty);
-        if dirty.len() > self.keys.groups as usize / SHARE {
-            self.give(0, self.keys.groups as usize, made);
-        } else {
-            dirty.sort_unstable();
-            for groups in dirty.chunk_by(|a, b| a + 1 == *b) {
-                self.give(groups[0], groups.len(), made);
+        let all = self.keys.groups as usize;
+        if self.dirty.len() > all / 2 {
+            return self.give(0, all, made);
+        }
+        if self.dirty.len() > all / 64 {
+            self.dirty.clear();
+            for (first, word) in (0..).step_by(64).zip(&self.marks) {
+                let mut left = *word;
+                while left != 0 {
+                    self.dirty.push(first + left.trailing_zeros());
+                    left &= left - 1;
+                }
             }
+        } else {
+            self.dirty.sort_unstable();
+        }
+        let dirty = std::mem::take(&mut self.dirty);
+        for groups in dirty.chunk_by(|a, b| a + 1 == *b) {
+            self.give(groups[0], groups.len(), made);
         }
         self.dirty = dirty;
     }

@@ -172,16 +172,30 @@ pub fn above<F: Fold>(below: &[F::Sum], at: usize, sums: &mut [F::Sum]) {
     }
 }
 
-/// The node above steps of which the first is step `place`, at most [`FAN_IN`] of them, lane by lane.
+/// The node above steps of which the first is step `place`, at most [`FAN_IN`] of them, lane by lane. `halves` is room.
+///
+/// By halves, over all lanes at once. What has no partner is brought together with what no cell is worth, once: more of
+/// that changes nothing.
 #[inline(always)]
-pub fn above_cells<F: Fold>(cells: &[F::Cell], place: u64, sums: &mut [F::Sum]) {
+pub fn above_cells<F: Fold>(cells: &[F::Cell], place: u64, sums: &mut [F::Sum], halves: &mut Vec<F::Sum>) {
     let lanes = sums.len();
-    for (lane, sum) in sums.iter_mut().enumerate() {
-        let of = |i: usize| match cells.get(i * lanes + lane) {
-            Some(cell) => F::lift(*cell, place + i as u64),
-            None => F::ZERO,
-        };
-        *sum = bring_together(std::array::from_fn(of), F::op);
+    halves.clear();
+    for (i, step) in cells.chunks(lanes).enumerate() {
+        halves.extend(step.iter().map(|cell| F::lift(*cell, place + i as u64)));
+    }
+    let mut left = halves.len();
+    for half in [8, 4, 2, 1].map(|steps| steps * lanes) {
+        let (first, second) = halves[..left].split_at_mut(left.min(half));
+        let partners = second.len();
+        first.iter_mut().zip(second).for_each(|(a, b)| *a = F::op(*a, *b));
+        if half == 8 * lanes {
+            first[partners..].iter_mut().for_each(|a| *a = F::op(*a, F::ZERO));
+        }
+        left = first.len();
+    }
+    match halves.get(..lanes.min(left)) {
+        Some(all) if left > 0 => sums.copy_from_slice(all),
+        _ => sums.fill(F::ZERO),
     }
 }
 
@@ -204,7 +218,8 @@ mod tests {
     ) -> impl Fn(usize, &mut [F::Sum]) -> Result<(), Infallible> {
         move |at, sums| {
             let (first, width) = (at * FAN_IN * lanes, FAN_IN * lanes);
-            above_cells::<F>(&cells[first..cells.len().min(first + width)], (at * FAN_IN) as u64, sums);
+            let cells = &cells[first..cells.len().min(first + width)];
+            above_cells::<F>(cells, (at * FAN_IN) as u64, sums, &mut Vec::new());
             Ok(())
         }
     }
@@ -257,7 +272,7 @@ mod tests {
     fn changes_of_one_node_are_looked_at_once() {
         let mut cells = vec![1u8; 4096];
         let mut tree = built::<Extreme<u8, true>>(&cells, 1);
-        [3, 4, 9, 15, 16].map(|i: usize| cells[i] = 7);
+        [3, 4, 9, 15, 16].into_iter().for_each(|i: usize| cells[i] = 7);
         // Nodes 0 and 1, the one above both, the root.
         assert_eq!(mended(&mut tree, &cells, &[3..5, 9..10, 15..17]).looked, 4);
     }
