@@ -129,7 +129,7 @@ pub(super) fn unfit(what: String) -> RuleError {
 }
 
 /// The one input.
-pub(super) fn one<'i, T>(inputs: &'i [T]) -> Result<&'i T, RuleError> {
+pub(super) fn one<T>(inputs: &[T]) -> Result<&T, RuleError> {
     match inputs {
         [one] => Ok(one),
         _ => Err(RuleError::Inputs { rule: RULE, got: inputs.len(), wanted: 1 }),

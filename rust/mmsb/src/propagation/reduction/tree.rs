@@ -234,8 +234,8 @@ mod tests {
         tree
     }
 
-    fn mended<F: Fold>(tree: &mut Tree<F>, cells: &[F::Cell], steps: &[Range<u64>]) -> Mended {
-        tree.mend(steps.iter().cloned(), node::<F>(cells, tree.lanes)).unwrap()
+    fn mended<F: Fold>(tree: &mut Tree<F>, cells: &[F::Cell], steps: &[(u64, u64)]) -> Mended {
+        tree.mend(steps.iter().map(|&(start, stop)| start..stop), node::<F>(cells, tree.lanes)).unwrap()
     }
 
     #[test]
@@ -247,11 +247,11 @@ mod tests {
             tree.keep();
             let last = count as u64 - 1;
             cells[count - 1] = 2.0;
-            let one = mended(&mut tree, &cells, &[last..last + 1]);
+            let one = mended(&mut tree, &cells, &[(last, last + 1)]);
             assert_eq!(one, Mended { looked: levels, lanes: 0..1 }, "{count}");
             assert_eq!(tree.roots(), [count as f64 + 1.0]);
             // A run that nothing came of ends where it began.
-            assert_eq!(mended(&mut tree, &cells, &[last..last + 1]), Mended { looked: 1, lanes: 0..0 });
+            assert_eq!(mended(&mut tree, &cells, &[(last, last + 1)]), Mended { looked: 1, lanes: 0..0 });
             tree.undo();
             assert_eq!(tree.roots(), [count as f64]);
         }
@@ -262,9 +262,9 @@ mod tests {
         let mut cells: Vec<i32> = (0..5000).collect();
         let mut tree = built::<Extreme<i32, false>>(&cells, 1);
         cells[4001] = 4002;
-        assert_eq!(mended(&mut tree, &cells, &[4001..4002]), Mended { looked: 1, lanes: 0..0 });
+        assert_eq!(mended(&mut tree, &cells, &[(4001, 4002)]), Mended { looked: 1, lanes: 0..0 });
         cells[4001] = -1;
-        assert_eq!(mended(&mut tree, &cells, &[4001..4002]).looked, 4);
+        assert_eq!(mended(&mut tree, &cells, &[(4001, 4002)]).looked, 4);
         assert_eq!(tree.roots(), [-1]);
     }
 
@@ -274,7 +274,7 @@ mod tests {
         let mut tree = built::<Extreme<u8, true>>(&cells, 1);
         [3, 4, 9, 15, 16].into_iter().for_each(|i: usize| cells[i] = 7);
         // Nodes 0 and 1, the one above both, the root.
-        assert_eq!(mended(&mut tree, &cells, &[3..5, 9..10, 15..17]).looked, 4);
+        assert_eq!(mended(&mut tree, &cells, &[(3, 5), (9, 10), (15, 17)]).looked, 4);
     }
 
     #[test]
@@ -283,7 +283,7 @@ mod tests {
         let mut tree = built::<Added<f64, false>>(&cells, 3);
         assert_eq!(tree.roots(), [14_850.0, 14_950.0, 15_050.0]);
         cells[3 * 50 + 1] += 0.5;
-        assert_eq!(mended(&mut tree, &cells, &[50..51]), Mended { looked: 2, lanes: 1..2 });
+        assert_eq!(mended(&mut tree, &cells, &[(50, 51)]), Mended { looked: 2, lanes: 1..2 });
         assert_eq!(tree.roots(), [14_850.0, 14_950.5, 15_050.0]);
         tree.undo();
         assert!(!tree.is_over(100), "all of it was made since it was last kept");
