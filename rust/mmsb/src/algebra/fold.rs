@@ -9,12 +9,17 @@ use crate::algebra::ladder::Monoid;
 /// Values that a node brings together.
 pub const FAN_IN: usize = 16;
 
-/// The values of one node, by halves.
+/// The values of one node, brought together by halves with `op`.
+#[inline(always)]
+pub fn bring_together<T: Copy>(values: [T; FAN_IN], op: impl Fn(T, T) -> T) -> T {
+    let eight: [T; 8] = std::array::from_fn(|i| op(values[i], values[i + 8]));
+    let four: [T; 4] = std::array::from_fn(|i| op(eight[i], eight[i + 4]));
+    op(op(four[0], four[2]), op(four[1], four[3]))
+}
+
 #[inline(always)]
 fn node<T: Copy, M: Monoid<T>>(values: [T; FAN_IN]) -> T {
-    let eight: [T; 8] = std::array::from_fn(|i| M::op(values[i], values[i + 8]));
-    let four: [T; 4] = std::array::from_fn(|i| M::op(eight[i], eight[i + 4]));
-    M::op(M::op(four[0], four[2]), M::op(four[1], four[3]))
+    bring_together(values, M::op)
 }
 
 /// The values of the node that begins here; zeros where there are no more values.

@@ -180,3 +180,6 @@ pub const EXPRESSION_BLOCK: usize = 512;
 
 /// Bytes of the values on the way that one expression's kernel holds, from which on it works out fewer cells at once.
 pub const EXPRESSION_BYTES: usize = 1 << 20;
+
+/// Most groups that a reduction by key may have: what is remembered of each is 16 to 64 bytes.
+pub const MAX_GROUPS: u64 = 1 << 26;

@@ -4,13 +4,19 @@ use crate::base::codec::{Reader, Writer};
 use crate::base::ids::PageId;
 use crate::graph::edge::{self, Edge, EdgeKind};
 use crate::propagation::error::RuleError;
+use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
+use crate::propagation::reduction::spec::Reduce;
 
 /// By what a page is made.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// A function of the user's, by its name: it is there while a process that declared it writes.
     Program(String),
+    /// Expressions of the same rows.
+    Express(Express),
+    /// A reduction.
+    Reduce(Reduce),
 }
 
 /// What a page follows from, and how.
@@ -23,6 +29,8 @@ pub struct Rule {
 }
 
 const PROGRAM: u8 = 1;
+const EXPRESS: u8 = 2;
+const REDUCE: u8 = 3;
 
 impl Rule {
     /// A function of the user's, of these pages.
@@ -41,6 +49,8 @@ impl Rule {
     pub fn spec(&self) -> Option<&dyn Spec> {
         match &self.what {
             What::Program(_) => None,
+            What::Express(express) => Some(express),
+            What::Reduce(reduce) => Some(reduce),
         }
     }
 
@@ -49,6 +59,8 @@ impl Rule {
     pub const fn kind(&self) -> &'static str {
         match &self.what {
             What::Program(_) => "function",
+            What::Express(_) => "expression",
+            What::Reduce(_) => "reduction",
         }
     }
 
@@ -57,6 +69,10 @@ impl Rule {
     pub fn name(&self) -> String {
         match &self.what {
             What::Program(name) => name.clone(),
+            What::Express(express) => {
+                express.outputs().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+            }
+            What::Reduce(reduce) => reduce.what.name().to_owned(),
         }
     }
 
@@ -69,6 +85,14 @@ impl Rule {
             What::Program(name) => {
                 to.u8(PROGRAM);
                 to.str(name);
+            }
+            What::Express(express) => {
+                to.u8(EXPRESS);
+                express.encode(&mut to);
+            }
+            What::Reduce(reduce) => {
+                to.u8(REDUCE);
+                reduce.encode(&mut to);
             }
         }
         to.into_vec()
@@ -83,6 +107,8 @@ impl Rule {
         let edges = edge::decode(&mut from).map_err(|error| RuleError::Unreadable(error.to_string()))?;
         let what = match from.u8()? {
             PROGRAM => What::Program(from.str()?.to_owned()),
+            EXPRESS => What::Express(Express::decode(&mut from)?),
+            REDUCE => What::Reduce(Reduce::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
         if from.is_empty() {

@@ -19,7 +19,6 @@ use crate::propagation::error::FlowError;
 use crate::propagation::flow::{Flow, Node};
 use crate::propagation::kernel::{Input, Shape};
 use crate::propagation::program::{Call, Programs};
-use crate::propagation::rule::What;
 use crate::propagation::runs;
 use crate::propagation::trace::{Outcome, Step};
 
@@ -244,8 +243,8 @@ impl Flow {
         let rows_in = views.iter().flat_map(|input| input.changed).map(|list| runs::rows(list)).sum();
         self.made.clear();
         let mut rows = None;
-        match (&rule.what, rule.spec()) {
-            (_, Some(spec)) => {
+        match rule.spec() {
+            Some(spec) => {
                 if whole {
                     let shapes: Vec<Shape<'_>> = views
                         .iter()
@@ -259,7 +258,7 @@ impl Flow {
                     kernel.run(&views, &mut self.made).map_err(|source| FlowError::of(page, source))?;
                 }
             }
-            (What::Program(name), None) => {
+            None => {
                 let Some(program) = ground.programs.program(id) else { return Ok(Came::to(Outcome::Behind)) };
                 let call =
                     Call { inputs: &views, page, schema: ground.draft.schema(page), lasts: ground.lasts };
@@ -268,7 +267,7 @@ impl Flow {
                 ground.programs.running(None);
                 ran.map_err(|source| FlowError::Raised {
                     page: page.def().name().to_owned(),
-                    rule: name.clone(),
+                    rule: rule.name(),
                     source,
                 })?;
             }

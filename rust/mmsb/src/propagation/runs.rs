@@ -54,6 +54,13 @@ pub fn union(lists: &[&[Run]]) -> Vec<Run> {
     }
 }
 
+/// The runs, those with at most `gap` rows between them joined: for whom going over those rows too is less than
+/// beginning anew.
+pub fn joined(runs: &[Run], gap: u64) -> impl Iterator<Item = Run> + '_ {
+    let near = move |a: &Run, b: &Run| b.start.saturating_sub(a.stop) <= gap;
+    runs.chunk_by(near).map(|runs| Run::new(runs[0].start, runs[runs.len() - 1].stop))
+}
+
 /// How many rows the runs have.
 #[must_use]
 pub fn rows(runs: &[Run]) -> u64 {
@@ -64,6 +71,16 @@ pub fn rows(runs: &[Run]) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn runs_that_are_near_are_joined() {
+        let runs = [(0, 2), (5, 6), (9, 12), (16, 17)].map(|(start, stop)| Run::new(start, stop));
+        let found = |gap| joined(&runs, gap).map(|run| (run.start, run.stop)).collect::<Vec<_>>();
+        assert_eq!(found(2), [(0, 2), (5, 6), (9, 12), (16, 17)]);
+        assert_eq!(found(3), [(0, 12), (16, 17)]);
+        assert_eq!(found(4), [(0, 17)]);
+        assert_eq!(joined(&[], 4).count(), 0);
+    }
 
     proptest! {
         #[test]

@@ -2,7 +2,7 @@
 
 use crate::base::codec::{Reader, Writer};
 use crate::base::limits::MAX_COLUMNS;
-use crate::page::schema::{ARRAY_COLUMN, Column};
+use crate::page::schema::{ARRAY_COLUMN, Column, Kind};
 use crate::propagation::error::RuleError;
 use crate::propagation::expression::RULE;
 use crate::propagation::expression::evaluate::{Machine, Source};
@@ -89,7 +89,10 @@ impl Spec for Express {
             let column = Column::new(name.as_str(), typed.dtype(), typed.inner().to_vec());
             column.map_err(|error| RuleError::Unfit { rule: RULE, what: error.to_string() })
         });
-        Ok(Gives { columns: columns.collect::<Result<_, _>>()?, rows })
+        let array = matches!(self.outputs.as_slice(), [(name, _)] if name == ARRAY_COLUMN);
+        let scalar = inputs.iter().all(|input| input.schema.kind() == Kind::Array { scalar: true });
+        let kind = if array { Kind::Array { scalar } } else { Kind::Table };
+        Ok(Gives { kind, columns: columns.collect::<Result<_, _>>()?, rows })
     }
 
     fn kernel(&self, inputs: &[Shape<'_>]) -> Result<Box<dyn Kernel>, RuleError> {
