@@ -3,7 +3,7 @@
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
-from mmsb.derive import Explanation, Step
+from mmsb.derive import Explanation, Expression, Rule, Step, col, reduce, where
 from mmsb.errors import (
     BadIndex,
     BranchExists,
@@ -69,6 +69,7 @@ __all__ = [
     "DtypeError",
     "EpochNotFound",
     "Explanation",
+    "Expression",
     "FollowsError",
     "ForkedError",
     "HistoryPruned",
@@ -88,6 +89,7 @@ __all__ = [
     "Pruned",
     "ReadOnlyError",
     "Report",
+    "Rule",
     "RuleError",
     "RuleTimeout",
     "ShapeError",
@@ -103,6 +105,7 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "col",
     "create_page",
     "doctor",
     "mmsb",
@@ -110,6 +113,8 @@ __all__ = [
     "mmsb_stop",
     "open",
     "query_page",
+    "reduce",
     "update_page",
     "verify",
+    "where",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "View",
     "__version__",
     "_derive",
+    "_derive_by",
     "_doctor",
     "_last_step",
     "_release",
@@ -347,6 +348,13 @@ def _derive(
     inputs: list[str | int | Page],
     after: list[str | int | Page],
     takes_changed: bool,
+) -> Page: ...
+def _derive_by(
+    bus: Bus,
+    name: str,
+    said: tuple[Any, ...],
+    inputs: list[str | int | Page],
+    after: list[str | int | Page],
 ) -> Page: ...
 def _release(bus: Bus, page: str | int | Page) -> None: ...
 def _rule(bus: Bus, page: str | int | Page) -> tuple[str, str, list[tuple[int, str]]] | None: ...

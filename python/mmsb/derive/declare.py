@@ -9,7 +9,8 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
-from mmsb._core import Page, _derive
+from mmsb._core import Page, _derive, _derive_by
+from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
@@ -84,3 +85,9 @@ def declare(
     return _derive(
         bus, name, given, run, _called(function), given_inputs, pages_of("after", after), bool(changed)
     )
+
+
+def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any) -> Page:
+    """Has a page follow from others by a built-in rule."""
+    text("a page's name", name)
+    return _derive_by(bus, name, rule.said, list(rule.inputs), pages_of("after", after))

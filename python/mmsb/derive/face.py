@@ -1,6 +1,6 @@
 """What a bus has for pages that follow from others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import index
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
@@ -8,9 +8,12 @@ from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _release
-from mmsb.derive.declare import Key, declare
+from mmsb.derive.declare import Key, declare, declare_by
 from mmsb.derive.explain import Explanation, Step, explain, trace
+from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
+from mmsb.derive.rules import Rule
+from mmsb.errors import InvalidArgument
 from mmsb.layout import Columns, Shape
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ class Deriving(CoreBus):
     def derive(
         self,
         name: str,
-        rule: Callable[..., Any] | None = None,
+        rule: Callable[..., Any] | Rule | Expression | Mapping[str, Any] | None = None,
         *,
         inputs: Any = (),
         after: Any = (),
@@ -51,7 +54,8 @@ class Deriving(CoreBus):
 
         Args:
             name: of the page. A page of this name that follows from others gets this rule instead.
-            rule: a function, or a built-in rule such as `mmsb.reduce(book["qty"], "sum")`.
+            rule: a function; a built-in rule such as `mmsb.reduce(book["qty"], "sum")`; an expression
+                of columns, `mmsb.col(book["price"]) * mmsb.col(book["qty"])`, or a mapping of some by column.
             inputs: pages, their names or ids, in the order in which a function takes them.
             after: pages whose change marks this one as stale, without making it.
             shape: of an array page that a function makes; with `dtype`.
@@ -71,6 +75,25 @@ class Deriving(CoreBus):
                 shape or dtype; then nothing was changed.
             CycleError, NameTaken, PageNotFound, ShapeError, DtypeError: as they say.
         """
+        if isinstance(rule, (Expression, Mapping)):
+            rule = express(rule)
+        if isinstance(rule, Rule):
+            given = [
+                what
+                for what, value in {
+                    "inputs": inputs or None,
+                    "shape": shape,
+                    "dtype": dtype,
+                    "rows": rows,
+                    "columns": columns,
+                    "changed": changed or None,
+                    "timeout": timeout,
+                }.items()
+                if value is not None
+            ]
+            if given:
+                raise InvalidArgument(f"page {name!r}: {given[0]} goes with a function, not with {rule!r}")
+            return declare_by(self, name, rule, after)
 
         def made(function: Callable[..., Any]) -> Page:
             layout = (shape, dtype, rows, columns)

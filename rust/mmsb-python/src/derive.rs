@@ -12,7 +12,9 @@ use mmsb::propagation::program::Program;
 use mmsb::propagation::rule::{Rule, What};
 use mmsb::propagation::trace::Step;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 
+use crate::builtin;
 use crate::bus::Bus;
 use crate::error::{Fault, Outcome};
 use crate::layout::{self, Given};
@@ -109,6 +111,23 @@ pub fn _derive<'py>(
     });
     let rule = Rule { edges, what: What::Program(called.to_owned()) };
     bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
+}
+
+/// Makes a page by a built-in rule.
+#[pyfunction]
+pub fn _derive_by<'py>(
+    py: Python<'py>,
+    bus: &Bus,
+    name: &str,
+    said: &Bound<'py, PyTuple>,
+    inputs: Vec<Bound<'py, PyAny>>,
+    after: Vec<Bound<'py, PyAny>>,
+) -> Outcome<Bound<'py, Page>> {
+    let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
+    let infos = inputs.iter().map(|(id, _)| bus.info(py, *id)).collect::<Outcome<Vec<_>>>()?;
+    let what = builtin::what(said, &infos).map_err(|fault| fault.about(&format!("page '{name}'")))?;
+    let rule = Rule { edges: edges(&inputs, &after), what };
+    bus.follow(py, name, Derived { rule, shape: None, program: None })
 }
 
 /// Has a page follow from nothing any more.

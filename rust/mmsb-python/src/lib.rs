@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod array;
+mod builtin;
 mod bus;
 mod cells;
 mod column;
@@ -57,6 +58,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
     for function in [
         wrap_pyfunction!(derive::_derive, module)?,
+        wrap_pyfunction!(derive::_derive_by, module)?,
         wrap_pyfunction!(derive::_release, module)?,
         wrap_pyfunction!(derive::_rule, module)?,
         wrap_pyfunction!(derive::_rules, module)?,

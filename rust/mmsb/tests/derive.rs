@@ -1,95 +1,20 @@
 //! Pages that follow from others by functions: what runs, in which order, and what is left when something goes wrong.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod derive_common;
 
-use mmsb::base::ids::{Epoch, PageId};
-use mmsb::bus::derive::Derived;
-use mmsb::bus::error::{Code, Error};
+use std::sync::atomic::Ordering;
+
+use derive_common::{ROWS, Sum, cells, delta, derived, memory, ran, source, sum, write};
+use mmsb::base::ids::Epoch;
+use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::transaction::Isolation;
 use mmsb::graph::edge::{Edge, EdgeKind};
-use mmsb::page::delta::{Data, Delta, Part};
-use mmsb::page::dtype::DType;
-use mmsb::page::operator::OperatorId;
-use mmsb::page::schema::Schema;
-use mmsb::page::select::Select;
-use mmsb::propagation::kernel::read;
-use mmsb::propagation::made::Made;
-use mmsb::propagation::program::{Call, Program, Raised};
 use mmsb::propagation::rule::Rule;
 use mmsb::propagation::trace::Outcome;
-
-const ROWS: u64 = 4;
-
-/// The sum of its inputs, cell by cell, and a number; counts its runs, and fails when told to.
-#[derive(Debug, Default)]
-struct Sum {
-    plus: i64,
-    runs: AtomicU64,
-    fails: AtomicBool,
-}
-
-impl Program for Sum {
-    fn run(&self, call: &Call<'_>, made: &mut Made) -> Result<(), Raised> {
-        self.runs.fetch_add(1, Ordering::Relaxed);
-        if self.fails.load(Ordering::Relaxed) {
-            return Err("it was told to fail".into());
-        }
-        let mut sum = vec![self.plus; call.page.rows() as usize];
-        for input in call.inputs {
-            let mut cells: Vec<i64> = Vec::new();
-            read(&input.column(0), 0, input.rows(), &mut cells)?;
-            sum.iter_mut().zip(cells).for_each(|(sum, cell)| *sum += cell);
-        }
-        made.put(0, 0, &sum);
-        Ok(())
-    }
-}
-
-fn schema() -> Schema {
-    Schema::array(DType::I64, vec![], false, None).unwrap()
-}
-
-fn memory() -> Bus {
-    Bus::memory(&Options { history_budget: None, ..Options::default() }).unwrap()
-}
-
-fn source(bus: &Bus, name: &str) -> PageId {
-    bus.create_page(name, schema(), ROWS, &Note::default()).unwrap()
-}
-
-fn derived(inputs: &[PageId], program: &Arc<Sum>) -> Derived {
-    let program: Arc<dyn Program> = Arc::clone(program) as _;
-    Derived { rule: Rule::program("sum", inputs), shape: Some((schema(), ROWS)), program: Some(program) }
-}
-
-fn sum(bus: &Bus, name: &str, inputs: &[PageId]) -> (PageId, Arc<Sum>) {
-    let program = Arc::new(Sum::default());
-    (bus.derive(name, derived(inputs, &program), &Note::default()).unwrap(), program)
-}
-
-fn write(bus: &Bus, page: PageId, row: u64, value: i64) -> Result<Epoch, Error> {
-    let select = Select::range(row, row + 1);
-    bus.assign(page, 0, select, &[value], &Note::default()).map(|committed| committed.epoch)
-}
-
-fn cells(bus: &Bus, page: PageId) -> Vec<i64> {
-    bus.state().unwrap().cells(page, 0).unwrap()
-}
-
-fn delta(page: PageId, row: u64, value: i64) -> Delta<'static> {
-    let data = Data::Dense(value.to_le_bytes().to_vec().into());
-    Delta::single(page, OperatorId::ASSIGN, Part { column: 0, select: Select::range(row, row + 1), data })
-}
-
-/// The pages that ran in an epoch, in their order, and what came of them.
-fn ran(bus: &Bus, epoch: Epoch) -> Vec<(PageId, Outcome)> {
-    bus.trace(epoch).unwrap().iter().map(|step| (step.page, step.outcome())).collect()
-}
 
 #[test]
 fn what_follows_is_right_in_the_same_epoch_and_runs_once() {
@@ -198,13 +123,9 @@ fn a_transaction_sees_what_follows_from_its_own_writes() {
     assert_eq!(view.bytes()[16..24], 6i64.to_le_bytes());
     tx.write(delta(a, 2, 8)).unwrap();
     assert_eq!(tx.view(b, 0).unwrap().bytes()[16..24], 8i64.to_le_bytes());
-    let (c, d) = (
-        Arc::new(Sum::default()),
-        tx.derive("c", derived(&[b], &Arc::new(Sum { plus: 1, ..Sum::default() }))),
-    );
-    assert_eq!(tx.view(d.unwrap(), 0).unwrap().bytes()[16..24], 9i64.to_le_bytes());
+    let c = tx.derive("c", derived(&[b], &Sum::plus(1))).unwrap();
+    assert_eq!(tx.view(c, 0).unwrap().bytes()[16..24], 9i64.to_le_bytes());
     assert_eq!(cells(&bus, b)[2], 0);
-    drop(c);
     tx.commit().unwrap();
     assert_eq!(cells(&bus, b)[2], 8);
 }
@@ -251,7 +172,7 @@ fn replay_runs_nothing_and_reopening_finds_all_of_it() {
     assert_eq!(ran(&bus, epoch), [(b, Outcome::Behind), (c, Outcome::Behind)]);
     assert!(bus.state().unwrap().is_behind(b).unwrap() && bus.state().unwrap().is_behind(c).unwrap());
     assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
-    let program = Arc::new(Sum::default());
+    let program = Sum::plus(0);
     bus.rewire(c, derived(&[b], &program), &Note::default()).unwrap();
     assert!(bus.state().unwrap().is_behind(c).unwrap(), "what it follows from is behind still");
     bus.rewire(b, derived(&[a], &program), &Note::default()).unwrap();
@@ -263,7 +184,7 @@ fn replay_runs_nothing_and_reopening_finds_all_of_it() {
 fn an_edge_without_cells_marks_and_runs_nothing() {
     let bus = memory();
     let (a, b) = (source(&bus, "a"), source(&bus, "b"));
-    let program = Arc::new(Sum::default());
+    let program = Sum::plus(0);
     let mut of = derived(&[a], &program);
     of.rule.edges.push(Edge { page: b, kind: EdgeKind::Control });
     let c = bus.derive("c", of, &Note::default()).unwrap();

@@ -1,0 +1,267 @@
+"""Expressions over columns, cell by cell: written as numpy is, worked out in Rust where something changed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from mmsb._core import Column, Page
+from mmsb.derive.rules import Of, Rule, page_of
+from mmsb.errors import InvalidArgument
+
+_UNARY = {
+    "negative": "neg",
+    "absolute": "abs",
+    "fabs": "abs",
+    "sign": "sign",
+    "invert": "not",
+    "logical_not": "logical_not",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    **{
+        name: name
+        for name in [
+            "sqrt",
+            "exp",
+            "exp2",
+            "expm1",
+            "log",
+            "log2",
+            "log10",
+            "log1p",
+            "sin",
+            "cos",
+            "tan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "floor",
+            "ceil",
+            "rint",
+            "trunc",
+            "isnan",
+            "isfinite",
+            "isinf",
+            "square",
+        ]
+    },
+}
+_BINARY = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "floor_divide": "floordiv",
+    "remainder": "mod",
+    "power": "pow",
+    "float_power": "pow",
+    "minimum": "min",
+    "maximum": "max",
+    "arctan2": "atan2",
+    "hypot": "hypot",
+    "bitwise_and": "and",
+    "bitwise_or": "or",
+    "bitwise_xor": "xor",
+    "left_shift": "shl",
+    "right_shift": "shr",
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}
+_FUNCTIONS: dict[Any, Callable[..., "Expression"]] = {}
+
+
+class Expression:
+    """A value for every cell: a column, or what operators and numpy's functions make of some.
+
+    Made by `mmsb.col`. Types are numpy's: Python's numbers take the type of what they meet. Integers wrap,
+    and divided by 0 are 0; floats that become integers keep to the ends of the type, NaN becomes 0. What of
+    numpy is there: its arithmetic, comparisons, bits, `np.where`, `np.clip`, `astype`, and the functions of
+    one value that mathematics has.
+    """
+
+    __slots__ = ("_node",)
+    __hash__ = None  # type: ignore[assignment]
+    __array_priority__: ClassVar[float] = 1000.0
+
+    def __init__(self, node: tuple[Any, ...]) -> None:
+        self._node = node
+
+    def astype(self, dtype: DTypeLike) -> "Expression":
+        """The same as cells of another type."""
+        return Expression(("cast", np.dtype(dtype), self))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> "Expression":
+        """What numpy's functions of one or two values make of it."""
+        name = ufunc.__name__
+        if method != "__call__" or options:
+            raise InvalidArgument(f"np.{name} of an expression: only its plain call is there")
+        if name == "logical_not":
+            return Expression(("eq", _lifted(inputs[0]), _lifted(False)))
+        if name in ("logical_and", "logical_or", "logical_xor"):
+            truths = [Expression(("ne", _lifted(value), _lifted(False))) for value in inputs]
+            return Expression((name.removeprefix("logical_"), *truths))
+        word = (_UNARY if len(inputs) == 1 else _BINARY).get(name)
+        if word is None:
+            raise InvalidArgument(f"np.{name} is not there for expressions")
+        return Expression((word, *map(_lifted, inputs)))
+
+    def __array_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> "Expression":
+        """`np.where` and `np.clip`."""
+        if func not in _FUNCTIONS:
+            raise InvalidArgument(f"np.{func.__name__} is not there for expressions")
+        return _FUNCTIONS[func](*args, **kwargs)
+
+    def __bool__(self) -> bool:
+        """Refused: it has many values."""
+        raise InvalidArgument(
+            "an expression has a value for every cell: combine with & and |, not and and or"
+        )
+
+    def __repr__(self) -> str:
+        """What it is."""
+        return f"<Expression {self._node[0]}>"
+
+    def __neg__(self) -> "Expression":
+        return Expression(("neg", self))
+
+    def __pos__(self) -> "Expression":
+        return self
+
+    def __abs__(self) -> "Expression":
+        return Expression(("abs", self))
+
+    def __invert__(self) -> "Expression":
+        return Expression(("not", self))
+
+
+def _operator(word: str, swapped: bool) -> Callable[[Expression, Any], Expression]:
+    def plain(self: Expression, other: Any) -> Expression:
+        return Expression((word, self, _lifted(other)))
+
+    def turned(self: Expression, other: Any) -> Expression:
+        return Expression((word, _lifted(other), self))
+
+    return turned if swapped else plain
+
+
+for _dunder, _word in {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "floordiv": "floordiv",
+    "mod": "mod",
+    "pow": "pow",
+    "and": "and",
+    "or": "or",
+    "xor": "xor",
+    "lshift": "shl",
+    "rshift": "shr",
+}.items():
+    setattr(Expression, f"__{_dunder}__", _operator(_word, swapped=False))
+    setattr(Expression, f"__r{_dunder}__", _operator(_word, swapped=True))
+for _dunder in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Expression, f"__{_dunder}__", _operator(_dunder, swapped=False))
+
+
+def col(of: Of) -> Expression:
+    """A column in an expression: of a page that has one, the page itself.
+
+        bus.derive("value", mmsb.col(book["price"]) * mmsb.col(book["qty"]))
+
+    A page of one row goes with every row; a column of one cell a row with every cell of a row.
+    """
+    return Expression(("column", *page_of("col", of)))
+
+
+def _lifted(value: Any) -> Expression:
+    """A value as an expression."""
+    if isinstance(value, Expression):
+        return value
+    if isinstance(value, (Page, Column)):
+        return col(value)
+    if isinstance(value, (bool, int, float, np.generic)):
+        return Expression(("value", value))
+    raise InvalidArgument(f"{value!r}: an expression takes columns, pages and numbers")
+
+
+def where(condition: Any, yes: Any, no: Any) -> Expression:
+    """`yes` where the condition is true, else `no`."""
+    return Expression(("where", _lifted(condition), _lifted(yes), _lifted(no)))
+
+
+def _clip(value: Any, least: Any = None, most: Any = None) -> Expression:
+    found = _lifted(value)
+    if least is not None:
+        found = Expression(("max", found, _lifted(least)))
+    return found if most is None else Expression(("min", found, _lifted(most)))
+
+
+_FUNCTIONS[np.where] = where
+_FUNCTIONS[np.clip] = _clip
+
+
+class _Flat:
+    """Expressions as lists of nodes in which operands come first."""
+
+    def __init__(self) -> None:
+        self.pages: list[Page | str] = []
+
+    def _input(self, page: Page | str) -> int:
+        for number, known in enumerate(self.pages):
+            if known == page or _name(known) == _name(page):
+                return number
+        self.pages.append(page)
+        return len(self.pages) - 1
+
+    def nodes(self, root: Expression) -> list[tuple[Any, ...]]:
+        """The nodes of an expression, the last of which is what it comes to."""
+        nodes: list[tuple[Any, ...]] = []
+        numbers: dict[int, int] = {}
+        stack = [(root, False)]
+        while stack:
+            at, ready = stack.pop()
+            if id(at) in numbers:
+                continue
+            word, *rest = at._node
+            operands = [part for part in rest if isinstance(part, Expression)]
+            if operands and not ready:
+                stack.append((at, True))
+                stack += [(part, False) for part in reversed(operands)]
+                continue
+            if word == "column":
+                node: tuple[Any, ...] = (word, self._input(rest[0]), rest[1])
+            else:
+                node = (word, *(numbers[id(part)] if isinstance(part, Expression) else part for part in rest))
+            numbers[id(at)] = len(nodes)
+            nodes.append(node)
+        return nodes
+
+
+def _name(page: Page | str) -> str:
+    return page if isinstance(page, str) else page.name
+
+
+def express(given: Expression | Mapping[str, Any]) -> Rule:
+    """The rule of an expression, or of one for each column of a table."""
+    flat = _Flat()
+    if isinstance(given, Expression):
+        columns = [("value", flat.nodes(given))]
+    else:
+        columns = [(name, flat.nodes(_lifted(value))) for name, value in given.items()]
+    if not flat.pages:
+        raise InvalidArgument("the expression has no column in it: a page follows from others")
+    return Rule(tuple(flat.pages), ("express", columns))
+
+
+def names() -> Iterator[str]:
+    """The functions of numpy that expressions have."""
+    yield from sorted({*_UNARY, *_BINARY, "logical_and", "logical_or", "logical_xor", "where", "clip"})

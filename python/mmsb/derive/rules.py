@@ -1,0 +1,74 @@
+"""Built-in rules: what Rust makes pages by, incrementally and with the same bits whatever came before."""
+
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+from mmsb._core import Column, Page
+from mmsb.errors import InvalidArgument
+from mmsb.given import count, text
+
+Of = Page | Column
+"""A column: of a page that has one, the page itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What a page is made by, and what from: for `bus.derive(name, rule)`."""
+
+    inputs: tuple[Page | str, ...]
+    said: tuple[Any, ...]
+
+    def __repr__(self) -> str:
+        names = ", ".join(page if isinstance(page, str) else page.name for page in self.inputs)
+        return f"<Rule {self.said[0]} of {names}>"
+
+
+def page_of(what: str, of: Any) -> tuple[Page | str, str | None]:
+    """The page of a column, and the column's name where the page has several."""
+    if isinstance(of, Page):
+        return of, None
+    if isinstance(of, Column):
+        return of.page, of.name
+    raise InvalidArgument(f"{what} {of!r}: a page, or a column of one, is wanted")
+
+
+def reduce(
+    of: Of, how: str, *, axis: int | None = None, by: Column | None = None, groups: int | None = None
+) -> Rule:
+    """A reduction of a column, which a change costs a few nodes of a tree (a table of groups by key).
+
+    What comes out has the bits that making it anew would have, floats too: cells are brought together by a
+    tree with a fan-in of 16, sums by key are exact and rounded once.
+
+    Args:
+        of: the column.
+        how: "sum", "min", "max", "mean", "count" (of cells that are not NaN), "argmin", "argmax" (of the
+            first; -1 of none), "any" or "all", with the dtypes of numpy.
+        axis: 0 brings together rows, another axis the cells of each row; without one all cells.
+        by: a column of integers of the same page: the group of each row, from 0 on; -1 for none.
+        groups: how many groups there are, with `by`: what comes out has so many rows.
+
+    Returns:
+        A rule that makes an array page: a scalar, or of the shape that is left.
+    """
+    page, column = page_of("reduce", of)
+    if (by is None) != (groups is None) or (by is not None and axis is not None):
+        raise InvalidArgument("reduce: by goes with groups, and not with axis")
+    over: tuple[Any, ...]
+    if by is not None:
+        keys, key = page_of("by", by)
+        same = keys == page if isinstance(page, str) else keys in (page, page.name)
+        if not same:
+            raise InvalidArgument(f"reduce: by {by!r} is not a column of the page that is reduced")
+        over = ("key", key, count("groups", groups))
+    elif axis is None:
+        over = ("whole",)
+    else:
+        axes = of.ndim
+        at = index(axis)
+        if not -axes <= at < axes:
+            raise InvalidArgument(f"reduce: axis {at} of {axes} axes")
+        at %= axes
+        over = ("rows",) if at == 0 else ("inner", at - 1)
+    return Rule((page,), ("reduce", column, text("how", how), over))
