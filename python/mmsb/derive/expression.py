@@ -1,9 +1,10 @@
 """Expressions over columns, cell by cell: written as numpy is, worked out in Rust where something changed."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike
 
 from mmsb._core import Column, Page
@@ -16,7 +17,6 @@ _UNARY = {
     "fabs": "abs",
     "sign": "sign",
     "invert": "not",
-    "logical_not": "logical_not",
     "arcsin": "asin",
     "arccos": "acos",
     "arctan": "atan",
@@ -76,7 +76,7 @@ _BINARY = {
 _FUNCTIONS: dict[Any, Callable[..., "Expression"]] = {}
 
 
-class Expression:
+class Expression(NDArrayOperatorsMixin):
     """A value for every cell: a column, or what operators and numpy's functions make of some.
 
     Made by `mmsb.col`. Types are numpy's: Python's numbers take the type of what they meet. Integers wrap,
@@ -87,7 +87,6 @@ class Expression:
 
     __slots__ = ("_node",)
     __hash__ = None  # type: ignore[assignment]
-    __array_priority__: ClassVar[float] = 1000.0
 
     def __init__(self, node: tuple[Any, ...]) -> None:
         self._node = node
@@ -101,6 +100,8 @@ class Expression:
         name = ufunc.__name__
         if method != "__call__" or options:
             raise InvalidArgument(f"np.{name} of an expression: only its plain call is there")
+        if name == "positive":
+            return _lifted(inputs[0])
         if name == "logical_not":
             return Expression(("eq", _lifted(inputs[0]), _lifted(False)))
         if name in ("logical_and", "logical_or", "logical_xor"):
@@ -128,48 +129,6 @@ class Expression:
     def __repr__(self) -> str:
         """What it is."""
         return f"<Expression {self._node[0]}>"
-
-    def __neg__(self) -> "Expression":
-        return Expression(("neg", self))
-
-    def __pos__(self) -> "Expression":
-        return self
-
-    def __abs__(self) -> "Expression":
-        return Expression(("abs", self))
-
-    def __invert__(self) -> "Expression":
-        return Expression(("not", self))
-
-
-def _operator(word: str, swapped: bool) -> Callable[[Expression, Any], Expression]:
-    def plain(self: Expression, other: Any) -> Expression:
-        return Expression((word, self, _lifted(other)))
-
-    def turned(self: Expression, other: Any) -> Expression:
-        return Expression((word, _lifted(other), self))
-
-    return turned if swapped else plain
-
-
-for _dunder, _word in {
-    "add": "add",
-    "sub": "sub",
-    "mul": "mul",
-    "truediv": "div",
-    "floordiv": "floordiv",
-    "mod": "mod",
-    "pow": "pow",
-    "and": "and",
-    "or": "or",
-    "xor": "xor",
-    "lshift": "shl",
-    "rshift": "shr",
-}.items():
-    setattr(Expression, f"__{_dunder}__", _operator(_word, swapped=False))
-    setattr(Expression, f"__r{_dunder}__", _operator(_word, swapped=True))
-for _dunder in ("eq", "ne", "lt", "le", "gt", "ge"):
-    setattr(Expression, f"__{_dunder}__", _operator(_dunder, swapped=False))
 
 
 def col(of: Of) -> Expression:
