@@ -18,12 +18,29 @@ from mmsb.cli.check import doctor, verify
 from mmsb.cli.completion import completion
 from mmsb.cli.demo import demo
 from mmsb.cli.diff import diff
+from mmsb.cli.graph import graph
 from mmsb.cli.keep import checkpoint, export, prune
 from mmsb.cli.log import log
 from mmsb.cli.output import aside
 from mmsb.cli.show import show
+from mmsb.cli.trace import trace
 
-COMMANDS = (demo, show, log, diff, at, branch, verify, doctor, checkpoint, prune, export, completion)
+COMMANDS = (
+    demo,
+    show,
+    log,
+    diff,
+    at,
+    branch,
+    graph,
+    trace,
+    verify,
+    doctor,
+    checkpoint,
+    prune,
+    export,
+    completion,
+)
 
 
 class Commands(click.Group):

@@ -108,6 +108,36 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
     )
 
 
+@dataclass(frozen=True)
+class Followed:
+    """A page that a commit made by its rule, as the log has it."""
+
+    page: str
+    rule: str
+    causes: tuple[str, ...]
+    bytes: int
+
+
+def logged(bus: CoreBus, epoch: int) -> list[Followed]:
+    """The pages that an epoch changed by their rules, in the order in which they were made.
+
+    Any epoch that is kept has them, whichever process made it. What ran and came out equal is not in the log.
+    """
+    rules = {page: (called, inputs) for page, _, (_, called, inputs) in _rules(bus, epoch)}
+    names, found = Names(bus), []
+    for entry in bus._log(None, None, epoch, epoch, None):
+        touched = {delta["id"] for delta in entry.deltas}
+        size: dict[int, int] = {}
+        for delta in entry.deltas:
+            size[delta["id"]] = size.get(delta["id"], 0) + delta.get("bytes", 0)
+        for page, total in size.items():
+            if page in rules:
+                called, inputs = rules[page]
+                causes = tuple(names(source) for source, _ in inputs if source in touched)
+                found.append(Followed(names(page), called, causes, total))
+    return found
+
+
 def edges(bus: CoreBus) -> Iterator[tuple[int, bool, str, str, list[tuple[int, str]]]]:
     """Every page that follows from others: its id, whether it is stale, its rule, and its inputs."""
     for page, stale, (kind, called, inputs) in _rules(bus):

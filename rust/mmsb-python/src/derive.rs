@@ -155,11 +155,12 @@ fn ruled(rule: Rule) -> Ruled {
     (rule.kind(), rule.name(), inputs)
 }
 
-/// Of every page that follows from others, its id, whether it is behind, and what it follows from.
+/// Of every page that follows from others, at an epoch or now: its id, whether it is behind, and what it follows from.
 #[pyfunction]
-pub fn _rules(py: Python<'_>, bus: &Bus) -> Outcome<Vec<(u64, bool, Ruled)>> {
+#[pyo3(signature = (bus, epoch = None))]
+pub fn _rules(py: Python<'_>, bus: &Bus, epoch: Option<u64>) -> Outcome<Vec<(u64, bool, Ruled)>> {
     let found = bus.handle.long(py, |bus| {
-        let state = bus.state()?;
+        let state = epoch.map_or_else(|| bus.state(), |epoch| bus.at(Epoch(epoch)))?;
         let mut found = Vec::new();
         for id in state.ids() {
             if let Some(rule) = state.follows(id)? {
