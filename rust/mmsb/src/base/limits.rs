@@ -183,3 +183,6 @@ pub const EXPRESSION_BYTES: usize = 1 << 20;
 
 /// Most groups that a reduction by key may have: what is remembered of each is 16 to 64 bytes.
 pub const MAX_GROUPS: u64 = 1 << 26;
+
+/// Most rows that a page may have whose rows are found by what they name: what is remembered of each numbers it in 4 bytes.
+pub const MAX_RELATED_ROWS: u64 = u32::MAX as u64;

@@ -10,6 +10,7 @@ pub mod made;
 pub mod program;
 pub mod queue;
 pub mod reduction;
+pub mod relation;
 pub mod rule;
 pub mod run;
 pub mod runs;

@@ -7,6 +7,10 @@ use crate::propagation::error::RuleError;
 use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
 use crate::propagation::reduction::spec::Reduce;
+use crate::propagation::relation::filter::Filter;
+use crate::propagation::relation::gather::Gather;
+use crate::propagation::relation::join::Join;
+use crate::propagation::relation::window::Window;
 
 /// By what a page is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,14 @@ pub enum What {
     Express(Express),
     /// A reduction.
     Reduce(Reduce),
+    /// The rows that an index names.
+    Gather(Gather),
+    /// The rows that a mask keeps.
+    Filter(Filter),
+    /// A reduction of the last rows before each.
+    Window(Window),
+    /// Rows with those of another page that have their key.
+    Join(Join),
 }
 
 /// What a page follows from, and how.
@@ -31,6 +43,10 @@ pub struct Rule {
 const PROGRAM: u8 = 1;
 const EXPRESS: u8 = 2;
 const REDUCE: u8 = 3;
+const GATHER: u8 = 4;
+const FILTER: u8 = 5;
+const WINDOW: u8 = 6;
+const JOIN: u8 = 7;
 
 impl Rule {
     /// A function of the user's, of these pages.
@@ -51,6 +67,10 @@ impl Rule {
             What::Program(_) => None,
             What::Express(express) => Some(express),
             What::Reduce(reduce) => Some(reduce),
+            What::Gather(gather) => Some(gather),
+            What::Filter(filter) => Some(filter),
+            What::Window(window) => Some(window),
+            What::Join(join) => Some(join),
         }
     }
 
@@ -61,6 +81,10 @@ impl Rule {
             What::Program(_) => "function",
             What::Express(_) => "expression",
             What::Reduce(_) => "reduction",
+            What::Gather(_) => "gather",
+            What::Filter(_) => "filter",
+            What::Window(_) => "window",
+            What::Join(_) => "join",
         }
     }
 
@@ -73,6 +97,8 @@ impl Rule {
                 express.outputs().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
             }
             What::Reduce(reduce) => reduce.what.name().to_owned(),
+            What::Window(window) => format!("{} of {} rows", window.what, window.rows),
+            What::Gather(_) | What::Filter(_) | What::Join(_) => self.kind().to_owned(),
         }
     }
 
@@ -94,6 +120,22 @@ impl Rule {
                 to.u8(REDUCE);
                 reduce.encode(&mut to);
             }
+            What::Gather(gather) => {
+                to.u8(GATHER);
+                gather.encode(&mut to);
+            }
+            What::Filter(filter) => {
+                to.u8(FILTER);
+                filter.encode(&mut to);
+            }
+            What::Window(window) => {
+                to.u8(WINDOW);
+                window.encode(&mut to);
+            }
+            What::Join(join) => {
+                to.u8(JOIN);
+                join.encode(&mut to);
+            }
         }
         to.into_vec()
     }
@@ -109,6 +151,10 @@ impl Rule {
             PROGRAM => What::Program(from.str()?.to_owned()),
             EXPRESS => What::Express(Express::decode(&mut from)?),
             REDUCE => What::Reduce(Reduce::decode(&mut from)?),
+            GATHER => What::Gather(Gather::decode(&mut from)?),
+            FILTER => What::Filter(Filter::decode(&mut from)?),
+            WINDOW => What::Window(Window::decode(&mut from)?),
+            JOIN => What::Join(Join::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
         if from.is_empty() {

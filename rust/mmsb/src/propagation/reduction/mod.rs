@@ -20,11 +20,11 @@
 //! A sum that is zero is +0.0.
 
 mod along;
-mod cells;
+pub(in crate::propagation) mod cells;
 mod choose;
 mod exact;
 mod extremes;
-mod folds;
+pub(in crate::propagation) mod folds;
 mod inner;
 mod keyed;
 mod keys;
