@@ -3,7 +3,21 @@
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
-from mmsb.derive import Explanation, Expression, Rule, Step, col, reduce, where
+from mmsb.derive import (
+    Explanation,
+    Expression,
+    Origin,
+    Provenance,
+    Rule,
+    Step,
+    col,
+    filter,  # noqa: A004 - it is used as `mmsb.filter`
+    gather,
+    join,
+    reduce,
+    where,
+    window,
+)
 from mmsb.errors import (
     BadIndex,
     BranchExists,
@@ -82,10 +96,12 @@ __all__ = [
     "MmsbError",
     "NameTaken",
     "NotABus",
+    "Origin",
     "Page",
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "Provenance",
     "Pruned",
     "ReadOnlyError",
     "Report",
@@ -108,6 +124,9 @@ __all__ = [
     "col",
     "create_page",
     "doctor",
+    "filter",
+    "gather",
+    "join",
     "mmsb",
     "mmsb_start",
     "mmsb_stop",
@@ -117,4 +136,5 @@ __all__ = [
     "update_page",
     "verify",
     "where",
+    "window",
 ]

@@ -26,6 +26,7 @@ __all__ = [
     "_derive_by",
     "_doctor",
     "_last_step",
+    "_provenance",
     "_release",
     "_rule",
     "_rules",
@@ -362,6 +363,17 @@ def _rules(
     bus: Bus, epoch: int | None = None
 ) -> list[tuple[int, bool, tuple[str, str, list[tuple[int, str]]]]]: ...
 def _trace(bus: Bus, epoch: int) -> list[tuple[int, int, int, int, int, str, int]]: ...
+def _provenance(
+    bus: Bus, page: str | int | Page, row: int | None, epoch: int | None
+) -> list[
+    tuple[
+        int,
+        list[tuple[int, int]],
+        list[tuple[int, str | None, str | None, list[tuple[int, int]]]],
+        list[int],
+        bool,
+    ]
+]: ...
 def _last_step(bus: Bus, page: int) -> tuple[int, tuple[int, int, int, int, int, str, int]] | None: ...
 def _verify(
     path: str, progress: Callable[[int], object] | None

@@ -3,17 +3,24 @@
 from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
-from mmsb.derive.rules import Rule, reduce
+from mmsb.derive.provenance import Origin, Provenance
+from mmsb.derive.rules import Rule, filter, gather, join, reduce, window  # noqa: A004 - it is `mmsb.filter`
 
 __all__ = [
     "Deriving",
     "Explanation",
     "Expression",
     "Followed",
+    "Origin",
+    "Provenance",
     "Rule",
     "Step",
     "col",
+    "filter",
+    "gather",
+    "join",
     "logged",
     "reduce",
     "where",
+    "window",
 ]

@@ -12,6 +12,7 @@ from mmsb.derive.declare import Key, declare, declare_by
 from mmsb.derive.explain import Explanation, Step, explain, trace
 from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
+from mmsb.derive.provenance import Provenance, provenance
 from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument
 from mmsb.layout import Columns, Shape
@@ -115,6 +116,21 @@ class Deriving(CoreBus):
     def explain(self, page: Key) -> Explanation:
         """Why a page is what it is: its rule, its inputs, and what made it last. `print` it."""
         return explain(self, page)
+
+    def provenance(
+        self, page: Key, row: SupportsIndex | None = None, *, epoch: SupportsIndex | None = None
+    ) -> Provenance:
+        """Which commits and pages made a value what it is, by the log, back to what was written.
+
+        `print` it.
+
+        Args:
+            page: the page, its name or its id.
+            row: one of its rows; by default all.
+            epoch: when; by default now.
+        """
+        at = None if epoch is None else index(epoch)
+        return provenance(self, page, None if row is None else index(row), at)
 
     def graph(self) -> "rustworkx.PyDiGraph[dict[str, Any], dict[str, str]]":
         """Pages and what follows from what, as a `rustworkx.PyDiGraph`.

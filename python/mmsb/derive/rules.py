@@ -72,3 +72,56 @@ def reduce(
         at %= axes
         over = ("rows",) if at == 0 else ("inner", at - 1)
     return Rule((page,), ("reduce", column, text("how", how), over))
+
+
+def gather(source: Page, index: Of) -> Rule:
+    """The rows that an index names: row `i` is row `index[i]` of `source`, of zeros where that is -1.
+
+    Args:
+        source: the page whose rows are taken, with all their columns.
+        index: a column of integers, from -1 to below the rows of `source`.
+    """
+    of, column = page_of("index", index)
+    page, _ = page_of("gather", source)
+    return Rule((page, of), ("gather", column))
+
+
+def filter(where: Column) -> Rule:  # noqa: A001 - it is used as `mmsb.filter`
+    """The rows of a table for which a column of it is true, in their order: a page that grows and shrinks.
+
+    Args:
+        where: a column of truth values.
+
+    Returns:
+        A rule that makes a table: `row`, the number of the row, and the columns of the table.
+    """
+    page, column = page_of("filter", where)
+    return Rule((page,), ("filter", column))
+
+
+def window(of: Of, how: str, rows: int) -> Rule:
+    """A reduction of the last rows up to each, itself among them; fewer at the start.
+
+    Args:
+        of: the column.
+        how: "sum", "min", "max", "mean" or "count", with the dtypes of numpy.
+        rows: how many, at least 1.
+    """
+    page, column = page_of("window", of)
+    return Rule((page,), ("window", column, text("how", how), count("rows", rows)))
+
+
+def join(left: Column, right: Column) -> Rule:
+    """The rows of a table, each with the row of another one that has its key.
+
+    Args:
+        left: a column of integers of the one: all its rows are there, in their order.
+        right: a column of integers of the other, no two alike.
+
+    Returns:
+        A rule that makes a table: the columns of the one, those of the other without its key, `_right`
+        behind names that both have, and `matched`; without a match they are zeros.
+    """
+    one, key = page_of("left", left)
+    other, its = page_of("right", right)
+    return Rule((one, other), ("join", key, its))

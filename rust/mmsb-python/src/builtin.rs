@@ -7,6 +7,10 @@ use mmsb::page::schema::Kind;
 use mmsb::propagation::expression::node::{Binary, Constant, Expression, Node, Unary};
 use mmsb::propagation::expression::rule::Express;
 use mmsb::propagation::reduction::spec::{Over, Reduce, Reduction};
+use mmsb::propagation::relation::filter::Filter;
+use mmsb::propagation::relation::gather::Gather;
+use mmsb::propagation::relation::join::Join;
+use mmsb::propagation::relation::window::Window;
 use mmsb::propagation::rule::What;
 use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -23,6 +27,13 @@ pub fn what(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
     match word.as_str() {
         "express" => express(&said.get_item(1)?, inputs),
         "reduce" => reduce(said, inputs),
+        "gather" => Ok(What::Gather(Gather { index: named(said, 1, inputs, 1)? })),
+        "filter" => Ok(What::Filter(Filter { column: named(said, 1, inputs, 0)? })),
+        "window" => window(said, inputs),
+        "join" => Ok(What::Join(Join {
+            left_key: named(said, 1, inputs, 0)?,
+            right_key: named(said, 2, inputs, 1)?,
+        })),
         _ => Err(Fault::invalid(format!("there is no rule {word:?}"))),
     }
 }
@@ -42,6 +53,19 @@ fn column(inputs: &[PageInfo], input: usize, name: Option<&str>) -> Outcome<u16>
             Fault::Core(Error::NoColumn { page: page.name.clone(), column: name.into(), has: has() })
         }),
     }
+}
+
+/// The number of a column of an input that is named at a place of what is said.
+fn named(said: &Bound<'_, PyTuple>, at: usize, inputs: &[PageInfo], input: usize) -> Outcome<u16> {
+    let name: Option<String> = said.get_item(at)?.extract()?;
+    column(inputs, input, name.as_deref())
+}
+
+/// `("window", column, how, rows)`.
+fn window(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
+    let (_, of, how, rows): (String, Option<String>, String, u64) = said.extract()?;
+    let what = Reduction::named(&how).map_err(|error| wrong(&error))?;
+    Ok(What::Window(Window { column: column(inputs, 0, of.as_deref())?, what, rows }))
 }
 
 /// `("reduce", column, how, over)`, where that is `("whole",)`, `("rows",)`, `("inner", axis)` or `("key", column, groups)`.

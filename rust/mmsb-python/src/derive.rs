@@ -6,10 +6,12 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::derive::Derived;
 use mmsb::bus::error::Error;
 use mmsb::bus::options::Note;
+use mmsb::bus::past::provenance::Origins;
 use mmsb::graph::edge::{Edge, EdgeKind};
 use mmsb::page::schema::Schema;
 use mmsb::propagation::program::Program;
 use mmsb::propagation::rule::{Rule, What};
+use mmsb::propagation::runs::Run;
 use mmsb::propagation::trace::Step;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -184,6 +186,32 @@ pub fn _trace(py: Python<'_>, bus: &Bus, epoch: u64) -> Outcome<Vec<Told>> {
 pub fn _last_step(py: Python<'_>, bus: &Bus, page: u64) -> Outcome<Option<(u64, Told)>> {
     let found = bus.handle.long(py, |bus| bus.last_step(PageId(page)))?;
     Ok(found.map(|(epoch, step)| (epoch.0, told(&step))))
+}
+
+/// Part of a lineage: page, first row and behind the last of each run, its commits with the rows each wrote, the numbers of the
+/// parts it follows from, and whether there was more.
+type Part =
+    (u64, Vec<(u64, u64)>, Vec<(u64, Option<String>, Option<String>, Vec<(u64, u64)>)>, Vec<usize>, bool);
+
+/// Which commits and pages made rows of a page what they are.
+#[pyfunction]
+pub fn _provenance(
+    py: Python<'_>,
+    bus: &Bus,
+    page: &Bound<'_, PyAny>,
+    row: Option<u64>,
+    epoch: Option<u64>,
+) -> Outcome<Vec<Part>> {
+    let id = bus.id_of(py, page)?;
+    let found = bus.handle.long(py, |bus| bus.provenance(id, row, epoch.map(Epoch)))?;
+    let pairs = |runs: &[Run]| runs.iter().map(|run| (run.start, run.stop)).collect::<Vec<_>>();
+    let part = |part: Origins| {
+        let commits = part.commits.into_iter();
+        let commits =
+            commits.map(|(commit, rows)| (commit.epoch.0, commit.source, commit.intent, pairs(&rows)));
+        (part.page.0, pairs(&part.rows), commits.collect(), part.inputs, part.more)
+    };
+    Ok(found.into_iter().map(part).collect())
 }
 
 fn told(step: &Step) -> Told {

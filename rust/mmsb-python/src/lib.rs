@@ -63,6 +63,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(derive::_rule, module)?,
         wrap_pyfunction!(derive::_rules, module)?,
         wrap_pyfunction!(derive::_trace, module)?,
+        wrap_pyfunction!(derive::_provenance, module)?,
         wrap_pyfunction!(derive::_last_step, module)?,
     ] {
         module.add_function(function)?;

@@ -136,6 +136,9 @@ pub const HISTORY_BUDGET: u64 = 1 << 30;
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 
+/// Commits that are told of one part of a lineage, and parts of one lineage, at most.
+pub const LINEAGE: usize = 4096;
+
 /// Steps of propagation that a branch remembers, of 32 bytes each.
 pub const TRACED: usize = 1 << 16;
 

@@ -9,6 +9,7 @@ use crate::bus::error::Error;
 use crate::bus::follow::named;
 use crate::bus::handle::Bus;
 use crate::bus::options::Note;
+use crate::bus::past::provenance::{Origins, provenance};
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 use crate::graph::edge::EdgeKind;
@@ -18,6 +19,7 @@ use crate::propagation::kernel::{Gives, Shape};
 use crate::propagation::program::Program;
 use crate::propagation::rule::Rule;
 use crate::propagation::run::BEHIND;
+use crate::propagation::runs::Run;
 use crate::propagation::trace::Step;
 
 /// A page that is to follow from others.
@@ -80,6 +82,27 @@ impl Bus {
         let writer = self.core().writer_within(self.manner().busy_timeout)?;
         let flow = writer.flows.of(self.line().id);
         Ok(flow.map_or_else(Vec::new, |flow| flow.traces().of(epoch).to_vec()))
+    }
+
+    /// Which commits and pages made rows of a page what they are at an epoch, by default all rows, now: that part first, and
+    /// the parts that it follows from by number. History that is not kept is not told.
+    ///
+    /// # Errors
+    /// No such page, row or epoch.
+    pub fn provenance(
+        &self,
+        page: PageId,
+        row: Option<u64>,
+        epoch: Option<Epoch>,
+    ) -> Result<Vec<Origins>, Error> {
+        let epoch = epoch.map_or_else(|| self.epoch(), Ok)?;
+        let rows = self.at(epoch)?.version(page)?.1;
+        let wanted = match row {
+            None => Run::new(0, rows),
+            Some(row) if row < rows => Run::new(row, row + 1),
+            Some(row) => return Err(Error::Invalid(format!("row {row} of a page of {rows} rows"))),
+        };
+        provenance(self.core(), self.line(), epoch, page, wanted)
     }
 
     /// The newest time that a page was looked at by this process on this branch: in which epoch, and what came of it.

@@ -42,6 +42,11 @@ pub trait Spec: Debug {
     /// What of the inputs is not as the rule needs it.
     fn gives(&self, inputs: &[Shape<'_>]) -> Result<Gives, RuleError>;
 
+    /// Which rows of an input, of which it has so many, rows of its page follow from; `None` where it may be all of them.
+    fn rows_from(&self, _input: (usize, u64), _rows: &[Run]) -> Option<Vec<Run>> {
+        None
+    }
+
     /// A kernel that remembers nothing yet.
     ///
     /// # Errors

@@ -3,5 +3,6 @@
 pub(in crate::bus) mod begin;
 pub mod history;
 pub(in crate::bus) mod pages;
+pub mod provenance;
 pub mod rebuilt;
 pub(in crate::bus) mod replay;

@@ -9,6 +9,7 @@ use crate::page::schema::{ARRAY_COLUMN, Column, Kind};
 use crate::propagation::error::RuleError;
 use crate::propagation::kernel::{Gives, Kernel, Shape, Spec};
 use crate::propagation::reduction::choose;
+use crate::propagation::runs::Run;
 
 /// The name of the rule in what it says is wrong.
 pub(super) const RULE: &str = "reduce";
@@ -249,6 +250,10 @@ impl Spec for Reduce {
         let column = Column::new(ARRAY_COLUMN, dtype, inner).map_err(|wrong| unfit(wrong.to_string()))?;
         let scalar = self.over == Over::Whole || self.over == Over::Rows && values.inner().is_empty();
         Ok(Gives { kind: Kind::Array { scalar }, columns: vec![column], rows })
+    }
+
+    fn rows_from(&self, _: (usize, u64), rows: &[Run]) -> Option<Vec<Run>> {
+        matches!(self.over, Over::Inner(_)).then(|| rows.to_vec())
     }
 
     fn kernel(&self, inputs: &[Shape<'_>]) -> Result<Box<dyn Kernel>, RuleError> {

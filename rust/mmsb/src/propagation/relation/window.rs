@@ -83,6 +83,13 @@ impl Spec for Window {
         page(RULE, Kind::Array { scalar: false }, vec![column], one(RULE, inputs)?.rows)
     }
 
+    fn rows_from(&self, _: (usize, u64), rows: &[Run]) -> Option<Vec<Run>> {
+        let mut from = Vec::new();
+        rows.iter()
+            .for_each(|run| push(&mut from, Run::new((run.start + 1).saturating_sub(self.rows), run.stop)));
+        Some(from)
+    }
+
     fn kernel(&self, inputs: &[Shape<'_>]) -> Result<Box<dyn Kernel>, RuleError> {
         self.gives(inputs)?;
         rolling::kernel(self, self.values(inputs)?)
