@@ -1,5 +1,6 @@
 """The documentation: its links lead somewhere, and the files it names are there."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -65,3 +66,16 @@ def test_the_commands_of_the_readme_show_something(
 
 def test_a_name_that_is_not_there_is_found_out() -> None:
     assert names("see `memory/nowhere.rs` and `x`") == {"memory/nowhere.rs"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs/tutorials").glob("*.ipynb")), ids=lambda path: path.stem
+)
+def test_the_cells_of_a_tutorial_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, object] = {}
+    for number, cell in enumerate(notebook["cells"]):
+        assert cell.get("outputs", []) == [], "a tutorial is kept without what it printed"
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{path.name}, cell {number}", "exec"), space)

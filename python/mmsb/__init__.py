@@ -10,6 +10,7 @@ from mmsb.derive import (
     Provenance,
     Rule,
     Step,
+    closure,
     col,
     filter,  # noqa: A004 - it is used as `mmsb.filter`
     gather,
@@ -121,6 +122,7 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "closure",
     "col",
     "create_page",
     "doctor",

@@ -4,7 +4,7 @@ from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
 from mmsb.derive.provenance import Origin, Provenance
-from mmsb.derive.rules import Rule, filter, gather, join, reduce, window  # noqa: A004 - it is `mmsb.filter`
+from mmsb.derive.rules import Rule, closure, filter, gather, join, reduce, window  # noqa: A004 - as in `mmsb.filter`
 
 __all__ = [
     "Deriving",
@@ -15,6 +15,7 @@ __all__ = [
     "Provenance",
     "Rule",
     "Step",
+    "closure",
     "col",
     "filter",
     "gather",

@@ -1,5 +1,6 @@
 """Built-in rules: what Rust makes pages by, incrementally and with the same bits whatever came before."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import index
 from typing import Any
@@ -125,3 +126,44 @@ def join(left: Column, right: Column) -> Rule:
     one, key = page_of("left", left)
     other, its = page_of("right", right)
     return Rule((one, other), ("join", key, its))
+
+
+def closure(
+    edges: Page,
+    start: int | Iterable[int] | None = None,
+    *,
+    vertices: int,
+    semiring: str = "min_plus",
+    source: str = "source",
+    target: str = "target",
+    weight: str = "weight",
+) -> Rule:
+    """The best way from each start to each vertex of a graph whose edges are the rows of a table.
+
+    Mended as edges come, go and change (after Ramalingam and Reps, "An Incremental Algorithm for a
+    Generalization of the Shortest-Path Problem", 1996), at the cost of the vertices that this concerns.
+
+    Args:
+        edges: the table: from vertex, to vertex, both integers, -1 where the row is no edge; and a weight.
+            An edge of the semiring's zero (of "min_plus" infinity, or the largest integer) is closed.
+        start: a vertex, several, or by default all.
+        vertices: how many there are.
+        semiring: "min_plus" for shortest paths, "max_min" for bottlenecks, "boolean" for reachability,
+            "max_times" for the most likely way, "max_plus" for the longest where no weight is positive.
+        source: the column of vertices that edges leave.
+        target: the column of those that they enter.
+        weight: the column of weights.
+
+    Returns:
+        A rule that makes an array page of the weights' dtype: of one start a row of all vertices, else a row
+        for each start.
+    """
+    page, _ = page_of("closure", edges)
+    if start is None or isinstance(start, int):
+        starts = None if start is None else [count("start", start)]
+    else:
+        starts = [count("start", vertex) for vertex in start]
+    columns = (text("source", source), text("target", target), text("weight", weight))
+    return Rule(
+        (page,), ("closure", text("semiring", semiring), *columns, count("vertices", vertices), starts)
+    )

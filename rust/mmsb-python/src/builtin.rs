@@ -1,9 +1,11 @@
 //! Built-in rules as Python says them.
 
+use mmsb::algebra::family::Family;
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::state::PageInfo;
 use mmsb::page::dtype::DType;
 use mmsb::page::schema::Kind;
+use mmsb::propagation::closure::spec::{Closure, Starts};
 use mmsb::propagation::expression::node::{Binary, Constant, Expression, Node, Unary};
 use mmsb::propagation::expression::rule::Express;
 use mmsb::propagation::reduction::spec::{Over, Reduce, Reduction};
@@ -30,6 +32,7 @@ pub fn what(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
         "gather" => Ok(What::Gather(Gather { index: named(said, 1, inputs, 1)? })),
         "filter" => Ok(What::Filter(Filter { column: named(said, 1, inputs, 0)? })),
         "window" => window(said, inputs),
+        "closure" => closure(said, inputs),
         "join" => Ok(What::Join(Join {
             left_key: named(said, 1, inputs, 0)?,
             right_key: named(said, 2, inputs, 1)?,
@@ -66,6 +69,28 @@ fn window(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
     let (_, of, how, rows): (String, Option<String>, String, u64) = said.extract()?;
     let what = Reduction::named(&how).map_err(|error| wrong(&error))?;
     Ok(What::Window(Window { column: column(inputs, 0, of.as_deref())?, what, rows }))
+}
+
+/// `("closure", semiring, source, target, weight, vertices, starts)`.
+fn closure(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
+    let (_, family, source, target, weight, vertices, starts): (
+        String,
+        String,
+        String,
+        String,
+        String,
+        u64,
+        Option<Vec<u64>>,
+    ) = said.extract()?;
+    let of = |name: &str| column(inputs, 0, Some(name));
+    Ok(What::Closure(Closure {
+        family: Family::named(&family).map_err(|error| wrong(&error))?,
+        source: of(&source)?,
+        target: of(&target)?,
+        weight: of(&weight)?,
+        vertices,
+        starts: starts.map_or(Starts::All, Starts::List),
+    }))
 }
 
 /// `("reduce", column, how, over)`, where that is `("whole",)`, `("rows",)`, `("inner", axis)` or `("key", column, groups)`.

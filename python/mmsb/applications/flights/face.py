@@ -97,10 +97,22 @@ class Bus(Protocol):
         """Let go of it."""
 
 
-def open_bus(path: Path, mode: str = "a", durability: str = "process") -> AbstractContextManager[Bus]:
+class DerivingBus(Bus, Protocol):
+    """A bus whose pages may follow from others."""
+
+    def derive(self, name: str, rule: Any) -> Any:
+        """Add a page that follows from others."""
+
+
+def open_bus(path: Path, mode: str = "a", durability: str = "process") -> AbstractContextManager[DerivingBus]:
     """Open a bus as anybody would, by `mmsb.open`; looked up late, as the face stands above this room."""
-    opened: AbstractContextManager[Bus] = _face().open(path, mode=mode, durability=durability)
+    opened: AbstractContextManager[DerivingBus] = _face().open(path, mode=mode, durability=durability)
     return opened
+
+
+def rules() -> Any:
+    """What built-in rules are made with: `col`, `where`, `reduce`, `gather`, `closure`."""
+    return _face()
 
 
 def conflict_error() -> type[Exception]:

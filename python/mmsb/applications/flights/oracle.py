@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mmsb.applications.flights import following
 from mmsb.applications.flights.face import Array, Bus
 from mmsb.applications.flights.pages import AIRBORNE, ON_GROUND, PAGES, constants, rows
 from mmsb.applications.flights.source import DAY, SUMMER, Flights
@@ -98,7 +99,7 @@ class Oracle:
             },
         }
         fixed = constants(flights)
-        return {
+        written = {
             page: {
                 # "float32[2]" is a column of float32 pairs.
                 name: np.ascontiguousarray({**fixed[page], **state[page]}[name], dtype.partition("[")[0])
@@ -106,6 +107,7 @@ class Oracle:
             }
             for page, columns in PAGES.items()
         }
+        return {**written, **following.state(flights, written)}
 
     def _last_event(self, minute: int) -> int:
         times = np.concatenate((self.listed, self.cancelled, self.left, self.reached))
@@ -130,7 +132,10 @@ class Oracle:
 
     def differences(self, bus: Bus, minute: int) -> list[str]:
         """The columns of the bus that are not, bit for bit, what the file says they are at `minute`."""
-        return compare({page: bus[page].arrays for page in PAGES}, self.state(minute))
+        wanted = {
+            page: columns for page, columns in self.state(minute).items() if page in PAGES or page in bus
+        }
+        return compare({page: bus[page].arrays for page in wanted}, wanted)
 
 
 def compare(found: Mapping[str, Mapping[str, Array]], wanted: Mapping[str, Mapping[str, Array]]) -> list[str]:

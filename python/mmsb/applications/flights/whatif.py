@@ -83,7 +83,7 @@ def close_newark(bus: Bus, stream: Stream, conflict: type[Exception]) -> tuple[C
 
 def _differs(one: Array, other: Array) -> NDArray[np.bool_]:
     """In which rows two columns differ."""
-    unequal = np.not_equal(one, other)
+    unequal = np.atleast_1d(np.not_equal(one, other))
     return np.asarray(unequal.reshape(len(unequal), -1).any(axis=1))
 
 

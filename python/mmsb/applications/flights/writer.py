@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from mmsb.applications.flights import pages, source
+from mmsb.applications.flights import following, pages, source
 from mmsb.applications.flights.face import open_bus
 from mmsb.applications.flights.stream import TICK, Stream
 
@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     stream = Stream(flights)
     with open_bus(options.path, durability=options.durability) as bus:
         pages.create(bus, flights)
+        following.derive(bus, flights)
         first, began = stream.played(bus), time.perf_counter()
 
         def tick(played: int) -> None:
