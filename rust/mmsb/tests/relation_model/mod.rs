@@ -296,7 +296,7 @@ pub fn worlds() -> impl Strategy<Value = World> {
     let keys = prop::sample::select(KEYS.to_vec());
     (what, rows(), rows(), values, (keys.clone(), keys), any::<u64>()).prop_map(
         |(what, a, b, value, (mut left, right), seed)| {
-            let u64s = [left, right].iter().any(|key| *key == DType::U64);
+            let u64s = [left, right].contains(&DType::U64);
             if u64s && matches!(what, What::Join(_)) {
                 left = right;
             }
