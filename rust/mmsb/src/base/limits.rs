@@ -183,3 +183,9 @@ pub const EXPRESSION_BYTES: usize = 1 << 20;
 
 /// Most groups that a reduction by key may have: what is remembered of each is 16 to 64 bytes.
 pub const MAX_GROUPS: u64 = 1 << 26;
+
+/// Most edges of a closure: what is remembered of each is 48 to 112 bytes, and 32 bits count them and their room.
+pub const MAX_EDGES: u64 = 1 << 28;
+
+/// Most cells of a closure, a start and a vertex each: of each its value is remembered, and an edge.
+pub const MAX_CLOSURE_CELLS: u64 = 1 << 28;

@@ -3,6 +3,7 @@
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::PageId;
 use crate::graph::edge::{self, Edge, EdgeKind};
+use crate::propagation::closure::spec::Closure;
 use crate::propagation::error::RuleError;
 use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
@@ -17,6 +18,8 @@ pub enum What {
     Express(Express),
     /// A reduction.
     Reduce(Reduce),
+    /// The best ways through a graph.
+    Closure(Closure),
 }
 
 /// What a page follows from, and how.
@@ -31,6 +34,7 @@ pub struct Rule {
 const PROGRAM: u8 = 1;
 const EXPRESS: u8 = 2;
 const REDUCE: u8 = 3;
+const CLOSURE: u8 = 9;
 
 impl Rule {
     /// A function of the user's, of these pages.
@@ -51,6 +55,7 @@ impl Rule {
             What::Program(_) => None,
             What::Express(express) => Some(express),
             What::Reduce(reduce) => Some(reduce),
+            What::Closure(closure) => Some(closure),
         }
     }
 
@@ -61,6 +66,7 @@ impl Rule {
             What::Program(_) => "function",
             What::Express(_) => "expression",
             What::Reduce(_) => "reduction",
+            What::Closure(_) => "closure",
         }
     }
 
@@ -73,6 +79,7 @@ impl Rule {
                 express.outputs().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
             }
             What::Reduce(reduce) => reduce.what.name().to_owned(),
+            What::Closure(closure) => closure.family.name().to_owned(),
         }
     }
 
@@ -94,6 +101,10 @@ impl Rule {
                 to.u8(REDUCE);
                 reduce.encode(&mut to);
             }
+            What::Closure(closure) => {
+                to.u8(CLOSURE);
+                closure.encode(&mut to);
+            }
         }
         to.into_vec()
     }
@@ -109,6 +120,7 @@ impl Rule {
             PROGRAM => What::Program(from.str()?.to_owned()),
             EXPRESS => What::Express(Express::decode(&mut from)?),
             REDUCE => What::Reduce(Reduce::decode(&mut from)?),
+            CLOSURE => What::Closure(Closure::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
         if from.is_empty() {
