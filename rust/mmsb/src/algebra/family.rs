@@ -146,6 +146,18 @@ macro_rules! look_up {
 }
 
 impl Family {
+    /// The number that stands for it in files.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The one of this number.
+    #[must_use]
+    pub fn coded(code: u8) -> Option<Self> {
+        FAMILIES.get(usize::from(code)).map(|(one, _)| *one)
+    }
+
     /// Does this for the semiring on cells of `dtype`.
     ///
     /// # Errors
@@ -226,6 +238,8 @@ mod tests {
     #[test]
     fn names_come_back() {
         assert!(Family::all().all(|family| Family::named(family.name()) == Ok(family)));
+        assert!(Family::all().all(|family| Family::coded(family.code()) == Some(family)));
+        assert_eq!(Family::coded(10), None);
         assert!(Reducer::all().all(|reducer| Reducer::named(reducer.name()) == Ok(reducer)));
         let wrong = Family::named("plus_min").map(|_| ()).map_err(|wrong| wrong.to_string());
         assert!(wrong.is_err_and(|wrong| wrong.contains("plus_min") && wrong.contains("min_plus")));

@@ -189,3 +189,9 @@ pub const MAX_GROUPS: u64 = 1 << 26;
 
 /// Most rows that a page may have whose rows are found by what they name: what is remembered of each numbers it in 4 bytes.
 pub const MAX_RELATED_ROWS: u64 = u32::MAX as u64;
+
+/// Most edges of a closure: what is remembered of each is 48 to 112 bytes, and 32 bits count them and their room.
+pub const MAX_EDGES: u64 = 1 << 28;
+
+/// Most cells of a closure, a start and a vertex each: of each its value is remembered, and an edge.
+pub const MAX_CLOSURE_CELLS: u64 = 1 << 28;

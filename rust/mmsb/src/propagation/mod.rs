@@ -2,11 +2,13 @@
 
 pub mod apply;
 pub mod changes;
+pub mod closure;
 pub mod error;
 pub mod expression;
 pub mod flow;
 pub mod kernel;
 pub mod made;
+mod places;
 pub mod program;
 pub mod queue;
 pub mod reduction;

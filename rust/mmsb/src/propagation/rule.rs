@@ -3,6 +3,7 @@
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::PageId;
 use crate::graph::edge::{self, Edge, EdgeKind};
+use crate::propagation::closure::spec::Closure;
 use crate::propagation::error::RuleError;
 use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
@@ -29,6 +30,8 @@ pub enum What {
     Window(Window),
     /// Rows with those of another page that have their key.
     Join(Join),
+    /// The best ways through a graph.
+    Closure(Closure),
 }
 
 /// What a page follows from, and how.
@@ -47,6 +50,7 @@ const GATHER: u8 = 4;
 const FILTER: u8 = 5;
 const WINDOW: u8 = 6;
 const JOIN: u8 = 7;
+const CLOSURE: u8 = 9;
 
 impl Rule {
     /// A function of the user's, of these pages.
@@ -71,6 +75,7 @@ impl Rule {
             What::Filter(filter) => Some(filter),
             What::Window(window) => Some(window),
             What::Join(join) => Some(join),
+            What::Closure(closure) => Some(closure),
         }
     }
 
@@ -85,6 +90,7 @@ impl Rule {
             What::Filter(_) => "filter",
             What::Window(_) => "window",
             What::Join(_) => "join",
+            What::Closure(_) => "closure",
         }
     }
 
@@ -99,6 +105,7 @@ impl Rule {
             What::Reduce(reduce) => reduce.what.name().to_owned(),
             What::Window(window) => format!("{} of {} rows", window.what, window.rows),
             What::Gather(_) | What::Filter(_) | What::Join(_) => self.kind().to_owned(),
+            What::Closure(closure) => closure.family.name().to_owned(),
         }
     }
 
@@ -136,6 +143,10 @@ impl Rule {
                 to.u8(JOIN);
                 join.encode(&mut to);
             }
+            What::Closure(closure) => {
+                to.u8(CLOSURE);
+                closure.encode(&mut to);
+            }
         }
         to.into_vec()
     }
@@ -155,6 +166,7 @@ impl Rule {
             FILTER => What::Filter(Filter::decode(&mut from)?),
             WINDOW => What::Window(Window::decode(&mut from)?),
             JOIN => What::Join(Join::decode(&mut from)?),
+            CLOSURE => What::Closure(Closure::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
         if from.is_empty() {

@@ -7,6 +7,7 @@ use crate::propagation::kernel::{Gives, Kernel, Shape, Spec};
 use crate::propagation::reduction::spec::Reduction;
 use crate::propagation::relation::rolling;
 use crate::propagation::relation::shape::{number, one, page, unfit};
+use crate::propagation::runs::{Run, push};
 
 /// The name of the rule in what it says is wrong.
 pub(super) const RULE: &str = "window";
