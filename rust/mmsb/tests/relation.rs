@@ -83,7 +83,7 @@ fn change(
         let rows = world.tables[table].rows;
         let columns: Vec<usize> = (0..5).filter(|i| columns >> i & 1 == 1).collect();
         let count = if rows > 0 { counts[table] } else { 0 };
-        let mut at: Vec<u64> = (0..count).map(|_| world.noise.below(rows)).collect();
+        let mut at: Vec<u64> = (0..count).map(|_| world.noise.hot(rows)).collect();
         at.sort_unstable();
         at.dedup();
         at.iter().for_each(|&row| world.fill(table, row, &columns, wrong));

@@ -5,14 +5,16 @@ mod page_maker;
 mod relation_model;
 
 use mmsb::memory::addr::Addr;
+use mmsb::page::dtype::DType;
 use mmsb::propagation::error::RuleError;
 use mmsb::propagation::kernel::{Input, Kernel};
 use mmsb::propagation::made::Made;
+use mmsb::propagation::relation::gather::Gather;
 use mmsb::propagation::rule::What;
 use mmsb::propagation::runs::{Run, push};
 use page_maker::Pages;
 use proptest::prelude::*;
-use relation_model::{Table, World, worlds};
+use relation_model::{NAMES, Noise, Table, World, schema, worlds};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Then {
@@ -50,7 +52,7 @@ fn change(world: &mut World, step: &Step) -> Vec<Vec<Vec<Run>>> {
         let rows = world.tables[table].rows;
         let columns: Vec<usize> = (0..5).filter(|i| step.columns >> i & 1 == 1).collect();
         let mut at: Vec<u64> =
-            (0..if rows > 0 { step.rows[table] } else { 0 }).map(|_| world.noise.below(rows)).collect();
+            (0..if rows > 0 { step.rows[table] } else { 0 }).map(|_| world.noise.hot(rows)).collect();
         let swaps = matches!(world.what, What::Join(_)) && table == 1 && world.noise.below(2) == 0;
         if swaps && columns.contains(&0) {
             world.swap(&at);
@@ -150,4 +152,45 @@ proptest! {
             }
         }
     }
+}
+
+/// What was sorted of an index that came to nothing is forgotten.
+#[test]
+fn rows_that_were_sorted_for_nothing_are_sorted_again() {
+    let mut pages = Pages::new();
+    let source = Table::new(schema(DType::I64, DType::I64), 9);
+    let mut index = Table::new(source.schema.clone(), 90);
+    (0..90).filter(|row| *row != 5).for_each(|row| index.set(0, row, &4i64.to_le_bytes()));
+    let (what, noise) = (What::Gather(Gather { index: NAMES }), Noise(1));
+    let mut world = World { tables: [source, index], what, noise, next: 0 };
+    let mut kernel = world.spec().kernel(&world.shapes()).unwrap();
+    let mut page = |world: &World| {
+        world.tables.each_ref().map(|table| pages.page(&table.schema, table.rows, &table.columns))
+    };
+    let first = page(&world);
+    let kept = world.tables.clone();
+    // Another index, by which the rows are sorted, as a row of the source changes too.
+    world.tables[1].set(0, 5, &3i64.to_le_bytes());
+    world.tables[0].set(2, 1, &7i64.to_le_bytes());
+    let nothing = page(&world);
+    world.tables = kept;
+    world.tables[0].set(2, 0, &8i64.to_le_bytes());
+    let second = page(&world);
+    let row = |table: usize, column: usize, row: u64| {
+        let mut changed = vec![vec![Vec::new(); 5]; 2];
+        changed[table][column].push(Run::new(row, row + 1));
+        changed
+    };
+    let both = vec![row(0, 2, 1).swap_remove(0), row(1, 0, 5).swap_remove(1)];
+    let mut out = world.made().unwrap();
+    let none = vec![vec![Vec::new(); 5]; 2];
+    run((&pages, &world), kernel.as_mut(), &first, None, &none).1.unwrap();
+    kernel.keep();
+    run((&pages, &world), kernel.as_mut(), &nothing, Some(&first), &both).1.unwrap();
+    kernel.undo();
+    out.columns[2].fill(0);
+    let (made, done) = run((&pages, &world), kernel.as_mut(), &second, Some(&first), &row(0, 2, 0));
+    done.unwrap();
+    write(&made, &mut out);
+    assert_eq!(out, world.made().unwrap());
 }

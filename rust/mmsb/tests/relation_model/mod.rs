@@ -31,6 +31,12 @@ impl Noise {
     pub fn below(&mut self, n: u64) -> u64 {
         (self.next() >> 11) % n.max(1)
     }
+
+    /// As that, and half of the time one of the first few: so that the same ones meet again and again.
+    pub fn hot(&mut self, n: u64) -> u64 {
+        let few = if self.below(2) == 0 { n.min(6) } else { n };
+        self.below(few)
+    }
 }
 
 /// The columns that every table has: integers that name rows or are keys, truths, values, and two that lie across chunks.
@@ -113,7 +119,7 @@ pub struct World {
     pub what: What,
     pub noise: Noise,
     /// A key that no row has had.
-    next: u64,
+    pub next: u64,
 }
 
 impl World {
@@ -157,13 +163,13 @@ impl World {
             (What::Gather(_), 1) => {
                 let signed = self.tables[1].name_is_signed();
                 let least = u64::from(signed);
-                (self.noise.below(rows[0] + least + u64::from(wrong))).wrapping_sub(least)
+                (self.noise.hot(rows[0] + least + u64::from(wrong))).wrapping_sub(least)
             }
             (What::Join(_), 1) if !wrong => {
                 self.next += 1;
                 self.next
             }
-            _ => self.noise.below(2 * rows[1] + 9),
+            _ => self.noise.hot(2 * rows[1] + 9),
         }
     }
 
