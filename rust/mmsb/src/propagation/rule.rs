@@ -7,6 +7,7 @@ use crate::propagation::closure::spec::Closure;
 use crate::propagation::error::RuleError;
 use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
+use crate::propagation::product::spec::Product;
 use crate::propagation::reduction::spec::Reduce;
 
 /// By what a page is made.
@@ -18,6 +19,8 @@ pub enum What {
     Express(Express),
     /// A reduction.
     Reduce(Reduce),
+    /// A product of matrices and vectors.
+    Product(Product),
     /// The best ways through a graph.
     Closure(Closure),
 }
@@ -34,6 +37,7 @@ pub struct Rule {
 const PROGRAM: u8 = 1;
 const EXPRESS: u8 = 2;
 const REDUCE: u8 = 3;
+const PRODUCT: u8 = 8;
 const CLOSURE: u8 = 9;
 
 impl Rule {
@@ -55,6 +59,7 @@ impl Rule {
             What::Program(_) => None,
             What::Express(express) => Some(express),
             What::Reduce(reduce) => Some(reduce),
+            What::Product(product) => Some(product),
             What::Closure(closure) => Some(closure),
         }
     }
@@ -66,6 +71,7 @@ impl Rule {
             What::Program(_) => "function",
             What::Express(_) => "expression",
             What::Reduce(_) => "reduction",
+            What::Product(_) => "product",
             What::Closure(_) => "closure",
         }
     }
@@ -79,6 +85,7 @@ impl Rule {
                 express.outputs().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
             }
             What::Reduce(reduce) => reduce.what.name().to_owned(),
+            What::Product(product) => product.family.name().to_owned(),
             What::Closure(closure) => closure.family.name().to_owned(),
         }
     }
@@ -101,6 +108,10 @@ impl Rule {
                 to.u8(REDUCE);
                 reduce.encode(&mut to);
             }
+            What::Product(product) => {
+                to.u8(PRODUCT);
+                product.encode(&mut to);
+            }
             What::Closure(closure) => {
                 to.u8(CLOSURE);
                 closure.encode(&mut to);
@@ -120,6 +131,7 @@ impl Rule {
             PROGRAM => What::Program(from.str()?.to_owned()),
             EXPRESS => What::Express(Express::decode(&mut from)?),
             REDUCE => What::Reduce(Reduce::decode(&mut from)?),
+            PRODUCT => What::Product(Product::decode(&mut from)?),
             CLOSURE => What::Closure(Closure::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
