@@ -45,7 +45,7 @@ fn unfit(what: String) -> RuleError {
 
 /// So many inputs.
 pub(super) fn inputs<T, const N: usize>(given: &[T]) -> Result<[&T; N], RuleError> {
-    let some: Option<&[T; N]> = given.as_array();
+    let some: Option<&[T; N]> = given.try_into().ok();
     some.map(|some| some.each_ref()).ok_or(RuleError::Inputs { rule: RULE, got: given.len(), wanted: N })
 }
 
