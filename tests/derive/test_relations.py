@@ -21,7 +21,7 @@ def world() -> Any:
         book["paid"] = rng.normal(0, 100, ROWS)
         book["live"] = rng.random(ROWS) < 0.4
         names = bus.create_page("names", rows=30, columns={"key": "u2", "rank": "i8", "paid": "f4"})
-        names["key"] = rng.permutation(30)
+        names["key"] = rng.permutation(30).astype("u2")
         names["rank"] = rng.integers(0, 1000, 30)
         yield bus, book, names, rng
 

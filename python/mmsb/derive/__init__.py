@@ -4,7 +4,17 @@ from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
 from mmsb.derive.provenance import Origin, Provenance
-from mmsb.derive.rules import Rule, closure, filter, gather, join, reduce, window  # noqa: A004 - as in `mmsb.filter`
+from mmsb.derive.rules import (
+    Rule,
+    closure,
+    filter,  # noqa: A004 - it is `mmsb.filter`
+    gather,
+    join,
+    matmul,
+    reduce,
+    spmv,
+    window,
+)
 
 __all__ = [
     "Deriving",
@@ -21,7 +31,9 @@ __all__ = [
     "gather",
     "join",
     "logged",
+    "matmul",
     "reduce",
+    "spmv",
     "where",
     "window",
 ]

@@ -167,3 +167,49 @@ def closure(
     return Rule(
         (page,), ("closure", text("semiring", semiring), *columns, count("vertices", vertices), starts)
     )
+
+
+def matmul(left: Page, right: Page, *, semiring: str = "plus_times") -> Rule:
+    """The product of a matrix and a vector, or of two matrices, by the operations of a semiring.
+
+    Args:
+        left: an array page of shape (n, m).
+        right: one of shape (m,), or (m, k), of the same dtype.
+        semiring: "plus_times", "min_plus", "max_plus", "max_times", "max_min", "boolean", "counting",
+            "gf2", "log" or "viterbi".
+
+    Returns:
+        A rule that makes an array page of shape (n,), or (n, k). A changed row of `left` makes its row
+        anew, a changed `right` all.
+    """
+    one, _ = page_of("left", left)
+    other, _ = page_of("right", right)
+    form = ("dense",) if right.ndim == 1 else ("matrices",)
+    return Rule((one, other), ("product", text("semiring", semiring), form))
+
+
+def spmv(
+    starts: Page,
+    entries: Page,
+    vector: Page,
+    *,
+    semiring: str = "plus_times",
+    index: str = "index",
+    value: str = "value",
+) -> Rule:
+    """The product of a sparse matrix, by rows (CSR), and a vector, by the operations of a semiring.
+
+    Args:
+        starts: where each row begins among the entries, and at last where they end: shape (n + 1,), integers.
+        entries: a table of the entries, row after row.
+        vector: an array page of shape (m,), of the dtype of the values.
+        semiring: as of `matmul`.
+        index: the column of the entries that has their columns, integers.
+        value: the column that has their values.
+
+    Returns:
+        A rule that makes an array page of shape (n,). A change makes the rows anew that it concerns.
+    """
+    pages = tuple(page_of("spmv", page)[0] for page in (starts, entries, vector))
+    form = ("csr", text("index", index), text("value", value))
+    return Rule(pages, ("product", text("semiring", semiring), form))

@@ -8,6 +8,7 @@ use mmsb::page::schema::Kind;
 use mmsb::propagation::closure::spec::{Closure, Starts};
 use mmsb::propagation::expression::node::{Binary, Constant, Expression, Node, Unary};
 use mmsb::propagation::expression::rule::Express;
+use mmsb::propagation::product::spec::{Form, Product};
 use mmsb::propagation::reduction::spec::{Over, Reduce, Reduction};
 use mmsb::propagation::relation::filter::Filter;
 use mmsb::propagation::relation::gather::Gather;
@@ -33,6 +34,7 @@ pub fn what(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
         "filter" => Ok(What::Filter(Filter { column: named(said, 1, inputs, 0)? })),
         "window" => window(said, inputs),
         "closure" => closure(said, inputs),
+        "product" => product(said, inputs),
         "join" => Ok(What::Join(Join {
             left_key: named(said, 1, inputs, 0)?,
             right_key: named(said, 2, inputs, 1)?,
@@ -69,6 +71,19 @@ fn window(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
     let (_, of, how, rows): (String, Option<String>, String, u64) = said.extract()?;
     let what = Reduction::named(&how).map_err(|error| wrong(&error))?;
     Ok(What::Window(Window { column: column(inputs, 0, of.as_deref())?, what, rows }))
+}
+
+/// `("product", semiring, form)`, where that is `("dense",)`, `("matrices",)` or `("csr", index, value)`.
+fn product(said: &Bound<'_, PyTuple>, inputs: &[PageInfo]) -> Outcome<What> {
+    let (_, family, form): (String, String, Vec<String>) = said.extract()?;
+    let matrix = match form.as_slice() {
+        [_, index, value] => {
+            Form::Csr { index: column(inputs, 1, Some(index))?, value: column(inputs, 1, Some(value))? }
+        }
+        [word] if word == "matrices" => Form::DenseDense,
+        _ => Form::Dense,
+    };
+    Ok(What::Product(Product { family: Family::named(&family).map_err(|error| wrong(&error))?, matrix }))
 }
 
 /// `("closure", semiring, source, target, weight, vertices, starts)`.

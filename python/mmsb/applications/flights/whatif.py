@@ -66,6 +66,7 @@ def close_newark(bus: Bus, stream: Stream, conflict: type[Exception]) -> tuple[C
             np.flatnonzero(np.any([_differs(truth[page][c], v) for c, v in columns.items()], axis=0)).tolist()
         )
         for page, columns in imagined.state(end).items()
+        if page in bus
     }
     wanted = {page: rows for page, rows in wanted.items() if rows}
     found: dict[str, set[int]] = {}

@@ -9,6 +9,7 @@ pub mod flow;
 pub mod kernel;
 pub mod made;
 mod places;
+pub mod product;
 pub mod program;
 pub mod queue;
 pub mod reduction;

@@ -7,6 +7,7 @@ use crate::propagation::closure::spec::Closure;
 use crate::propagation::error::RuleError;
 use crate::propagation::expression::rule::Express;
 use crate::propagation::kernel::Spec;
+use crate::propagation::product::spec::Product;
 use crate::propagation::reduction::spec::Reduce;
 use crate::propagation::relation::filter::Filter;
 use crate::propagation::relation::gather::Gather;
@@ -30,6 +31,8 @@ pub enum What {
     Window(Window),
     /// Rows with those of another page that have their key.
     Join(Join),
+    /// A product of matrices and vectors.
+    Product(Product),
     /// The best ways through a graph.
     Closure(Closure),
 }
@@ -50,6 +53,7 @@ const GATHER: u8 = 4;
 const FILTER: u8 = 5;
 const WINDOW: u8 = 6;
 const JOIN: u8 = 7;
+const PRODUCT: u8 = 8;
 const CLOSURE: u8 = 9;
 
 impl Rule {
@@ -75,6 +79,7 @@ impl Rule {
             What::Filter(filter) => Some(filter),
             What::Window(window) => Some(window),
             What::Join(join) => Some(join),
+            What::Product(product) => Some(product),
             What::Closure(closure) => Some(closure),
         }
     }
@@ -90,6 +95,7 @@ impl Rule {
             What::Filter(_) => "filter",
             What::Window(_) => "window",
             What::Join(_) => "join",
+            What::Product(_) => "product",
             What::Closure(_) => "closure",
         }
     }
@@ -105,6 +111,7 @@ impl Rule {
             What::Reduce(reduce) => reduce.what.name().to_owned(),
             What::Window(window) => format!("{} of {} rows", window.what, window.rows),
             What::Gather(_) | What::Filter(_) | What::Join(_) => self.kind().to_owned(),
+            What::Product(product) => product.family.name().to_owned(),
             What::Closure(closure) => closure.family.name().to_owned(),
         }
     }
@@ -143,6 +150,10 @@ impl Rule {
                 to.u8(JOIN);
                 join.encode(&mut to);
             }
+            What::Product(product) => {
+                to.u8(PRODUCT);
+                product.encode(&mut to);
+            }
             What::Closure(closure) => {
                 to.u8(CLOSURE);
                 closure.encode(&mut to);
@@ -166,6 +177,7 @@ impl Rule {
             FILTER => What::Filter(Filter::decode(&mut from)?),
             WINDOW => What::Window(Window::decode(&mut from)?),
             JOIN => What::Join(Join::decode(&mut from)?),
+            PRODUCT => What::Product(Product::decode(&mut from)?),
             CLOSURE => What::Closure(Closure::decode(&mut from)?),
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };

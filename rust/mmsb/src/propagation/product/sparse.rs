@@ -1,0 +1,178 @@
+//! A matrix in compressed sparse rows times a vector.
+
+use crate::algebra::family::Family;
+use crate::algebra::linear::{Matrix, matrix_vector};
+use crate::page::dtype::DType;
+use crate::propagation::error::RuleError;
+use crate::propagation::kernel::{Input, Kernel};
+use crate::propagation::made::Made;
+use crate::propagation::places::{NOWHERE, Places};
+use crate::propagation::product::gather::Gather;
+use crate::propagation::product::spec::{RULE, inputs};
+
+/// Rows that are multiplied at once.
+const BLOCK: usize = 1024;
+
+/// What is remembered of the matrix, but its values, and of the vector.
+#[derive(Debug)]
+struct Known {
+    /// Where each row's entries begin, and the last one's end.
+    starts: Vec<u64>,
+    /// The column of each entry.
+    columns: Vec<u32>,
+    /// For every column, where its rows begin among `rows`; and the end.
+    at: Vec<u32>,
+    /// The rows that have an entry in a column, column after column.
+    rows: Vec<u32>,
+    vector: Gather,
+}
+
+/// The product. A run that goes into no commit makes it forget everything, for those are rare.
+#[derive(Debug)]
+pub struct Sparse {
+    which: (Family, DType),
+    starts: Places,
+    index: Places,
+    value: u16,
+    known: Option<Known>,
+    /// Whether it ran since it was last kept.
+    ran: bool,
+    values: Gather,
+    offsets: Vec<u64>,
+}
+
+fn wrong(what: String) -> RuleError {
+    RuleError::Value { rule: RULE, what }
+}
+
+impl Sparse {
+    /// The product of what these columns say.
+    pub fn new(which: (Family, DType), starts: Places, index: Places, value: u16) -> Self {
+        let (values, offsets) = Default::default();
+        Self { which, starts, index, value, known: None, ran: false, values, offsets }
+    }
+
+    /// Reads where the entries are, and the vector.
+    fn build(&self, [starts, entries, vector]: [&Input<'_>; 3]) -> Result<Known, RuleError> {
+        let mut cells = Vec::new();
+        self.starts.read(&starts.column(0), 0, starts.rows(), &mut cells)?;
+        if let Some(row) = cells.iter().position(|start| *start == NOWHERE) {
+            return Err(wrong(format!("the start -1 of row {row} is none of 0 to {}", entries.rows())));
+        }
+        if let Some(row) = cells.windows(2).position(|pair| pair[0] > pair[1]) {
+            let (start, end) = (cells[row], cells[row + 1]);
+            return Err(wrong(format!("row {row} of the matrix starts at {start} and ends at {end}")));
+        }
+        let starts: Vec<u64> = cells.into_iter().map(u64::from).collect();
+        let (first, last) = (starts[0], starts[starts.len() - 1]);
+        let mut columns = Vec::new();
+        self.index.read(&entries.column(self.index.column), 0, last, &mut columns)?;
+        let used = &columns[first as usize..];
+        if let Some(entry) = used.iter().position(|column| *column == NOWHERE) {
+            let (row, end) = (first + entry as u64, self.index.count - 1);
+            return Err(wrong(format!("the column -1 of row {row} is none of 0 to {end}")));
+        }
+        let mut at = vec![0u32; self.index.count as usize + 1];
+        used.iter().for_each(|column| at[*column as usize + 1] += 1);
+        (1..at.len()).for_each(|i| at[i] += at[i - 1]);
+        let (mut next, mut rows) = (at.clone(), vec![0; used.len()]);
+        for (row, pair) in (0u32..).zip(starts.windows(2)) {
+            for column in &columns[pair[0] as usize..pair[1] as usize] {
+                let place = &mut next[*column as usize];
+                rows[*place as usize] = row;
+                *place += 1;
+            }
+        }
+        let (mut copy, column) = (Gather::default(), vector.column(0));
+        copy.fill(&column, 0..column.bytes);
+        Ok(Known { starts, columns, at, rows, vector: copy })
+    }
+
+    /// The rows that a change of values and of the vector is about, which is copied anew.
+    fn dirty(&self, known: &mut Known, [_, entries, vector]: [&Input<'_>; 3]) -> Vec<u32> {
+        let mut dirty = Vec::new();
+        let rows = known.starts.len() - 1;
+        for run in entries.changed(self.value) {
+            let first = known.starts.partition_point(|start| *start <= run.start).saturating_sub(1);
+            let stop = known.starts.partition_point(|start| *start < run.stop).min(rows);
+            dirty.extend(first as u32..stop as u32);
+        }
+        let (size, column) = (self.which.1.size() as u64, vector.column(0));
+        for run in vector.changed(0) {
+            known.vector.put(&column, run.start * size..run.stop * size, run.start * size);
+            let [from, to] = [run.start, run.stop].map(|cell| known.at[cell as usize] as usize);
+            dirty.extend_from_slice(&known.rows[from..to]);
+        }
+        dirty.sort_unstable();
+        dirty.dedup();
+        dirty
+    }
+
+    /// Multiplies rows that lie side by side.
+    fn give(
+        &mut self,
+        known: &Known,
+        rows: std::ops::Range<usize>,
+        given: [&Input<'_>; 3],
+        made: &mut Made,
+    ) -> Result<(), RuleError> {
+        let [_, entries, vector] = given;
+        let size = self.which.1.size();
+        let vector = known.vector.bytes(vector.rows() as usize * size);
+        let mut first = rows.start;
+        while first < rows.end {
+            let stop = (first + BLOCK).min(rows.end);
+            let (from, to) = (known.starts[first], known.starts[stop]);
+            self.offsets.clear();
+            self.offsets.extend(known.starts[first..=stop].iter().map(|start| start - from));
+            let bytes = from * size as u64..to * size as u64;
+            let values = self.values.take(&entries.column(self.value), bytes);
+            let columns = &known.columns[from as usize..to as usize];
+            let matrix = Matrix::Sparse { starts: &self.offsets, columns, values };
+            let out = made.room_of_bytes(0, first as u64, (stop - first) * size);
+            matrix_vector(self.which, matrix, vector, 0..stop - first, out)?;
+            first = stop;
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for Sparse {
+    fn run(&mut self, given: &[Input<'_>], made: &mut Made) -> Result<(), RuleError> {
+        let given = inputs(given)?;
+        let [starts, entries, _] = given;
+        self.ran = true;
+        let stays =
+            given.iter().all(|input| input.before.is_some_and(|before| before.rows() == input.rows()))
+                && starts.changed(0).is_empty()
+                && entries.changed(self.index.column).is_empty();
+        // Where it fails midway, nothing is known afterwards.
+        let known = match self.known.take() {
+            Some(mut known) if stays => {
+                let dirty = self.dirty(&mut known, given);
+                for rows in dirty.chunk_by(|a, b| a + 1 == *b) {
+                    let first = rows[0] as usize;
+                    self.give(&known, first..first + rows.len(), given, made)?;
+                }
+                known
+            }
+            _ => {
+                let known = self.build(given)?;
+                self.give(&known, 0..known.starts.len() - 1, given, made)?;
+                known
+            }
+        };
+        self.known = Some(known);
+        Ok(())
+    }
+
+    fn keep(&mut self) {
+        self.ran = false;
+    }
+
+    fn undo(&mut self) {
+        if std::mem::take(&mut self.ran) {
+            self.known = None;
+        }
+    }
+}
