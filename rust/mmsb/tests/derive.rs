@@ -103,6 +103,11 @@ fn a_way_round_is_refused_with_its_names_and_changes_nothing() {
     assert_eq!((bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap()), (epoch, digest));
     write(&bus, a, 0, 4).unwrap();
     assert_eq!(cells(&bus, d)[0], 4);
+    // A function that is refused leaves the one before.
+    bus.rewire(b, derived(&[a, d], &Sum::plus(100)), &Note::default()).unwrap_err();
+    drop(bus.begin(Isolation::Snapshot, Note::default()).unwrap().rewire(b, derived(&[a], &Sum::plus(50))));
+    write(&bus, a, 0, 6).unwrap();
+    assert_eq!(cells(&bus, d)[0], 6);
     // What follows from another page from now on is right at once, and the levels with it.
     bus.rewire(d, derived(&[a], &program), &Note::default()).unwrap();
     let epoch = write(&bus, a, 0, 5).unwrap();

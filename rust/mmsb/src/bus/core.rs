@@ -140,10 +140,15 @@ impl Core {
         core
     }
 
-    /// Has this process make a page by a user's function.
-    pub fn declare(&self, page: PageId, program: Arc<dyn Program>) {
-        self.functions.write().unwrap_or_else(PoisonError::into_inner).insert(page, program);
-        self.functioning.store(true, Ordering::Relaxed);
+    /// Has this process make a page by a user's function, or by none; the one before.
+    pub fn declare(&self, page: PageId, program: Option<Arc<dyn Program>>) -> Option<Arc<dyn Program>> {
+        let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        let before = match program {
+            Some(program) => functions.insert(page, program),
+            None => functions.remove(&page),
+        };
+        self.functioning.store(!functions.is_empty(), Ordering::Relaxed);
+        before
     }
 
     /// What a draft needs to know.

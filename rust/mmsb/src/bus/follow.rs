@@ -113,6 +113,39 @@ impl Sink for Body {
     }
 }
 
+/// Functions that a transaction declared, and those that were there before: unless it succeeds, those are there again.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    core: Arc<Core>,
+    before: Vec<(PageId, Option<Arc<dyn Program>>)>,
+}
+
+impl Declared {
+    /// None yet.
+    pub fn none(core: &Arc<Core>) -> Self {
+        Declared { core: Arc::clone(core), before: Vec::new() }
+    }
+
+    /// Has this process make a page by a function from now on.
+    pub fn declare(&mut self, page: PageId, program: Arc<dyn Program>) {
+        let before = self.core.declare(page, Some(program));
+        self.before.push((page, before));
+    }
+
+    /// The transaction succeeded.
+    pub fn keep(mut self) {
+        self.before.clear();
+    }
+}
+
+impl Drop for Declared {
+    fn drop(&mut self) {
+        for (page, before) in self.before.drain(..).rev() {
+            self.core.declare(page, before);
+        }
+    }
+}
+
 /// Whether a commit on top of a root has anything to do with rules.
 pub(crate) fn concerns(root: RootRef<'_>, changes: &[Change<'_>]) -> bool {
     root.rules() > 0 || changes.iter().any(|change| matches!(change, Change::Rule(..)))

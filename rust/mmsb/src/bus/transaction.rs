@@ -10,7 +10,7 @@ use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::{concerns, follow_unpublished};
+use crate::bus::follow::{Declared, concerns, follow_unpublished};
 use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
@@ -64,6 +64,7 @@ pub struct Transaction {
     looked: BTreeSet<PageId>,
     /// Whether it brings back a state that was, with all that follows in it.
     restores: bool,
+    declared: Declared,
 }
 
 impl Transaction {
@@ -102,6 +103,7 @@ impl Transaction {
             listed: Mutex::new(false),
             looked: BTreeSet::new(),
             restores: false,
+            declared: Declared::none(core),
         }
     }
 
@@ -310,8 +312,8 @@ impl Transaction {
     }
 
     /// Has this process make a page by a user's function, from now on.
-    pub(crate) fn declare(&self, page: PageId, program: Arc<dyn Program>) {
-        self.core.declare(page, program);
+    pub(crate) fn declare(&mut self, page: PageId, program: Arc<dyn Program>) {
+        self.declared.declare(page, program);
     }
 
     /// Says that a page has the rows it has, as something that was decided.
@@ -469,6 +471,7 @@ impl Transaction {
             restores: self.restores,
         };
         let committed = commit::commit(&self.core, request)?;
+        self.declared.keep();
         drop(self.pin);
         Ok(Some(committed))
     }
