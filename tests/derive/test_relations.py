@@ -104,3 +104,18 @@ def test_gathers_rows_by_an_index(world: Any) -> None:
         index[int(rng.integers(50))] = int(rng.integers(-1, ROWS))
     with pytest.raises(mmsb.RuleError, match="900"):
         index[3] = ROWS
+
+
+def test_a_transaction_sees_as_many_rows_as_follow(world: Any) -> None:
+    """A page that shrinks by the transaction's own writes."""
+    bus, book, _, _ = world
+    live = bus.derive("live", mmsb.filter(book["live"]))
+    before = len(live)
+    with bus.transaction():
+        book["live"][...] = False
+        assert live["paid"].array.shape == (0,)
+        assert len(live) == 0
+        book["live"][7] = True
+        assert live["row"].array.tolist() == [7]
+    assert len(live) == 1
+    assert before > 1

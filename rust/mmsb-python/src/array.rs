@@ -55,6 +55,12 @@ impl Shown {
         descr: &Bound<'_, PyArrayDescr>,
         dims: &[npy_intp],
     ) -> PyResult<Self> {
+        let (has, wanted) =
+            (view.bytes().len(), dims.iter().product::<npy_intp>() as usize * descr.itemsize());
+        if has < wanted {
+            let message = format!("{has} bytes of a page where an array of {wanted} was to be made");
+            return Err(pyo3::exceptions::PyRuntimeError::new_err(message));
+        }
         let data = view.bytes().as_ptr();
         let owner = Py::new(py, ViewOwner { view: Mutex::new(Some(Own::new(view))) })?;
         // SAFETY: the descriptor's reference is handed over; `data` has as many bytes as the shape needs, is never

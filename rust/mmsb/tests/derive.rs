@@ -260,3 +260,71 @@ fn a_merge_merges_what_is_written_and_makes_what_follows() {
         found.digest == bus.checkout(&found.branch).unwrap().state().unwrap().digest().unwrap()
     }));
 }
+
+/// A node that a released page leaves is another page's next.
+#[test]
+fn what_is_released_and_declared_again_is_followed() {
+    let bus = memory();
+    let (a, other) = (source(&bus, "a"), source(&bus, "other"));
+    let released: Vec<_> = (0..3).map(|i| sum(&bus, &format!("p{i}"), &[a]).0).collect();
+    released[..2].iter().for_each(|page| {
+        bus.release(*page, &Note::default()).unwrap();
+    });
+    let (q, _) = sum(&bus, "q", &[other]);
+    write(&bus, other, 0, 5).unwrap();
+    assert_eq!(cells(&bus, q)[0], 5);
+    let no_inputs = bus.derive("none", derived(&[], &Sum::plus(0)), &Note::default()).unwrap_err();
+    assert!(no_inputs.to_string().contains("it follows from no page"), "{no_inputs}");
+}
+
+/// A page that was written and then got a rule that makes the same of it is another one for what follows from it.
+#[test]
+fn a_page_that_gets_a_rule_tells_what_follows_from_it() {
+    let bus = memory();
+    let (a, d) = (source(&bus, "a"), source(&bus, "d"));
+    write(&bus, d, 3, 9).unwrap();
+    let (b, program) = sum(&bus, "b", &[a]);
+    let (c, _) = sum(&bus, "c", &[b]);
+    let branch = bus.branch("other", None).unwrap();
+    branch.rewire(b, derived(&[a, d], &program), &Note::default()).unwrap();
+    bus.merge(&branch, OnConflict::Raise, &Note::default()).unwrap();
+    assert_eq!((cells(&bus, b), cells(&bus, c)), (vec![0, 0, 0, 9], vec![0, 0, 0, 9]));
+    // Both have it follow from something else; each policy settles it.
+    let again = bus.branch("again", None).unwrap();
+    again.rewire(b, derived(&[d], &program), &Note::default()).unwrap();
+    bus.rewire(b, derived(&[a], &program), &Note::default()).unwrap();
+    bus.merge(&again, OnConflict::Ours, &Note::default()).unwrap();
+    assert_eq!((cells(&bus, b)[3], cells(&bus, c)[3]), (0, 0));
+}
+
+/// What is behind is behind in every state that is brought back, and only there.
+#[test]
+fn reverting_brings_back_what_was_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { checkpoint_after: None, ..Options::default() };
+    let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    bus.close();
+    let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+    let behind = write(&bus, a, 0, 7).unwrap();
+    let digest = bus.state().unwrap().digest().unwrap();
+    bus.rewire(b, derived(&[a], &Sum::plus(0)), &Note::default()).unwrap();
+    assert!(!bus.state().unwrap().is_behind(b).unwrap());
+    bus.revert(behind, &Note::default()).unwrap();
+    assert!(bus.state().unwrap().is_behind(b).unwrap());
+    assert_eq!(bus.state().unwrap().digest().unwrap(), digest);
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
+}
+
+#[test]
+fn a_write_that_is_taken_back_is_not_followed_in_its_transaction() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let (b, _) = sum(&bus, "b", &[a]);
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(delta(a, 1, 6)).unwrap();
+    assert_eq!(tx.view(b, 0).unwrap().bytes()[8], 6);
+    tx.write(delta(a, 1, 0)).unwrap();
+    assert_eq!(tx.view(b, 0).unwrap().bytes()[8], 0);
+}

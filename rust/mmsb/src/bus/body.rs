@@ -64,6 +64,7 @@ impl Body {
                 Change::Drop(page) => Record::Drop(*page).encode(to),
                 Change::Resize(page, rows) => Record::Resize(*page, *rows).encode(to),
                 Change::Rule(page, rule) => body::encode_rule(to, *page, rule),
+                Change::Marks(page, marks) => Record::Marks(*page, *marks).encode(to),
                 Change::Remark(record) => record.encode(to),
             }
             // The log takes a page twice for once; one after the other they are many.
@@ -172,7 +173,8 @@ pub(crate) fn page_of(change: &Change<'_>) -> Option<PageId> {
         Change::Create { page, .. }
         | Change::Drop(page)
         | Change::Resize(page, _)
-        | Change::Rule(page, _) => Some(*page),
+        | Change::Rule(page, _)
+        | Change::Marks(page, _) => Some(*page),
         Change::Remark(_) => None,
     }
 }

@@ -46,10 +46,14 @@ pub(crate) fn copy_page(tx: &mut Transaction, from: &State, page: PageId) -> Res
     copy_rule(tx, from, page)
 }
 
-/// Has a page of the transaction follow from what `from` has it follow from.
+/// Has a page of the transaction follow from what `from` has it follow from, and be behind it as there.
 pub(crate) fn copy_rule(tx: &mut Transaction, from: &State, page: PageId) -> Result<(), Error> {
     let rule = from.rule(page)?;
-    if tx.rule(page)? == rule { Ok(()) } else { tx.set_rule(page, rule) }
+    if tx.rule(page)? != rule {
+        tx.set_rule(page, rule)?;
+    }
+    let marks = from.marks(page)?;
+    if tx.marks(page)? == marks { Ok(()) } else { tx.set_marks(page, marks) }
 }
 
 /// The runs of a column that may hold something else than zeros.

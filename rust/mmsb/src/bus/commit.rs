@@ -54,6 +54,8 @@ pub enum Change<'a> {
     Resize(PageId, u64),
     /// A page from now on follows from others, or from nothing where the rule is empty.
     Rule(PageId, Vec<u8>),
+    /// A page gets other marks: what it is behind of.
+    Marks(PageId, u8),
     /// Something the log is to remember that changes no page.
     Remark(Record<'static>),
 }
@@ -292,6 +294,7 @@ fn change(
             Change::Drop(page) => draft.drop_page(*page)?,
             Change::Resize(page, rows) => draft.resize(*page, *rows)?,
             Change::Rule(page, rule) => draft.set_rule(*page, rule)?,
+            Change::Marks(page, marks) => draft.set_marks(*page, *marks)?,
             Change::Remark(_) => {}
         }
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
-use crate::bus::commit::Committed;
+use crate::bus::commit::{Change, Committed};
 use crate::bus::error::Error;
 use crate::bus::follow::named;
 use crate::bus::handle::Bus;
@@ -182,6 +182,27 @@ impl Transaction {
         self.set_rule(page, Vec::new())
     }
 
+    /// The marks that a page has.
+    pub(crate) fn marks(&self, id: PageId) -> Result<u8, Error> {
+        Ok(self.found(id)?.marks())
+    }
+
+    /// Gives a page marks.
+    pub(crate) fn set_marks(&mut self, id: PageId, marks: u8) -> Result<(), Error> {
+        self.push(Change::Marks(id, marks))
+    }
+
+    /// What a page follows from, and how; empty where from nothing.
+    pub(crate) fn rule(&self, id: PageId) -> Result<Vec<u8>, Error> {
+        Ok(self.found(id)?.def().rule().to_vec())
+    }
+
+    /// Says what a page follows from, and how; from nothing where the rule is empty.
+    pub(crate) fn set_rule(&mut self, id: PageId, rule: Vec<u8>) -> Result<(), Error> {
+        self.found(id)?;
+        self.push(Change::Rule(id, rule))
+    }
+
     fn follow_rule(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
         if let Some(program) = derived.program {
             self.declare(page, program);
@@ -191,6 +212,10 @@ impl Transaction {
 
     /// The columns and rows that a page has by its rule.
     fn shape(&mut self, name: &str, derived: &Derived) -> Result<(Schema, u64), Error> {
+        if derived.rule.inputs().next().is_none() {
+            let what = "it follows from no page: a rule has inputs".to_owned();
+            return Err(wrong(name.into(), RuleError::Unfit { rule: "the rule", what }));
+        }
         let Some(spec) = derived.rule.spec() else {
             if derived.program.is_none() {
                 let what = format!("the function '{}' is not given", derived.rule.name());

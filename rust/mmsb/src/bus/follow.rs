@@ -155,7 +155,8 @@ pub(crate) fn concerns(root: RootRef<'_>, changes: &[Change<'_>]) -> bool {
 pub(crate) fn check(draft: &Draft<'_>, change: &Change<'_>) -> Result<(), Error> {
     let page = match change {
         Change::Write(delta) => delta.page,
-        Change::Resize(page, _) => *page,
+        // To have as many rows as it has is to say that this was decided.
+        Change::Resize(page, rows) if draft.page(*page).is_some_and(|page| page.rows() != *rows) => *page,
         _ => return Ok(()),
     };
     match draft.page(page) {

@@ -31,13 +31,18 @@ impl Lender {
     /// # Errors
     /// No memory, or no bus any more.
     pub fn view(&self, column: ColumnRef<'_>, lasts: bool) -> Result<View, Error> {
-        let (Some(core), Some(line)) = (self.core.upgrade(), self.line.upgrade()) else {
+        let Some(core) = self.core.upgrade() else {
             return Err(Error::Closed("that a rule was declared on".into()));
         };
         if !lasts {
             return View::copied(column);
         }
-        let (mut pin, _) = core.pin_kept(&line)?;
+        // A pin of any branch keeps what is there now; the one that the rule was declared on may be gone.
+        let own = self.line.upgrade().and_then(|line| core.pin_kept(&line).ok());
+        let any = || core.living().iter().find_map(|line| core.pin_kept(line).ok());
+        let Some((mut pin, _)) = own.or_else(any) else {
+            return Err(Error::Closed("that a rule was declared on".into()));
+        };
         let kept = pin.hand_over(Arc::clone(&core.arena));
         View::live(&core.arena, column, kept, None)
     }

@@ -149,7 +149,7 @@ impl Transaction {
     }
 
     /// A page's version, whose cells may be on disk still.
-    fn found(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+    pub(crate) fn found(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let at = self.root().page(id).ok_or(StateError::NoPage(id))?;
         Ok(PageRef::new(&self.core.arena, at))
     }
@@ -183,6 +183,7 @@ impl Transaction {
                     Change::Drop(page) => draft.drop_page(*page)?,
                     Change::Resize(page, rows) => draft.resize(*page, *rows)?,
                     Change::Rule(page, rule) => draft.set_rule(*page, rule)?,
+                    Change::Marks(page, marks) => draft.set_marks(*page, *marks)?,
                     Change::Remark(_) => {}
                 }
             }
@@ -204,17 +205,30 @@ impl Transaction {
         if self.found(id).is_ok_and(|page| !page.def().rule().is_empty()) { self.follow_up() } else { Ok(()) }
     }
 
+    /// Sees to it that a page that follows from others has what follows from its own writes, its number of rows too.
+    fn settle(&mut self, id: PageId) -> Result<(), Error> {
+        match self.found(id) {
+            Ok(page) if !page.def().rule().is_empty() => self.catch_up_for(id),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes what follows from its own writes.
     fn follow_up(&mut self) -> Result<(), Error> {
         let base = RootRef::new(&self.core.arena, self.root);
         if self.followed == self.changes.len() || self.restores || !concerns(base, &self.changes) {
             return Ok(());
         }
+        if self.followed > 0 {
+            // What followed from writes that are taken back by now must not stay.
+            (self.private, self.applied, self.followed) = (None, 0, 0);
+            self.catch_up()?;
+        }
         let Some(private) = &mut self.private else { return Ok(()) };
         let done = private.edit(|draft| follow_unpublished(&self.core, &self.changes, draft, self.root));
         if done.is_err() {
             // Some of it may be made: the next reader starts over.
-            (self.private, self.applied) = (None, 0);
+            (self.private, self.applied, self.followed) = (None, 0, 0);
         } else {
             self.followed = self.changes.len();
         }
@@ -292,23 +306,12 @@ impl Transaction {
         self.push(Change::Resize(id, rows))
     }
 
-    /// What a page follows from, and how; empty where from nothing.
-    pub(crate) fn rule(&self, id: PageId) -> Result<Vec<u8>, Error> {
-        Ok(self.found(id)?.def().rule().to_vec())
-    }
-
     /// Fails where a page follows from others: its rule says what it holds.
     fn check_own(&self, page: PageRef<'_>) -> Result<(), Error> {
         if self.restores || page.def().rule().is_empty() {
             return Ok(());
         }
         Err(Error::Follows(page.def().name().into()))
-    }
-
-    /// Says what a page follows from, and how; from nothing where the rule is empty.
-    pub(crate) fn set_rule(&mut self, id: PageId, rule: Vec<u8>) -> Result<(), Error> {
-        self.found(id)?;
-        self.push(Change::Rule(id, rule))
     }
 
     /// Has this process make a page by a user's function, from now on.
@@ -323,7 +326,7 @@ impl Transaction {
     }
 
     /// A change of which pages there are is applied at once, so that the next one is checked against it.
-    fn push(&mut self, change: Change<'static>) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, change: Change<'static>) -> Result<(), Error> {
         self.changes.push(change);
         let Err(error) = self.catch_up() else { return Ok(()) };
         self.changes.pop();
@@ -371,11 +374,13 @@ impl Transaction {
 
     /// A page's rows.
     pub fn rows(&mut self, id: PageId) -> Result<u64, Error> {
+        self.settle(id)?;
         Ok(self.info(id)?.rows)
     }
 
     /// The epoch that changed a page last, and its rows: all of the page is something read.
     pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
+        self.settle(id)?;
         self.note_read(Read { page: id, cells: None });
         let page = self.found(id)?;
         Ok((page.version(), page.rows()))

@@ -82,7 +82,8 @@ fn suspects(base: &Base<'_>, head: RootRef<'_>, changes: &[Change<'_>]) -> Vec<P
     let written = changes.iter().filter_map(|change| match change {
         Change::Write(delta) => Some(delta.page),
         Change::Drop(page) | Change::Resize(page, _) | Change::Rule(page, _) => Some(*page),
-        Change::Create { .. } | Change::Remark(_) => None,
+        // What a page is behind of is not decided by who writes it.
+        Change::Create { .. } | Change::Marks(..) | Change::Remark(_) => None,
     });
     let mut pages: Vec<PageId> = written.chain(base.reads.iter().map(|read| read.page)).collect();
     pages.sort_unstable();

@@ -107,9 +107,14 @@ impl Flow {
             Some(Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?)
         };
         let edges = rule.as_ref().map_or(&[][..], |rule| &rule.edges);
+        let before = self.network.slot(id);
         self.network.set(id, edges)?;
         self.unsure = true;
         self.fit();
+        // Another page may have the node next.
+        if let Some(slot) = before {
+            self.nodes[slot as usize] = Node::default();
+        }
         if let Some(slot) = self.network.slot(id) {
             self.nodes[slot as usize] = Node { rule, ..Node::default() };
             self.fresh.push(id);

@@ -31,6 +31,8 @@ const WHOLE: u8 = 16;
 const CELLS: u8 = 32;
 /// An input is behind.
 const LATE: u8 = 64;
+/// Its rule is new.
+const FRESH: u8 = 128;
 /// The marks for which no cells are looked at: those of edges that carry none.
 const MARKS: u8 = 7;
 
@@ -81,7 +83,7 @@ impl Flow {
         }
         for page in std::mem::take(&mut self.fresh) {
             if let Some(slot) = self.network.slot(page) {
-                self.queue.put(slot, self.network.level(slot), WHOLE);
+                self.queue.put(slot, self.network.level(slot), WHOLE | FRESH);
             }
         }
         let mut level = std::mem::take(&mut self.level);
@@ -159,7 +161,12 @@ impl Flow {
         if came.outcome == Outcome::Behind {
             self.nodes[slot as usize].primed = false;
         } else {
-            came.again |= marks & BEHIND != 0 && came.outcome != Outcome::Marked;
+            // A page that was there may have been written, or been behind, before it got this rule: what follows from it is
+            // to be made whatever comes out now.
+            let before = ground.base.page(page).map(|at| PageRef::new(ground.base.arena, at));
+            let was_behind = marks & BEHIND != 0 || before.is_some_and(|page| page.marks() & BEHIND != 0);
+            let remade = why & FRESH != 0 && before.is_some();
+            came.again |= (was_behind || remade) && came.outcome != Outcome::Marked;
         }
         self.mark(slot, (marks, why & MARKS), &came, ground)?;
         let now = Instant::now();

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use mmsb::base::clock::ManualClock;
 use mmsb::base::ids::{Epoch, PageId};
+use mmsb::bus::derive::Derived;
 use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::state::State;
+use mmsb::graph::edge::Edge;
 use mmsb::memory::disk::{Disk, Sim};
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::digest::Digest;
@@ -19,6 +21,9 @@ use mmsb::page::dtype::DType;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::Select;
+use mmsb::propagation::expression::node::{Binary, Builder, Constant};
+use mmsb::propagation::expression::rule::Express;
+use mmsb::propagation::rule::{Rule, What};
 use proptest::prelude::*;
 
 /// One step of a workload. Pages and branches are named by number.
@@ -28,6 +33,8 @@ pub enum Step {
     Create(usize, u64),
     /// Rows `from..from + n` of a page on a branch.
     Write(usize, usize, u64, u64),
+    /// A page that follows from another.
+    Derive(usize, usize),
     /// A page dropped.
     Drop(usize, usize),
     /// A page resized.
@@ -48,6 +55,7 @@ pub fn any_step(rows: impl Strategy<Value = u64> + Clone) -> impl Strategy<Value
     prop_oneof![
         3 => (on(), rows.clone()).prop_map(|(on, rows)| Step::Create(on, rows)),
         8 => (on(), on(), any::<u64>(), 1..3000u64).prop_map(|(on, page, from, n)| Step::Write(on, page, from, n)),
+        2 => (on(), on()).prop_map(|(on, page)| Step::Derive(on, page)),
         1 => (on(), on()).prop_map(|(on, page)| Step::Drop(on, page)),
         2 => (on(), on(), rows).prop_map(|(on, page, rows)| Step::Resize(on, page, rows)),
         2 => (on(), 0..4u64).prop_map(|(on, back)| Step::Fork(on, back)),
@@ -94,6 +102,18 @@ pub fn note(bus: &Bus, epochs: &mut Epochs) {
     }
 }
 
+/// A rule by which a page of the same columns follows from another.
+fn follows(page: PageId) -> Rule {
+    let expression = |column: u16, factor: i128| {
+        let mut to = Builder::default();
+        let (cells, factor) = (to.column(0, column), to.constant(Constant::Int(factor)));
+        let root = to.binary(Binary::Mul, cells, factor);
+        to.finish(root).unwrap()
+    };
+    let outputs = vec![("a".to_owned(), expression(0, 2)), ("b".to_owned(), expression(1, 3))];
+    Rule { edges: vec![Edge::data(page)], what: What::Express(Express::new(outputs).unwrap()) }
+}
+
 /// Does a step; what cannot be done is left.
 pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
     let note = Note::default();
@@ -105,7 +125,7 @@ pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
             let bus = branch(bus, on);
             let Some(id) = page(&bus, which) else { return Ok(()) };
             let rows = bus.state()?.info(id)?.rows;
-            if rows == 0 {
+            if rows == 0 || bus.rule(id)?.is_some() {
                 return Ok(());
             }
             let from = from % rows;
@@ -119,14 +139,26 @@ pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
             };
             bus.write(Delta::single(id, OperatorId::ASSIGN, part), &note).map(|_| ())
         }
+        Step::Derive(on, which) => {
+            let bus = branch(bus, on);
+            let Some(id) = page(&bus, which) else { return Ok(()) };
+            let derived = Derived { rule: follows(id), shape: None, program: None };
+            bus.derive(&format!("page {number}"), derived, &note).map(|_| ())
+        }
         Step::Drop(on, which) => {
             let bus = branch(bus, on);
             let Some(id) = page(&bus, which) else { return Ok(()) };
-            bus.drop_page(id, &note).map(|_| ())
+            match bus.drop_page(id, &note) {
+                Err(Error::HasFollowers { .. }) => Ok(()),
+                done => done.map(|_| ()),
+            }
         }
         Step::Resize(on, which, rows) => {
             let bus = branch(bus, on);
             let Some(id) = page(&bus, which) else { return Ok(()) };
+            if bus.rule(id)?.is_some() {
+                return Ok(());
+            }
             bus.resize(id, rows, &note).map(|_| ())
         }
         Step::Fork(on, back) => {
@@ -142,7 +174,8 @@ pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
             if bus.branch_name() == "main" { Ok(()) } else { bus.drop_branch() }
         }
         Step::Merge(on) => match bus.merge(&branch(bus, on), OnConflict::Theirs, &note) {
-            Err(Error::Pruned { .. }) => Ok(()),
+            // What follows here from a page that went there keeps it.
+            Err(Error::Pruned { .. } | Error::HasFollowers { .. }) => Ok(()),
             done => done.map(|_| ()),
         },
         Step::Checkpoint => bus.checkpoint(&mut |_| {}).map(|_| ()),

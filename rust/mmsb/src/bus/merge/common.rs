@@ -104,6 +104,7 @@ impl Base {
         // Made of the present, from which it differs in little; never committed.
         let mut tx =
             Transaction::begin(place.core, place.line, place.manner, Isolation::Snapshot, Note::default())?;
+        tx.restores();
         bring(&mut tx, &self.state, &mut || {})?;
         let found = join(&mut tx, &self.state, &theirs, &below, sides, OnConflict::Raise, &mut || {})?;
         let mut unsure = self.unsure;
