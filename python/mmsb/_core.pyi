@@ -357,12 +357,25 @@ def _derive_by(
     inputs: list[str | int | Page],
     after: list[str | int | Page],
 ) -> Page: ...
+def _derive_native(
+    bus: Bus,
+    name: str,
+    shape: tuple[str, list[tuple[str, Any, list[int]]], int],
+    address: int,
+    owner: object,
+    called: str,
+    inputs: list[str | int | Page],
+    after: list[str | int | Page],
+) -> Page: ...
 def _release(bus: Bus, page: str | int | Page) -> None: ...
 def _rule(bus: Bus, page: str | int | Page) -> tuple[str, str, list[tuple[int, str]]] | None: ...
 def _rules(
     bus: Bus, epoch: int | None = None
 ) -> list[tuple[int, bool, tuple[str, str, list[tuple[int, str]]]]]: ...
 def _trace(bus: Bus, epoch: int) -> list[tuple[int, int, int, int, int, str, int]]: ...
+def _traces(
+    bus: Bus, since: int | None, until: int | None
+) -> list[tuple[int, list[tuple[int, int, int, int, int, str, int]]]]: ...
 def _provenance(
     bus: Bus, page: str | int | Page, row: int | None, epoch: int | None
 ) -> list[

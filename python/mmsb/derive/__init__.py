@@ -3,6 +3,7 @@
 from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
+from mmsb.derive.native import CFunction, Native, cfunc_signature, native
 from mmsb.derive.provenance import Origin, Provenance
 from mmsb.derive.rules import (
     Rule,
@@ -17,14 +18,17 @@ from mmsb.derive.rules import (
 )
 
 __all__ = [
+    "CFunction",
     "Deriving",
     "Explanation",
     "Expression",
     "Followed",
+    "Native",
     "Origin",
     "Provenance",
     "Rule",
     "Step",
+    "cfunc_signature",
     "closure",
     "col",
     "filter",
@@ -32,6 +36,7 @@ __all__ = [
     "join",
     "logged",
     "matmul",
+    "native",
     "reduce",
     "spmv",
     "where",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _last_step, _rule, _rules, _trace
-from mmsb.derive.declare import Key
+from mmsb.derive.called import Key
 from mmsb.given import count
 
 
@@ -70,7 +70,8 @@ class Names:
         return self._known[page]
 
 
-def _step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
+def step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
+    """A step, with the names of pages."""
     page, cause, level, rows_in, rows_out, outcome, ns = told
     return Step(names(page), names(cause), level, rows_in, rows_out, outcome, ns)
 
@@ -78,7 +79,7 @@ def _step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
 def trace(bus: CoreBus, epoch: int) -> list[Step]:
     """What ran in an epoch, in its order."""
     names = Names(bus)
-    return [_step(names, told) for told in _trace(bus, count("epoch", epoch))]
+    return [step(names, told) for told in _trace(bus, count("epoch", epoch))]
 
 
 def explain(bus: CoreBus, page: Key) -> Explanation:
@@ -103,7 +104,7 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
         tuple((names(page), kind) for page, kind in inputs),
         stale,
         None if last is None else last[0],
-        None if last is None else _step(names, last[1]),
+        None if last is None else step(names, last[1]),
         tuple(causes),
     )
 

@@ -8,16 +8,20 @@ from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _release
-from mmsb.derive.declare import Key, declare, declare_by
+from mmsb.derive.called import Key
+from mmsb.derive.declare import declare, declare_by
 from mmsb.derive.explain import Explanation, Step, explain, trace
 from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
+from mmsb.derive.perfetto import perfetto
 from mmsb.derive.provenance import Provenance, provenance
 from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument
 from mmsb.layout import Columns, Shape
 
 if TYPE_CHECKING:
+    import os
+
     import rustworkx
 
 
@@ -112,6 +116,32 @@ class Deriving(CoreBus):
         Nothing of an epoch that another process made, or that is forgotten: 65,536 steps are remembered.
         """
         return trace(self, self.epoch if epoch is None else index(epoch))
+
+    def perfetto(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        since: SupportsIndex | None = None,
+        until: SupportsIndex | None = None,
+        by_time: bool = False,
+    ) -> int:
+        """Writes what ran to a file of trace events, which ui.perfetto.dev and chrome://tracing show.
+
+        A slice a step, with why and what came of it, on a track a level; above them a slice an epoch, with
+        its source and intent; arrows from what changed to what followed. In an epoch steps lie end to end:
+        how long each took is measured, when it began is not. Of what ran on this branch by this process
+        65,536 steps are remembered.
+
+        Args:
+            path: of the file, which is replaced.
+            since: from this epoch on; by default the first that is remembered.
+            until: up to and with this epoch.
+            by_time: epochs lie where their commits were made; by default side by side, 1 us apart.
+
+        Returns:
+            How many epochs are in it: those in which something ran.
+        """
+        return perfetto(self, path, since, until, by_time)
 
     def explain(self, page: Key) -> Explanation:
         """Why a page is what it is: its rule, its inputs, and what made it last. `print` it."""

@@ -20,6 +20,7 @@ mod opened;
 pub mod options;
 pub mod past;
 mod private;
+pub mod seeing;
 pub mod state;
 pub mod stats;
 pub mod transaction;
