@@ -43,6 +43,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     mode: str,
     durability: str,
     budget: int | None,
+    threads: int | None,
     arena: str,
     busy_timeout: float,
 ) -> Handle:

@@ -54,6 +54,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     *,
     durability: Durability = "process",
     budget: int | None = None,
+    threads: int | None = None,
     arena: Literal["shared", "directory"] = "shared",
     busy_timeout: float = 30.0,
 ) -> "Bus":
@@ -64,23 +65,28 @@ def open(  # noqa: A001 - the face is `mmsb.open`
         mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not.
         durability: what a commit of this handle survives: "memory" nothing, "process" the death of the
             process, "disk" a loss of power.
-        budget: bytes of memory it may take; by default 80 % of what there is. It and `arena` are the
-            same for all handles of a process on one bus.
+        budget: bytes of memory it may take; by default 80 % of what there is. It, `threads` and `arena`
+            are the same for all handles of a process on one bus.
+        threads: how many make pages that follow where that takes long, the one that commits among them; by
+            default as many as the process may use. What comes out does not depend on it.
         arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
         busy_timeout: seconds a writer with this handle waits for others.
 
     Raises:
         BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
-        InvalidArgument: this process has the bus open with another budget or arena.
+        InvalidArgument: this process has the bus open with another budget, number of threads or arena.
     """
     where = None if path is None else place("path", path)
     text("mode", mode), text("durability", durability), text("arena", arena)
+    if threads is not None and count("threads", threads) < 1:
+        raise InvalidArgument(f"threads {threads}: one at least is needed")
     return Bus(
         _open(
             where,
             mode,
             durability,
             perhaps_count("budget", budget),
+            perhaps_count("threads", threads),
             arena,
             seconds("busy_timeout", busy_timeout),
         )

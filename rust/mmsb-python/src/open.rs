@@ -27,13 +27,14 @@ impl Opened {
 
 /// Opens the bus in a directory; without a path one in memory.
 #[pyfunction]
-#[pyo3(signature = (path, mode, durability, budget, arena, busy_timeout))]
+#[pyo3(signature = (path, mode, durability, budget, threads, arena, busy_timeout))]
 pub fn open(
     py: Python<'_>,
     path: Option<PathBuf>,
     mode: &str,
     durability: &str,
     budget: Option<u64>,
+    threads: Option<usize>,
     arena: &str,
     busy_timeout: f64,
 ) -> Outcome<Opened> {
@@ -43,6 +44,7 @@ pub fn open(
         mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
         durability: survives(durability)?,
         budget,
+        threads,
         arena: match arena {
             "shared" => ArenaPlace::Shared,
             "directory" => ArenaPlace::Directory,

@@ -139,6 +139,9 @@ const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the
 /// Commits that are told of one part of a lineage, and parts of one lineage, at most.
 pub const LINEAGE: usize = 4096;
 
+/// Nanoseconds of work in a level of propagation from which on threads share it: waking one takes some ten thousand.
+pub const WORTH_THREADS: u64 = 50_000;
+
 /// Steps of propagation that a branch remembers, of 32 bytes each.
 pub const TRACED: usize = 1 << 16;
 

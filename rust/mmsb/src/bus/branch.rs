@@ -77,6 +77,7 @@ pub(crate) fn fork(
     commit::control(core, &mut writer, control, stage, || {
         Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
     })?;
+    core.functions(|functions| functions.fork(parent.id, id));
     commit::show(core, writer, Seq(seq))?;
     core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
 }
@@ -136,5 +137,7 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
     line.set_dropped();
     writer.forget(line.id);
-    commit::show(core, writer, Seq(seq))
+    let shown = commit::show(core, writer, Seq(seq));
+    drop(core.functions(|functions| functions.forget(line.id)));
+    shown
 }

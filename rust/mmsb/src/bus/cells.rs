@@ -50,6 +50,7 @@ pub(crate) fn copy_page(tx: &mut Transaction, from: &State, page: PageId) -> Res
 pub(crate) fn copy_rule(tx: &mut Transaction, from: &State, page: PageId) -> Result<(), Error> {
     let rule = from.rule(page)?;
     if tx.rule(page)? != rule {
+        tx.adopt(page, &rule, from.branch_id());
         tx.set_rule(page, rule)?;
     }
     let marks = from.marks(page)?;

@@ -15,6 +15,7 @@ use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::follow::{Flows, check, concerns, follow};
+use crate::bus::functions::Declared;
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
@@ -73,6 +74,8 @@ pub(crate) struct Request<'r, 'd> {
     pub base: Option<&'r Base<'r>>,
     /// Whether the changes bring back a state that was, with all that follows in it.
     pub restores: bool,
+    /// Users' functions that make pages from this commit on.
+    pub declared: &'r [Declared],
 }
 
 /// A commit that was made.
@@ -261,9 +264,8 @@ fn stage<'a>(
         !offer.is_over()
     });
     if follows {
-        let asked = (request.line.id, request.changes);
         let Writer { flows, body, .. } = writer;
-        if let Err(error) = follow(core, flows, body, asked, &mut draft, base) {
+        if let Err(error) = follow(core, flows, body, request, &mut draft, base) {
             flows.undo();
             writer.scratch = draft.abort();
             return Err(error);
@@ -351,6 +353,9 @@ fn append(
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
     writer.flows.keep(RootRef::new(&core.arena, root));
+    if !request.declared.is_empty() {
+        core.functions(|functions| functions.add(request.line.id, request.declared));
+    }
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
     let news = request.changes.iter().filter_map(|change| match change {
         Change::Remark(Record::Merged { branch, epoch }) => Some((*branch, *epoch)),

@@ -11,7 +11,7 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::wait::aside;
 use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::Functions;
+use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
@@ -30,6 +30,7 @@ use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
 use crate::page::version::PageRef;
 use crate::propagation::program::Program;
+use crate::propagation::threads::Threads;
 
 /// Something that is held only to be let go with the bus.
 pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
@@ -52,7 +53,7 @@ pub(crate) struct Core {
     pub catalog: Catalog,
     pub operators: Operators,
     pub lazy: Lazy,
-    pub functions: RwLock<Functions>,
+    functions: RwLock<Functions>,
     functioning: AtomicBool,
     /// The page whose function is running; 0 where none is.
     pub running: AtomicU64,
@@ -64,6 +65,7 @@ pub(crate) struct Core {
     pub watch: Watch,
     pub checkpoints: Arc<Store>,
     pub background: Background,
+    pub threads: Threads,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
     pub arena_place: ArenaPlace,
@@ -86,6 +88,7 @@ pub(crate) struct Parts {
     pub writer: Writer,
     pub checkpoints: Arc<Store>,
     pub background: Background,
+    pub threads: Threads,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
     pub arena_place: ArenaPlace,
@@ -129,6 +132,7 @@ impl Core {
             watch: Watch::default(),
             checkpoints: parts.checkpoints,
             background: parts.background,
+            threads: parts.threads,
             clock: parts.clock,
             path: parts.path,
             arena_place: parts.arena_place,
@@ -140,15 +144,35 @@ impl Core {
         core
     }
 
-    /// Has this process make a page by a user's function, or by none; the one before.
-    pub fn declare(&self, page: PageId, program: Option<Arc<dyn Program>>) -> Option<Arc<dyn Program>> {
+    /// Changes which users' functions this process knows. What is let go of is returned: letting go of a function may run
+    /// code of the user's, which no lock must wait for.
+    pub fn functions<T>(&self, change: impl FnOnce(&mut Functions) -> T) -> T {
         let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
-        let before = match program {
-            Some(program) => functions.insert(page, program),
-            None => functions.remove(&page),
-        };
+        let let_go = change(&mut functions);
         self.functioning.store(!functions.is_empty(), Ordering::Relaxed);
-        before
+        let_go
+    }
+
+    /// The user's function that makes a page by a rule on a branch. A branch that was there before this process opened the
+    /// bus takes that of the branch it was forked from.
+    pub fn function(&self, mut branch: BranchId, page: PageId, rule: &[u8]) -> Option<Arc<dyn Program>> {
+        if !self.has_functions() {
+            return None;
+        }
+        loop {
+            let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(program) = functions.find(branch, page, rule) {
+                return Some(Arc::clone(program));
+            }
+            drop(functions);
+            branch = self.line_of(branch)?.origin?.parent;
+        }
+    }
+
+    /// As [`Core::function`], as a declaration.
+    pub fn declared(&self, branch: BranchId, page: PageId, rule: &[u8]) -> Option<Declared> {
+        let program = self.function(branch, page, rule)?;
+        Some(Declared { page, rule: rule.to_vec(), program })
     }
 
     /// What a draft needs to know.
@@ -279,6 +303,10 @@ impl Core {
         // The lock goes last: who takes it finds everything free.
         self.arena.leave_place();
         writer.log.shut(self.path.is_some());
+        // A function may hold whoever holds the bus.
+        let flows = std::mem::take(&mut writer.flows);
+        drop(writer);
+        drop((flows, self.functions(std::mem::take)));
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.

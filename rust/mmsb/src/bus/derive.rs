@@ -7,6 +7,7 @@ use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{Change, Committed};
 use crate::bus::error::Error;
 use crate::bus::follow::named;
+use crate::bus::functions::Declared;
 use crate::bus::handle::Bus;
 use crate::bus::options::Note;
 use crate::bus::past::provenance::{Origins, provenance};
@@ -80,8 +81,8 @@ impl Bus {
     /// A closed handle.
     pub fn trace(&self, epoch: Epoch) -> Result<Vec<Step>, Error> {
         let writer = self.core().writer_within(self.manner().busy_timeout)?;
-        let flow = writer.flows.of(self.line().id);
-        Ok(flow.map_or_else(Vec::new, |flow| flow.traces().of(epoch).to_vec()))
+        let traces = writer.flows.traces(self.line().id);
+        Ok(traces.map_or_else(Vec::new, |traces| traces.of(epoch).to_vec()))
     }
 
     /// Which commits and pages made rows of a page what they are at an epoch, by default all rows, now: that part first, and
@@ -111,7 +112,7 @@ impl Bus {
     /// A closed handle.
     pub fn last_step(&self, page: PageId) -> Result<Option<(Epoch, Step)>, Error> {
         let writer = self.core().writer_within(self.manner().busy_timeout)?;
-        Ok(writer.flows.of(self.line().id).and_then(|flow| flow.traces().last_of(page)))
+        Ok(writer.flows.traces(self.line().id).and_then(|traces| traces.last_of(page)))
     }
 }
 
@@ -204,10 +205,12 @@ impl Transaction {
     }
 
     fn follow_rule(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
+        let rule = derived.rule.encode();
+        self.set_rule(page, rule.clone())?;
         if let Some(program) = derived.program {
-            self.declare(page, program);
+            self.declare(Declared { page, rule, program });
         }
-        self.set_rule(page, derived.rule.encode())
+        Ok(())
     }
 
     /// The columns and rows that a page has by its rule.

@@ -1,15 +1,16 @@
 //! What follows from what is changed, in the same commit: the flows of all branches, and who may be told of their errors.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use crate::base::ids::{BranchId, PageId};
 use crate::base::spread::Spread;
 use crate::bus::body::Body;
-use crate::bus::commit::Change;
+use crate::bus::commit::{Change, Request};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::functions::Declared;
 use crate::graph::error::GraphError;
 use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
@@ -20,15 +21,13 @@ use crate::propagation::error::FlowError;
 use crate::propagation::flow::Flow;
 use crate::propagation::program::{Program, Programs};
 use crate::propagation::run::Ground;
+use crate::propagation::trace::Traces;
 
-/// Users' functions, by the page that they make.
-pub(crate) type Functions = HashMap<PageId, Arc<dyn Program>, Spread>;
-
-/// A flow, and the root that it is true of.
-#[derive(Debug)]
+/// A flow, the root that it is true of, and what ran on its branch.
+#[derive(Debug, Default)]
 struct Kept {
-    root: (Addr, u64),
-    flow: Flow,
+    flow: Option<(Flow, (Addr, u64))>,
+    traces: Traces,
 }
 
 /// The flows of the branches that were written while they had rules.
@@ -46,24 +45,22 @@ fn of(root: RootRef<'_>) -> (Addr, u64) {
 impl Flows {
     /// The flow of a branch, true of a root of it.
     fn at(&mut self, branch: BranchId, root: RootRef<'_>) -> Result<&mut Flow, FlowError> {
-        if self.kept.get(&branch).is_none_or(|kept| kept.root != of(root)) {
-            let flow = Flow::of(root)?;
-            self.kept.insert(branch, Kept { root: of(root), flow });
-        }
+        let kept = self.kept.entry(branch).or_default();
+        let (flow, _) = match kept.flow.take() {
+            Some(true_of) if true_of.1 == of(root) => kept.flow.insert(true_of),
+            _ => kept.flow.insert((Flow::of(root)?, of(root))),
+        };
         self.running = Some(branch);
-        match self.kept.get_mut(&branch) {
-            Some(kept) => Ok(&mut kept.flow),
-            None => Err(GraphError::Unreadable("it is not there".into()).into()),
-        }
+        Ok(flow)
     }
 
     /// The commit is made.
     pub fn keep(&mut self, root: RootRef<'_>) {
         if let Some(branch) = self.running.take()
-            && let Some(kept) = self.kept.get_mut(&branch)
+            && let Some(Kept { flow: Some((flow, true_of)), traces }) = self.kept.get_mut(&branch)
         {
-            kept.flow.keep(root.epoch());
-            kept.root = of(root);
+            flow.keep(root.epoch(), traces);
+            *true_of = of(root);
         }
     }
 
@@ -71,10 +68,10 @@ impl Flows {
     pub fn undo(&mut self) {
         let Some(branch) = self.running.take() else { return };
         if let Some(kept) = self.kept.get_mut(&branch) {
-            kept.flow.undo();
-            if kept.flow.is_unsure() {
-                self.kept.remove(&branch);
-            }
+            kept.flow = kept.flow.take().and_then(|(mut flow, true_of)| {
+                flow.undo();
+                (!flow.is_unsure()).then_some((flow, true_of))
+            });
         }
     }
 
@@ -83,19 +80,28 @@ impl Flows {
         self.kept.remove(&branch);
     }
 
-    /// The flow of a branch as its newest commit left it, if there is one.
-    pub fn of(&self, branch: BranchId) -> Option<&Flow> {
-        self.kept.get(&branch).map(|kept| &kept.flow)
+    /// What ran on a branch.
+    pub fn traces(&self, branch: BranchId) -> Option<&Traces> {
+        self.kept.get(&branch).map(|kept| &kept.traces)
     }
 }
 
-impl Programs for Core {
-    fn program(&self, page: PageId) -> Option<Arc<dyn Program>> {
-        self.functions.read().unwrap_or_else(PoisonError::into_inner).get(&page).cloned()
+/// The users' functions that a commit on a branch goes by: those it declares itself first.
+#[derive(Debug)]
+struct Known<'k> {
+    core: &'k Core,
+    branch: BranchId,
+    declared: &'k [Declared],
+}
+
+impl Programs for Known<'_> {
+    fn program(&self, page: PageId, rule: &[u8]) -> Option<Arc<dyn Program>> {
+        let own = self.declared.iter().rfind(|own| own.page == page && own.rule == rule);
+        own.map(|own| Arc::clone(&own.program)).or_else(|| self.core.function(self.branch, page, rule))
     }
 
     fn running(&self, page: Option<PageId>) {
-        self.running.store(page.unwrap_or_default().0, Ordering::Relaxed);
+        self.core.running.store(page.unwrap_or_default().0, Ordering::Relaxed);
     }
 }
 
@@ -110,39 +116,6 @@ impl Sink for Body {
 
     fn marked(&mut self, page: PageId, marks: u8) {
         self.add_marks(page, marks);
-    }
-}
-
-/// Functions that a transaction declared, and those that were there before: unless it succeeds, those are there again.
-#[derive(Debug)]
-pub(crate) struct Declared {
-    core: Arc<Core>,
-    before: Vec<(PageId, Option<Arc<dyn Program>>)>,
-}
-
-impl Declared {
-    /// None yet.
-    pub fn none(core: &Arc<Core>) -> Self {
-        Declared { core: Arc::clone(core), before: Vec::new() }
-    }
-
-    /// Has this process make a page by a function from now on.
-    pub fn declare(&mut self, page: PageId, program: Arc<dyn Program>) {
-        let before = self.core.declare(page, Some(program));
-        self.before.push((page, before));
-    }
-
-    /// The transaction succeeded.
-    pub fn keep(mut self) {
-        self.before.clear();
-    }
-}
-
-impl Drop for Declared {
-    fn drop(&mut self) {
-        for (page, before) in self.before.drain(..).rev() {
-            self.core.declare(page, before);
-        }
     }
 }
 
@@ -170,15 +143,17 @@ pub(crate) fn follow<'a>(
     core: &'a Core,
     flows: &mut Flows,
     sink: &mut Body,
-    (branch, changes): (BranchId, &[Change<'_>]),
+    request: &Request<'_, '_>,
     draft: &mut Draft<'a>,
     base: RootRef<'a>,
 ) -> Result<(), Error> {
+    let branch = request.line.id;
+    let programs = &Known { core, branch, declared: request.declared };
     let done = (|| {
         let flow = flows.at(branch, base)?;
-        structure(flow, changes, draft)?;
+        structure(flow, request.changes, draft)?;
         let pages = sink.pages().to_vec();
-        flow.run(&pages, &mut Ground { draft, base, programs: core, sink, lasts: true })
+        flow.run(&pages, &mut Ground { draft, base, programs, sink, threads: &core.threads, lasts: true })
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
 }
@@ -223,10 +198,12 @@ pub(crate) fn named(error: FlowError, name: impl Fn(PageId) -> String) -> Error 
 /// Makes all that follows from what was changed, on top of a base, in a draft that is never published.
 pub(crate) fn follow_unpublished(
     core: &Core,
-    changes: &[Change<'_>],
+    branch: BranchId,
+    (changes, declared): (&[Change<'_>], &[Declared]),
     draft: &mut Draft<'_>,
     base: Addr,
 ) -> Result<(), Error> {
+    let programs = &Known { core, branch, declared };
     let base = RootRef::new(draft.arena(), base);
     let mut pages: Vec<PageId> = changes.iter().filter_map(crate::bus::body::page_of).collect();
     pages.sort_unstable();
@@ -235,7 +212,7 @@ pub(crate) fn follow_unpublished(
         let mut flow = Flow::of(base)?;
         structure(&mut flow, changes, draft)?;
         let sink = &mut crate::propagation::apply::Nobody;
-        flow.run(&pages, &mut Ground { draft, base, programs: core, sink, lasts: false })
+        flow.run(&pages, &mut Ground { draft, base, programs, sink, threads: &core.threads, lasts: false })
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
 }

@@ -10,6 +10,7 @@ pub mod diff;
 mod door;
 pub mod error;
 mod follow;
+mod functions;
 pub mod handle;
 pub mod holders;
 pub mod lend;

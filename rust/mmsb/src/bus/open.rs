@@ -135,6 +135,13 @@ fn shared(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
         }
         _ => {}
     }
+    match options.threads {
+        Some(threads) if threads != core.threads.count() => {
+            let has = core.threads.count();
+            return invalid(format!("with {has} threads, not {threads}"));
+        }
+        _ => {}
+    }
     if options.mode != Mode::Read
         && options.arena == ArenaPlace::Directory
         && core.arena_place != options.arena
@@ -174,6 +181,7 @@ fn assemble(
         writer,
         checkpoints,
         background,
+        threads: options.threads(),
         clock,
         path,
         arena_place: options.arena,

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET};
+use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET, WORTH_THREADS};
 use crate::memory::host;
 use crate::page::log::{Durability, LogConfig};
+use crate::propagation::threads::Threads;
 
 /// How a path is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -63,6 +64,12 @@ pub struct Options {
     pub checkpoint_after: Option<u64>,
     /// Bytes of history that a bus without a path keeps; `None` for all.
     pub history_budget: Option<u64>,
+    /// How many threads make the pages of a level, where that takes long, the one that commits among them; by default as
+    /// many as the process may use. What handles of one process share: another number than the bus has is an error.
+    pub threads: Option<usize>,
+    /// Nanoseconds of work from which on threads share a level. For tests.
+    #[doc(hidden)]
+    pub worth_threads: u64,
     /// How the log uses its disk. For tests.
     #[doc(hidden)]
     pub log: LogConfig,
@@ -71,6 +78,11 @@ pub struct Options {
 impl Options {
     pub(crate) fn manner(&self) -> Manner {
         Manner { durability: self.durability, busy_timeout: self.busy_timeout }
+    }
+
+    pub(crate) fn threads(&self) -> Threads {
+        let all = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Threads::worth(self.threads.unwrap_or_else(all).max(1), self.worth_threads)
     }
 }
 
@@ -84,6 +96,8 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(30),
             checkpoint_after: Some(CHECKPOINT_AFTER),
             history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
+            threads: None,
+            worth_threads: WORTH_THREADS,
             log: LogConfig::default(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::base::ids::{Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
@@ -67,6 +67,11 @@ impl State {
     /// A state of a line's past.
     pub(crate) fn past(line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
         State { line: Arc::clone(line), epoch, kind: Kind::Past(past) }
+    }
+
+    /// The id of its branch.
+    pub(crate) fn branch_id(&self) -> BranchId {
+        self.line.id
     }
 
     /// Its epoch.

@@ -10,7 +10,8 @@ use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::{Declared, concerns, follow_unpublished};
+use crate::bus::follow::{concerns, follow_unpublished};
+use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
@@ -27,7 +28,6 @@ use crate::page::schema::{self, Schema};
 use crate::page::select::Select;
 use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
-use crate::propagation::program::Program;
 
 /// How many changes a delta is moved past, at most, to become one with an earlier delta of its page.
 const COMPOSED: usize = 16;
@@ -45,8 +45,8 @@ pub enum Isolation {
 /// Changes that become one epoch together, or none.
 #[derive(Debug)]
 pub struct Transaction {
-    core: Arc<Core>,
-    line: Arc<Line>,
+    pub(super) core: Arc<Core>,
+    pub(super) line: Arc<Line>,
     root: Addr,
     pin: PinGuard<Arc<Core>>,
     manner: Manner,
@@ -64,7 +64,8 @@ pub struct Transaction {
     looked: BTreeSet<PageId>,
     /// Whether it brings back a state that was, with all that follows in it.
     restores: bool,
-    declared: Declared,
+    /// Users' functions that are to make pages once it is committed.
+    pub(super) declared: Vec<Declared>,
 }
 
 impl Transaction {
@@ -103,7 +104,7 @@ impl Transaction {
             listed: Mutex::new(false),
             looked: BTreeSet::new(),
             restores: false,
-            declared: Declared::none(core),
+            declared: Vec::new(),
         }
     }
 
@@ -225,7 +226,10 @@ impl Transaction {
             self.catch_up()?;
         }
         let Some(private) = &mut self.private else { return Ok(()) };
-        let done = private.edit(|draft| follow_unpublished(&self.core, &self.changes, draft, self.root));
+        let done = private.edit(|draft| {
+            let asked = (self.changes.as_slice(), self.declared.as_slice());
+            follow_unpublished(&self.core, self.line.id, asked, draft, self.root)
+        });
         if done.is_err() {
             // Some of it may be made: the next reader starts over.
             (self.private, self.applied, self.followed) = (None, 0, 0);
@@ -312,11 +316,6 @@ impl Transaction {
             return Ok(());
         }
         Err(Error::Follows(page.def().name().into()))
-    }
-
-    /// Has this process make a page by a user's function, from now on.
-    pub(crate) fn declare(&mut self, page: PageId, program: Arc<dyn Program>) {
-        self.declared.declare(page, program);
     }
 
     /// Says that a page has the rows it has, as something that was decided.
@@ -474,9 +473,12 @@ impl Transaction {
             busy_timeout: self.manner.busy_timeout,
             base: Some(&base),
             restores: self.restores,
+            declared: &self.declared,
         };
         let committed = commit::commit(&self.core, request)?;
-        self.declared.keep();
+        if !self.declared.is_empty() {
+            drop(self.core.functions(Functions::replaced));
+        }
         drop(self.pin);
         Ok(Some(committed))
     }

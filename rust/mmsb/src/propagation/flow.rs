@@ -1,6 +1,8 @@
 //! What follows from what on one branch, as far as this process needs it to propagate: the graph, the rules, and what
 //! their kernels remember. All of it is made from the definitions of the branch's pages, at any time, anew.
 
+use std::sync::Arc;
+
 use crate::base::ids::{Epoch, PageId};
 use crate::graph::error::GraphError;
 use crate::graph::network::{Network, Slot};
@@ -10,6 +12,7 @@ use crate::propagation::changes::{Changes, Listed};
 use crate::propagation::error::FlowError;
 use crate::propagation::kernel::Kernel;
 use crate::propagation::made::Made;
+use crate::propagation::program::Program;
 use crate::propagation::queue::Queue;
 use crate::propagation::rule::Rule;
 use crate::propagation::trace::{Step, Traces};
@@ -21,8 +24,12 @@ pub(super) struct Node {
     pub rule: Option<Rule>,
     /// What makes it, once it was made.
     pub kernel: Option<Box<dyn Kernel>>,
+    /// The user's function that makes it, once it was asked for.
+    pub program: Option<Arc<dyn Program>>,
     /// Whether that has seen the inputs as they are now, before the changes that are being propagated.
     pub primed: bool,
+    /// How long it took the last time, in nanoseconds.
+    pub ns: u32,
     /// What of it changed in the run that goes on.
     pub changed: Option<Listed>,
 }
@@ -35,14 +42,17 @@ pub struct Flow {
     pub(super) queue: Queue,
     pub(super) changes: Changes,
     pub(super) made: Made,
-    /// The nodes of the level that is being run, and why.
+    /// Memory for what several nodes make at the same time.
+    pub(super) spare: Vec<Made>,
+    /// The nodes of the level that is being run, and why; how many were looked at; which level it is.
     pub(super) level: Vec<(Slot, u8)>,
+    pub(super) looked: usize,
+    pub(super) at: u32,
     /// Nodes that have something to forget or keep when the run is over.
     pub(super) touched: Vec<Slot>,
     /// Pages whose rule is new since the last run.
     pub(super) fresh: Vec<PageId>,
     pub(super) steps: Vec<Step>,
-    traces: Traces,
     /// Whether the structure has changes that are in no commit.
     unsure: bool,
 }
@@ -81,12 +91,6 @@ impl Flow {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
-    }
-
-    /// What ran, by epoch.
-    #[must_use]
-    pub fn traces(&self) -> &Traces {
-        &self.traces
     }
 
     /// Whether it has changes that are in no commit: it must be made anew where that commit is not made.
@@ -134,8 +138,8 @@ impl Flow {
         Ok(())
     }
 
-    /// The commit that was propagated last is made: what was learned is kept.
-    pub fn keep(&mut self, epoch: Epoch) {
+    /// The commit that was propagated last is made: what was learned is kept, and what ran is noted.
+    pub fn keep(&mut self, epoch: Epoch, traces: &mut Traces) {
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
             node.changed = None;
@@ -143,7 +147,7 @@ impl Flow {
                 kernel.keep();
             }
         }
-        self.traces.push(epoch, &self.steps);
+        traces.push(epoch, &self.steps);
         self.clear();
         self.unsure = false;
     }

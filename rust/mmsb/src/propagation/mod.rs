@@ -18,4 +18,6 @@ pub mod relation;
 pub mod rule;
 pub mod run;
 pub mod runs;
+mod task;
+pub mod threads;
 pub mod trace;

@@ -1,4 +1,4 @@
-//! Cells of any type of integer as places among so many: vertices of a graph, columns of a matrix. -1 is none.
+//! Cells of any type of integer as places among so many: groups, vertices of a graph, columns of a matrix. -1 is none.
 
 use crate::algebra::value::Value;
 use crate::page::column::ColumnRef;
@@ -27,19 +27,38 @@ pub struct Places {
 
 trait Place: Value {
     fn exact(self) -> i128;
+    /// The place, where it is one of so many, or -1.
+    fn place(self, count: u32) -> Option<u32>;
 }
 
 macro_rules! places {
-    ($($type:ty),+) => {$(
+    ($none:expr; $($type:ty),+) => {$(
         impl Place for $type {
             fn exact(self) -> i128 {
                 i128::from(self)
+            }
+
+            #[inline(always)]
+            fn place(self, count: u32) -> Option<u32> {
+                // A negative one becomes too large.
+                let place = self as u64;
+                let none: Option<Self> = $none;
+                if place < u64::from(count) {
+                    Some(place as u32)
+                } else {
+                    (none == Some(self)).then_some(NOWHERE)
+                }
             }
         }
     )+};
 }
 
-places!(i8, i16, i32, i64, u8, u16, u32, u64);
+places!(Some(-1); i8, i16, i32, i64);
+places!(None; u8, u16, u32, u64);
+
+fn not_integers(rule: &'static str, whose: String, dtype: DType) -> RuleError {
+    RuleError::WrongType { rule, whose, dtype, wanted: "a type of integers".to_owned() }
+}
 
 /// Column `number` of an input, which has one cell a row.
 ///
@@ -70,9 +89,7 @@ impl Places {
         let column = column(rule, input, number)?;
         let dtype = column.dtype();
         if dtype.is_float() || matches!(dtype, DType::Bool | DType::Bytes(_)) {
-            let (whose, wanted) =
-                (format!("the column '{}'", column.name()), "a type of integers".to_owned());
-            return Err(RuleError::WrongType { rule, whose, dtype, wanted });
+            return Err(not_integers(rule, format!("the column '{}'", column.name()), dtype));
         }
         Ok(Self { rule, what, column: number, dtype, count })
     }
@@ -97,7 +114,8 @@ impl Places {
             DType::U8 => self.cells::<u8>(column, first, stop, into),
             DType::U16 => self.cells::<u16>(column, first, stop, into),
             DType::U32 => self.cells::<u32>(column, first, stop, into),
-            _ => self.cells::<u64>(column, first, stop, into),
+            DType::U64 => self.cells::<u64>(column, first, stop, into),
+            dtype => Err(not_integers(self.rule, format!("the column of {}s", self.what), dtype)),
         }
     }
 
@@ -108,20 +126,18 @@ impl Places {
         stop: u64,
         into: &mut Vec<u32>,
     ) -> Result<(), RuleError> {
-        let count = i128::from(self.count);
         pieces::<K>(column, first, stop, |at, cells| {
-            for (row, cell) in (at..).zip(cells) {
-                into.push(match cell.exact() {
-                    -1 => NOWHERE,
-                    place if (0..count).contains(&place) => place as u32,
-                    place => {
-                        let (rule, what, last) = (self.rule, self.what, count - 1);
-                        let what = format!("the {what} {place} of row {row} is none of 0 to {last}");
-                        return Err(RuleError::Value { rule, what });
-                    }
-                });
-            }
-            Ok(())
+            let mut wrong = None;
+            into.extend((at..).zip(cells).map(|(row, cell)| {
+                cell.place(self.count).unwrap_or_else(|| {
+                    wrong.get_or_insert((row, cell.exact()));
+                    NOWHERE
+                })
+            }));
+            let Some((row, place)) = wrong else { return Ok(()) };
+            let (rule, what, last) = (self.rule, self.what, i128::from(self.count) - 1);
+            let what = format!("the {what} {place} of row {row} is none of 0 to {last}");
+            Err(RuleError::Value { rule, what })
         })
     }
 }

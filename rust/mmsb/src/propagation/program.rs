@@ -35,12 +35,17 @@ pub trait Program: Debug + Send + Sync {
     /// # Errors
     /// Whatever it failed with: the commit that asked for it is undone.
     fn run(&self, call: &Call<'_>, made: &mut Made) -> Result<(), Raised>;
+
+    /// Whether any thread may run it, beside others: it asks for nothing but its inputs.
+    fn is_native(&self) -> bool {
+        false
+    }
 }
 
 /// Finds the function of a page.
-pub trait Programs {
-    /// The function that makes a page, if this process knows it.
-    fn program(&self, page: PageId) -> Option<Arc<dyn Program>>;
+pub trait Programs: Sync {
+    /// The function that makes a page by a rule, in bytes, if this process knows it.
+    fn program(&self, page: PageId, rule: &[u8]) -> Option<Arc<dyn Program>>;
 
     /// Is told which page's function is running from now on, if one is.
     fn running(&self, page: Option<PageId>);

@@ -16,17 +16,18 @@ use crate::page::version::PageRef;
 use crate::propagation::apply::{Sink, apply};
 use crate::propagation::changes::Listed;
 use crate::propagation::error::FlowError;
-use crate::propagation::flow::{Flow, Node};
-use crate::propagation::kernel::{Input, Shape};
-use crate::propagation::program::{Call, Programs};
-use crate::propagation::runs;
+use crate::propagation::flow::Flow;
+use crate::propagation::made::Made;
+use crate::propagation::program::Programs;
+use crate::propagation::task::{Came, Gave, Given, Job, Ran, Task, Todo};
+use crate::propagation::threads::Threads;
 use crate::propagation::trace::{Outcome, Step};
 
 /// A page has a mark: it is behind what it follows from, because nobody could make it.
 pub const BEHIND: u8 = 8;
 
 /// Why a node is looked at: its page is to be made whole.
-const WHOLE: u8 = 16;
+pub(super) const WHOLE: u8 = 16;
 /// Cells of an input changed.
 const CELLS: u8 = 32;
 /// An input is behind.
@@ -46,6 +47,8 @@ pub struct Ground<'g, 'a> {
     pub programs: &'g dyn Programs,
     /// Who is told.
     pub sink: &'g mut dyn Sink,
+    /// Who helps with a level that is worth it.
+    pub threads: &'g Threads,
     /// Whether the draft is not changed any more but by this.
     pub lasts: bool,
 }
@@ -56,28 +59,30 @@ impl std::fmt::Debug for Ground<'_, '_> {
     }
 }
 
-/// What looking at a page came to.
-struct Came {
-    /// Rows of its inputs that had changed, and of itself that did.
-    rows: [u64; 2],
-    outcome: Outcome,
-    /// Whether what follows from it must be made whole: it is of another shape, or could not be made before.
-    again: bool,
-}
-
-impl Came {
-    /// It was not made.
-    const fn to(outcome: Outcome) -> Self {
-        Self { rows: [0, 0], outcome, again: false }
-    }
-}
-
 impl Flow {
     /// Makes all that follows from the pages that were changed.
     ///
     /// # Errors
     /// The first page that cannot be made; the draft is of no use then, and [`Flow::undo`] is to be called.
     pub fn run(&mut self, changed: &[PageId], ground: &mut Ground<'_, '_>) -> Result<(), FlowError> {
+        self.begin(changed, ground)?;
+        let mut clock = Instant::now();
+        while self.next_level() {
+            if self.pays(ground) {
+                self.together(ground, &mut clock)?;
+            }
+            while let Some((slot, why)) = self.next() {
+                self.node(slot, why, ground, &mut clock)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins a run: has all that follows from the pages that were changed looked at, step by step.
+    ///
+    /// # Errors
+    /// A page that cannot be read.
+    pub fn begin(&mut self, changed: &[PageId], ground: &Ground<'_, '_>) -> Result<(), FlowError> {
         for &page in changed {
             self.source(page, ground)?;
         }
@@ -86,22 +91,42 @@ impl Flow {
                 self.queue.put(slot, self.network.level(slot), WHOLE | FRESH);
             }
         }
-        let mut level = std::mem::take(&mut self.level);
-        let mut done = Ok(());
-        let mut clock = Instant::now();
-        while done.is_ok()
-            && let Some(at) = self.queue.take(&mut level)
-        {
-            level.sort_unstable_by_key(|(slot, _)| self.network.page(*slot));
-            for &(slot, why) in &level {
-                done = self.node(slot, why, at, ground, &mut clock);
-                if done.is_err() {
-                    break;
-                }
-            }
+        Ok(())
+    }
+
+    /// Looks at one page more, and says what came of it; nothing where all is made.
+    ///
+    /// # Errors
+    /// As [`Flow::run`].
+    pub fn step(&mut self, ground: &mut Ground<'_, '_>) -> Result<Option<Step>, FlowError> {
+        if self.pending().next().is_none() && !self.next_level() {
+            return Ok(None);
         }
-        self.level = level;
-        done
+        if let Some((slot, why)) = self.next() {
+            self.node(slot, why, ground, &mut Instant::now())?;
+        }
+        Ok(self.steps.last().copied())
+    }
+
+    /// The pages of the level that a run has come to that are still to be looked at, in their order.
+    pub fn pending(&self) -> impl Iterator<Item = PageId> + '_ {
+        self.level.iter().skip(self.looked).map(|(slot, _)| self.network.page(*slot))
+    }
+
+    /// Goes to the lowest level that has something to do; `false` where none has.
+    pub(super) fn next_level(&mut self) -> bool {
+        self.looked = 0;
+        let Some(at) = self.queue.take(&mut self.level) else { return false };
+        self.at = at;
+        self.level.sort_unstable_by_key(|(slot, _)| self.network.page(*slot));
+        true
+    }
+
+    /// The next node of the level, and why.
+    fn next(&mut self) -> Option<(Slot, u8)> {
+        let next = self.level.get(self.looked).copied();
+        self.looked += usize::from(next.is_some());
+        next
     }
 
     /// Looks at what was changed of a page, and has what follows from it looked at.
@@ -139,27 +164,65 @@ impl Flow {
         &mut self,
         slot: Slot,
         why: u8,
-        level: u32,
         ground: &mut Ground<'_, '_>,
         clock: &mut Instant,
     ) -> Result<(), FlowError> {
+        let mut task = self.prepare(slot, why, ground)?;
+        let mut made = std::mem::take(&mut self.made);
+        let ran = task.run(&self.changes, (ground.programs, ground.lasts), &mut made);
+        let done = self.settle(task, ran, &made, ground, clock);
+        self.made = made;
+        done
+    }
+
+    /// Takes a node, and all that its page is made from.
+    pub(super) fn prepare<'a>(
+        &mut self,
+        slot: Slot,
+        why: u8,
+        ground: &Ground<'_, 'a>,
+    ) -> Result<Task<'a>, FlowError> {
         let page = self.network.page(slot);
         // Whatever comes of it, an error too, concerns this node from now on.
         self.touched.push(slot);
         let cause = self.cause(slot, why);
         let marks = ground.draft.page(page).map_or(0, |page| page.marks());
-        let mut node = std::mem::take(&mut self.nodes[slot as usize]);
-        let came = if why & !MARKS == 0 {
-            Ok(Came::to(Outcome::Marked))
+        let todo = if why & !MARKS == 0 {
+            Todo::Nothing(Outcome::Marked)
         } else if self.waits(slot, ground.draft) {
-            Ok(Came::to(Outcome::Behind))
+            Todo::Nothing(Outcome::Behind)
+        } else if self.nodes[slot as usize].rule.is_none() {
+            Todo::Nothing(Outcome::Equal)
         } else {
-            self.make(slot, &mut node, why & WHOLE != 0, ground)
+            let whole = why & WHOLE != 0 || !self.nodes[slot as usize].primed;
+            let page = ground.draft.readable(page)?;
+            let inputs = self.inputs(slot, whole, ground)?;
+            Todo::Make(Job { page, schema: ground.draft.schema(page), whole, inputs })
         };
+        Ok(Task { slot, why, page, cause, marks, node: std::mem::take(&mut self.nodes[slot as usize]), todo })
+    }
+
+    /// Puts a node back, what was made into its page, and has what follows from it looked at.
+    pub(super) fn settle(
+        &mut self,
+        task: Task<'_>,
+        ran: Result<Ran, FlowError>,
+        made: &Made,
+        ground: &mut Ground<'_, '_>,
+        clock: &mut Instant,
+    ) -> Result<(), FlowError> {
+        let Task { slot, why, page, cause, marks, node, todo } = task;
         self.nodes[slot as usize] = node;
-        let mut came = came?;
+        let Ran { rows_in, gave } = ran?;
+        let mut came = match (gave, todo) {
+            (Gave::Cells { rows }, Todo::Make(job)) => self.put(&job, rows, made, ground)?,
+            (Gave::Nothing(outcome), _) => Came::to(outcome),
+            (Gave::Cells { .. }, Todo::Nothing(outcome)) => Came::to(outcome),
+        };
+        let node = &mut self.nodes[slot as usize];
+        node.changed = came.listed;
         if came.outcome == Outcome::Behind {
-            self.nodes[slot as usize].primed = false;
+            node.primed = false;
         } else {
             // A page that was there may have been written, or been behind, before it got this rule: what follows from it is
             // to be made whatever comes out now.
@@ -170,11 +233,34 @@ impl Flow {
         }
         self.mark(slot, (marks, why & MARKS), &came, ground)?;
         let now = Instant::now();
-        let mut step = Step::new(page, cause, level, came.rows, came.outcome);
+        let mut step = Step::new(page, cause, self.at, [rows_in, came.rows_out], came.outcome);
         step.ns = u32::try_from(now.duration_since(*clock).as_nanos()).unwrap_or(u32::MAX);
         *clock = now;
+        self.nodes[slot as usize].ns = step.ns;
         self.steps.push(step);
         Ok(())
+    }
+
+    /// Puts what was made into the page.
+    fn put(
+        &mut self,
+        job: &Job<'_>,
+        rows: Option<u64>,
+        made: &Made,
+        ground: &mut Ground<'_, '_>,
+    ) -> Result<Came, FlowError> {
+        let id = job.page.id();
+        let rows = rows.filter(|rows| *rows != job.page.rows());
+        if let Some(rows) = rows {
+            ground.draft.resize(id, rows)?;
+            ground.sink.resized(id, rows);
+        }
+        let listed = self.changes.list(job.schema.columns().len());
+        let lists = self.changes.get_mut(listed);
+        let rows_out = apply(ground.draft, id, job.schema, made, lists, ground.sink)?;
+        let changed = rows_out > 0 || rows.is_some();
+        let outcome = if changed { Outcome::Changed } else { Outcome::Equal };
+        Ok(Came { rows_out, outcome, listed: changed.then_some(listed), again: rows.is_some() })
     }
 
     /// Gives a node's page the marks that it has now, and has what follows from it looked at.
@@ -223,77 +309,6 @@ impl Flow {
         self.network.page(found.map_or(slot, |(input, _)| input))
     }
 
-    /// Makes a page: whole, or what follows from what changed.
-    fn make(
-        &mut self,
-        slot: Slot,
-        node: &mut Node,
-        whole: bool,
-        ground: &mut Ground<'_, '_>,
-    ) -> Result<Came, FlowError> {
-        let id = self.network.page(slot);
-        let Node { rule: Some(rule), kernel, primed, changed } = node else {
-            return Ok(Came::to(Outcome::Equal));
-        };
-        let page = ground.draft.readable(id)?;
-        let whole = whole || !*primed;
-        let inputs = self.inputs(slot, whole, ground)?;
-        let views: Vec<Input<'_>> = inputs
-            .iter()
-            .map(|&(page, before, listed)| Input {
-                page,
-                schema: ground.draft.schema(page),
-                before: if whole { None } else { before },
-                changed: self.changes.get(listed),
-            })
-            .collect();
-        let rows_in = views.iter().flat_map(|input| input.changed).map(|list| runs::rows(list)).sum();
-        self.made.clear();
-        let mut rows = None;
-        match rule.spec() {
-            Some(spec) => {
-                if whole {
-                    let shapes: Vec<Shape<'_>> = views
-                        .iter()
-                        .map(|input| Shape { schema: input.schema, rows: input.rows() })
-                        .collect();
-                    let made = spec.gives(&shapes).and_then(|gives| Ok((gives.rows, spec.kernel(&shapes)?)));
-                    let (gives, made) = made.map_err(|source| FlowError::of(page, source))?;
-                    (rows, *kernel) = (Some(gives), Some(made));
-                }
-                if let Some(kernel) = kernel {
-                    kernel.run(&views, &mut self.made).map_err(|source| FlowError::of(page, source))?;
-                }
-            }
-            None => {
-                let Some(program) = ground.programs.program(id) else { return Ok(Came::to(Outcome::Behind)) };
-                let call =
-                    Call { inputs: &views, page, schema: ground.draft.schema(page), lasts: ground.lasts };
-                ground.programs.running(Some(id));
-                let ran = program.run(&call, &mut self.made);
-                ground.programs.running(None);
-                ran.map_err(|source| FlowError::Raised {
-                    page: page.def().name().to_owned(),
-                    rule: rule.name(),
-                    source,
-                })?;
-            }
-        }
-        *primed = true;
-        let rows = self.made.rows().or(rows).filter(|rows| *rows != page.rows());
-        if let Some(rows) = rows {
-            ground.draft.resize(id, rows)?;
-            ground.sink.resized(id, rows);
-        }
-        let schema = ground.draft.schema(page);
-        let listed = self.changes.list(schema.columns().len());
-        let lists = self.changes.get_mut(listed);
-        let rows_out = apply(ground.draft, id, schema, &self.made, lists, ground.sink)?;
-        let outcome = if rows_out > 0 || rows.is_some() { Outcome::Changed } else { Outcome::Equal };
-        *changed = (outcome == Outcome::Changed).then_some(listed);
-        Ok(Came { rows: [rows_in, rows_out], outcome, again: rows.is_some() })
-    }
-
     /// The inputs of a node that carry cells: as they are, as they were before, and what changed; everything where it is to
     /// be made whole.
     fn inputs<'a>(
@@ -301,19 +316,20 @@ impl Flow {
         slot: Slot,
         whole: bool,
         ground: &Ground<'_, 'a>,
-    ) -> Result<Vec<(PageRef<'a>, Option<PageRef<'a>>, Listed)>, FlowError> {
+    ) -> Result<Vec<Given<'a>>, FlowError> {
         let Self { network, nodes, changes, .. } = self;
         let data = network.inputs(slot).filter(|(_, kind)| *kind == EdgeKind::Data);
         data.map(|(input, _)| {
             let id = network.page(input);
             let page = ground.draft.readable(id)?;
+            let schema = ground.draft.schema(page);
             let before = ground.base.page(id).map(|at| PageRef::new(page.arena, at));
-            let listed = match nodes[input as usize].changed {
-                _ if whole => changes.whole(ground.draft.schema(page).columns().len(), page.rows()),
+            let changed = match nodes[input as usize].changed {
+                _ if whole => changes.whole(schema.columns().len(), page.rows()),
                 Some(listed) => listed,
                 None => Listed::NONE,
             };
-            Ok((page, before, listed))
+            Ok(Given { page, schema, before: before.filter(|_| !whole), changed })
         })
         .collect()
     }

@@ -121,9 +121,7 @@ impl Join<'_> {
             }
             (Fate::Created | Fate::Changed, Some(mine)) => {
                 let other = self.other.page_if(id)?;
-                let ruled =
-                    |page: Option<PageRef<'_>>| page.is_some_and(|page| !page.def().rule().is_empty());
-                if ruled(Some(mine)) || ruled(other) {
+                if is_ruled(mine) || other.is_some_and(is_ruled) {
                     return self.rule(theirs, [base, Some(mine), other]);
                 }
                 self.cells(theirs, base, mine)
@@ -181,6 +179,9 @@ impl Join<'_> {
         let id = theirs.page;
         match (mine, self.other.page_if(id)?) {
             (None, None) => Ok(()),
+            (Some(mine), Some(other)) if is_ruled(mine) || is_ruled(other) => {
+                self.rule(theirs, [None, Some(mine), Some(other)])
+            }
             (Some(mine), Some(other)) => self.settle_made(theirs, mine, other),
             (None, Some(_)) => self.settle(theirs, false, DROPPED, |tx, other| take(tx, other, theirs)),
             (Some(_), None) => self.settle(theirs, false, DROPPED, |tx, _| tx.drop_page(id)),
@@ -189,7 +190,8 @@ impl Join<'_> {
 
     fn differs(&self, a: PageRef<'_>, b: PageRef<'_>) -> bool {
         let schema = self.mine.core().catalog.schema(a.def());
-        a.at != b.at && (a.rows() != b.rows() || !changed_cells(a, b, schema).is_empty())
+        let same = |a: PageRef<'_>, b: PageRef<'_>| (a.rows(), a.def().rule()) == (b.rows(), b.def().rule());
+        a.at != b.at && (!same(a, b) || !changed_cells(a, b, schema).is_empty())
     }
 
     /// Whether this side has a page as the base has it.
@@ -349,6 +351,10 @@ const NAMED: &str = "both have a page of this name";
 const DROPPED: &str = "one side dropped it, the other wrote it";
 const RULED: &str = "both sides had it follow from something else";
 const RESIZED: &str = "one side resized it, the other wrote it";
+
+fn is_ruled(page: PageRef<'_>) -> bool {
+    !page.def().rule().is_empty()
+}
 
 /// Takes a page that the transaction has not, instead of one of its name.
 fn take(tx: &mut Transaction, other: &State, page: &PageDiff) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use crate::page::dtype::DType;
 use crate::page::schema::Column;
 use crate::propagation::error::RuleError;
 use crate::propagation::kernel::Kernel;
+use crate::propagation::places::Places;
 use crate::propagation::reduction::along::{Along, Lanes, Totals};
 use crate::propagation::reduction::cells::{Cell, Float, Int};
 use crate::propagation::reduction::extremes::{Best, Extremes, First, Row};
@@ -16,8 +17,7 @@ use crate::propagation::reduction::folds::{
 };
 use crate::propagation::reduction::inner::{Axis, Inner};
 use crate::propagation::reduction::keyed::Keyed;
-use crate::propagation::reduction::keys::Keys;
-use crate::propagation::reduction::spec::{Over, Reduce, Reduction};
+use crate::propagation::reduction::spec::{Over, RULE, Reduce, Reduction};
 use crate::propagation::reduction::sums::Sums;
 use crate::propagation::reduction::tally::Tally;
 
@@ -26,7 +26,7 @@ use crate::propagation::reduction::tally::Tally;
 enum Which {
     Lanes(Lanes),
     Axis(Axis),
-    Keys(u16, Keys),
+    Keys(u16, Places),
 }
 
 impl Which {
@@ -34,9 +34,10 @@ impl Which {
         let (column, cells) = (reduce.column, values.cells_per_row());
         let product = |inner: &[u64]| inner.iter().product();
         match (reduce.over, keys) {
-            (Over::Key { column: keys, groups }, Some(dtype)) => {
-                Self::Keys(column, Keys { column: keys, dtype, groups: groups as u32 })
-            }
+            (Over::Key { column: keys, groups }, Some(dtype)) => Self::Keys(
+                column,
+                Places { rule: RULE, what: "key", column: keys, dtype, count: groups as u32 },
+            ),
             (Over::Inner(axis), _) => {
                 let (before, from) = values.inner().split_at(usize::from(axis));
                 let (before, behind) = (product(before), product(&from[1..]));

@@ -7,8 +7,8 @@ use crate::page::version::PageRef;
 use crate::propagation::error::RuleError;
 use crate::propagation::kernel::{Input, Kernel, read};
 use crate::propagation::made::Made;
+use crate::propagation::places::{NOWHERE, Places};
 use crate::propagation::reduction::cells::Cell;
-use crate::propagation::reduction::keys::{Keys, NO_GROUP};
 use crate::propagation::reduction::spec::one;
 use crate::propagation::runs;
 
@@ -45,7 +45,7 @@ pub trait Groups: Debug + Send {
 #[derive(Debug)]
 pub struct Keyed<G: Groups> {
     column: u16,
-    keys: Keys,
+    keys: Places,
     groups: G,
     /// How many rows it knows; `None` where it knows nothing.
     rows: Option<u64>,
@@ -60,8 +60,8 @@ pub struct Keyed<G: Groups> {
 
 impl<G: Groups> Keyed<G> {
     /// One that remembers nothing.
-    pub fn new(column: u16, keys: Keys, groups: G) -> Self {
-        let marks = vec![0; (keys.groups as usize).div_ceil(64)];
+    pub fn new(column: u16, keys: Places, groups: G) -> Self {
+        let marks = vec![0; (keys.count as usize).div_ceil(64)];
         let (now, was) = Default::default();
         Self { column, keys, groups, rows: None, fresh: false, dirty: Vec::new(), marks, now, was }
     }
@@ -69,7 +69,7 @@ impl<G: Groups> Keyed<G> {
     fn build(&mut self, input: &Input<'_>) -> Result<(), RuleError> {
         self.fresh = true;
         self.rows = None;
-        self.groups.clear(self.keys.groups as usize);
+        self.groups.clear(self.keys.count as usize);
         let (keys, cells) = (input.column(self.keys.column), input.column(self.column));
         for first in (0..input.rows()).step_by(BLOCK as usize) {
             let stop = input.rows().min(first + BLOCK);
@@ -77,7 +77,7 @@ impl<G: Groups> Keyed<G> {
             self.now.1.clear();
             read(&cells, first, stop, &mut self.now.1)?;
             for (row, (&group, &cell)) in (first..).zip(self.now.0.iter().zip(&self.now.1)) {
-                if group != NO_GROUP {
+                if group != NOWHERE {
                     self.groups.put(group, row, cell);
                 }
             }
@@ -114,11 +114,11 @@ impl<G: Groups> Keyed<G> {
             if to == from && cell.same(old) {
                 continue;
             }
-            if from != NO_GROUP {
+            if from != NOWHERE {
                 self.mark(from);
                 self.groups.take(from, row, old);
             }
-            if to != NO_GROUP {
+            if to != NOWHERE {
                 self.mark(to);
                 self.groups.put(to, row, cell);
             }
@@ -146,7 +146,7 @@ impl<G: Groups> Keyed<G> {
 
     /// Gives the groups that changed, or all where those are most.
     fn give_dirty(&mut self, made: &mut Made) {
-        let all = self.keys.groups as usize;
+        let all = self.keys.count as usize;
         if self.dirty.len() > all / 2 {
             return self.give(0, all, made);
         }
@@ -190,7 +190,7 @@ impl<G: Groups> Kernel for Keyed<G> {
             }
             _ => {
                 self.build(input)?;
-                self.give(0, self.keys.groups as usize, made);
+                self.give(0, self.keys.count as usize, made);
             }
         }
         Ok(())

@@ -27,7 +27,6 @@ mod extremes;
 pub(in crate::propagation) mod folds;
 mod inner;
 mod keyed;
-mod keys;
 pub mod spec;
 mod sums;
 mod tally;

@@ -90,6 +90,22 @@ impl Reduction {
     }
 }
 
+impl Reduction {
+    /// The type of what comes of a column.
+    pub(in crate::propagation) fn output(
+        self,
+        rule: &'static str,
+        values: &Column,
+    ) -> Result<DType, RuleError> {
+        self.gives(values.dtype()).ok_or_else(|| RuleError::WrongType {
+            rule,
+            whose: format!("the column '{}'", values.name()),
+            dtype: values.dtype(),
+            wanted: format!("a type of numbers or bool for {self}"),
+        })
+    }
+}
+
 impl fmt::Display for Reduction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -221,12 +237,7 @@ impl Spec for Reduce {
         let input = one(inputs)?;
         let values = column(input, self.column)?;
         self.check_keys(input, values)?;
-        let dtype = self.what.gives(values.dtype()).ok_or_else(|| RuleError::WrongType {
-            rule: RULE,
-            whose: format!("the column '{}'", values.name()),
-            dtype: values.dtype(),
-            wanted: format!("a type of numbers or bool for {}", self.what),
-        })?;
+        let dtype = self.what.output(RULE, values)?;
         let mut inner = values.inner().to_vec();
         let rows = match self.over {
             Over::Whole => {

@@ -73,12 +73,7 @@ impl Spec for Window {
         if self.rows == 0 {
             return Err(unfit(RULE, "a window of 0 rows, where 1 is the least"));
         }
-        let dtype = self.what.gives(values.dtype()).ok_or_else(|| RuleError::WrongType {
-            rule: RULE,
-            whose: format!("the column '{}'", values.name()),
-            dtype: values.dtype(),
-            wanted: format!("a type of numbers or bool for {}", self.what),
-        })?;
+        let dtype = self.what.output(RULE, values)?;
         let column = Column::new(ARRAY_COLUMN, dtype, values.inner().to_vec());
         let column = column.map_err(|wrong| unfit(RULE, wrong))?;
         page(RULE, Kind::Array { scalar: false }, vec![column], one(RULE, inputs)?.rows)
