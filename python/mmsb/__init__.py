@@ -4,12 +4,14 @@ from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transactio
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.derive import (
+    Counters,
     Explanation,
     Expression,
     Origin,
     Provenance,
     Rule,
     Step,
+    Stepping,
     closure,
     col,
     filter,  # noqa: A004 - it is used as `mmsb.filter`
@@ -80,6 +82,7 @@ __all__ = [
     "CommitUnknown",
     "ConflictError",
     "CorruptLog",
+    "Counters",
     "CycleError",
     "Diagnosis",
     "DiskError",
@@ -115,6 +118,7 @@ __all__ = [
     "ShapeError",
     "Snapshot",
     "Step",
+    "Stepping",
     "TooLarge",
     "Transaction",
     "UnsupportedFormat",

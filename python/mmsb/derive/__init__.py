@@ -1,5 +1,6 @@
 """Pages that follow from others: what declares them, and what tells why they are what they are."""
 
+from mmsb.derive.counters import Counters
 from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
@@ -16,9 +17,11 @@ from mmsb.derive.rules import (
     spmv,
     window,
 )
+from mmsb.derive.stepping import Stepping
 
 __all__ = [
     "CFunction",
+    "Counters",
     "Deriving",
     "Explanation",
     "Expression",
@@ -28,6 +31,7 @@ __all__ = [
     "Provenance",
     "Rule",
     "Step",
+    "Stepping",
     "cfunc_signature",
     "closure",
     "col",

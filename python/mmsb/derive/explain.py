@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _last_step, _rule, _rules, _trace
 from mmsb.derive.called import Key
+from mmsb.derive.counters import Counters, counted
 from mmsb.given import count
 
 
@@ -39,6 +40,7 @@ class Explanation:
     epoch: int | None
     step: Step | None
     causes: tuple[str, ...]
+    counters: Counters | None = None
 
     def __str__(self) -> str:
         """What it says, in a few lines."""
@@ -52,6 +54,11 @@ class Explanation:
             way = " <- ".join(self.causes)
             lines.append(
                 f"  epoch {self.epoch}: {self.step.outcome}, {self.step.rows_out} rows, because of {way}"
+            )
+        if self.counters is not None and self.counters.looked:
+            seen = self.counters
+            lines.append(
+                f"  looked at {seen.looked} times: ran {seen.ran}, equal {seen.equal}, raised {seen.raised}"
             )
         return "\n".join(lines)
 
@@ -106,7 +113,14 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
         None if last is None else last[0],
         None if last is None else step(names, last[1]),
         tuple(causes),
+        None if rule is None else counted(bus).get(found.id, Counters()),
     )
+
+
+def counters(bus: CoreBus) -> dict[str, Counters]:
+    """The counters of every page that follows from others, by name."""
+    names, found = Names(bus), counted(bus)
+    return {names(page): found.get(page, Counters()) for page, *_ in _rules(bus)}
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,11 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(derive::_provenance, module)?,
         wrap_pyfunction!(derive::_last_step, module)?,
         wrap_pyfunction!(seeing::_traces, module)?,
+        wrap_pyfunction!(seeing::_counters, module)?,
+        wrap_pyfunction!(seeing::_before_stepping, module)?,
+        wrap_pyfunction!(seeing::_step_by_step, module)?,
+        wrap_pyfunction!(seeing::_pending, module)?,
+        wrap_pyfunction!(seeing::_step, module)?,
     ] {
         module.add_function(function)?;
     }

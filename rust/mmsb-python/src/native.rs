@@ -56,7 +56,7 @@ impl Program for Native {
         let length = call.page.rows() * column.cells_per_row();
         let room = made.room_of_bytes(0, 0, (call.page.rows() * column.row_bytes()) as usize);
         bytes += room.len();
-        let run = || {
+        let mut run = || {
             // SAFETY: the address is that of a function of this signature, which whoever declared the rule vouches for, and
             // `_owner` keeps its code. `cells` and `lengths` have an entry for each column; each points to so many cells
             // that `lent` keeps, and they lie as their type must. `room` is as long as the cells to be made, and nobody
@@ -70,6 +70,10 @@ impl Program for Native {
             room.iter_mut().for_each(|cell| *cell = u8::from(*cell != 0));
         }
         if status == 0 { Ok(()) } else { Err(format!("the native function returned {status}").into()) }
+    }
+
+    fn is_native(&self) -> bool {
+        true
     }
 }
 

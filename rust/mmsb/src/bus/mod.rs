@@ -24,6 +24,7 @@ mod private;
 pub mod seeing;
 pub mod state;
 pub mod stats;
+mod stepping;
 pub mod transaction;
 mod typed;
 mod update;

@@ -16,7 +16,7 @@ pub struct Counts {
     pub ran: u64,
     /// How often of these it came out as it was.
     pub equal: u64,
-    /// Looks at pages that take cells from it which this saved: each of them, each time.
+    /// Looks at pages that follow from it which this saved: each of them, each time.
     pub cut_off: u64,
     /// How often its rule failed.
     pub raised: u64,
@@ -71,20 +71,20 @@ impl Counters {
         }
     }
 
-    /// Counts a step of a node, which so many take cells from.
+    /// Counts a step of a node, and so many others that need not be looked at for its sake.
     #[inline]
-    pub fn count(&mut self, slot: Slot, step: &Step, followers: usize) {
+    pub fn count(&mut self, slot: Slot, step: &Step, spared: usize) {
         let counts = self.at(slot, step.page);
         counts.looked += 1;
         counts.rows_in += u64::from(step.rows_in);
         counts.rows_out += u64::from(step.rows_out);
         counts.ns += u64::from(step.ns);
+        counts.cut_off += spared as u64;
         match step.outcome() {
             Outcome::Changed => counts.ran += 1,
             Outcome::Equal => {
                 counts.ran += 1;
                 counts.equal += 1;
-                counts.cut_off += followers as u64;
             }
             Outcome::Behind | Outcome::Marked => {}
         }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn pages_keep_their_counts_when_their_nodes_change_hands() {
         let mut counters = Counters::default();
-        counters.count(0, &step(7, [2, 1], Outcome::Changed), 3);
+        counters.count(0, &step(7, [2, 1], Outcome::Changed), 0);
         counters.count(0, &step(7, [2, 0], Outcome::Equal), 3);
         counters.raised(1, PageId(8));
         // Page 7 goes, 9 has its node, and 7 is back at another one.

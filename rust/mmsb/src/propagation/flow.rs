@@ -9,6 +9,7 @@ use crate::graph::network::{Network, Slot};
 use crate::page::catalog::RootRef;
 use crate::page::version::PageRef;
 use crate::propagation::changes::{Changes, Listed};
+use crate::propagation::counters::Counters;
 use crate::propagation::error::FlowError;
 use crate::propagation::kernel::Kernel;
 use crate::propagation::made::Made;
@@ -53,6 +54,8 @@ pub struct Flow {
     /// Pages whose rule is new since the last run.
     pub(super) fresh: Vec<PageId>,
     pub(super) steps: Vec<Step>,
+    /// How often pages were looked at, in commits that are not made, too.
+    pub counters: Counters,
     /// Whether the structure has changes that are in no commit.
     unsure: bool,
 }
