@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def written(bus: mmsb.Bus, path: Path, **which: Any) -> tuple[int, list[dict[str
 
 def check(events: list[dict[str, Any]]) -> None:
     """Slices of a track do not overlap, those of levels lie in that of their epoch, arrows go forward."""
-    tracks = defaultdict(list)
+    tracks: dict[int, list[tuple[float, float, Any]]] = defaultdict(list)
     for event in events:
         assert event["ph"] in {"X", "M", "s", "f"}
         assert event["pid"] == 1
@@ -37,7 +38,7 @@ def check(events: list[dict[str, Any]]) -> None:
             tracks[event["tid"]].append((event["ts"], event["ts"] + event["dur"], event))
     near = 1e-3
     for slices in tracks.values():
-        for (_, end, _), (start, _, _) in zip(slices, slices[1:], strict=False):
+        for (_, end, _), (start, _, _) in pairwise(slices):
             assert end <= start + near
     outer = {event["args"]["epoch"]: (start, end) for start, end, event in tracks.pop(0)}
     for slices in tracks.values():
@@ -46,7 +47,7 @@ def check(events: list[dict[str, Any]]) -> None:
             assert first - near <= start
             assert end <= last + near
             assert event["tid"] == event["args"]["level"]
-    arrows = defaultdict(dict)
+    arrows: dict[int, dict[str, float]] = defaultdict(dict)
     for event in events:
         if event["ph"] in "sf":
             arrows[event["id"]][event["ph"]] = event["ts"]
@@ -71,7 +72,7 @@ def test_slices_lie_in_their_epochs_and_not_over_one_another(
     assert [event["name"] for event in epochs] == [f"epoch {first + n}" for n in (1, 2, 4)]
     assert epochs[0]["args"]["source"] == "feed"
     assert epochs[0]["args"]["intent"] == {"why": "é"}
-    assert all(one["ts"] + one["dur"] < two["ts"] for one, two in zip(epochs, epochs[1:], strict=False))
+    assert all(one["ts"] + one["dur"] < two["ts"] for one, two in pairwise(epochs))
     steps = [
         (event["name"], event["cat"], event["tid"]) for event in slices if event["args"]["epoch"] == first + 1
     ]

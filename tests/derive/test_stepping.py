@@ -1,5 +1,6 @@
 """Propagation one page at a time: what is pending, what a step tells, what is read meanwhile, how it ends."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -23,24 +24,25 @@ def bus() -> Any:
 def test_pages_are_made_one_by_one(bus: mmsb.Bus) -> None:
     epoch = bus.epoch
     with bus.stepping(source="debugger") as s:
-        assert s.pending == ()
+        assert not s.pending
         assert s.step() is None
         bus["a"][0] = 1
-        assert s.pending == ("b", "c")
+        assert [*s.pending] == ["b", "c"]
         assert bus["a"].array.tolist() == [1, 0]
         assert bus["b"].array.tolist() == [1, 1]
         step = s.step()
         assert step is not None
-        assert (step.page, step.cause, step.level, step.rows_in, step.rows_out) == ("b", "a", 1, 1, 1)
-        assert s.pending == ("c",)
+        assert (step.page, step.cause, step.level, step.rows_in, step.rows_out) == ("b", "a", 1, 2, 1)
+        assert [*s.pending] == ["c"]
         assert bus["b"].array.tolist() == [2, 1]
         assert bus["d"].array.tolist() == [1, 1]
         step = s.step()
         assert step is not None
         assert (step.page, step.outcome) == ("c", "equal")
-        assert s.pending == ("d",)
+        assert [*s.pending] == ["d"]
         assert [(step.page, step.outcome) for step in s] == [("d", "changed"), ("e", "changed")]
-        assert (s.pending, s.step()) == ((), None)
+        assert not s.pending
+        assert s.step() is None
         assert bus["e"].array.tolist() == [20, 10]
         assert bus.epoch == epoch
     assert (bus.epoch, s.epoch) == (epoch + 1, epoch + 1)
@@ -59,7 +61,8 @@ def test_the_commit_makes_what_is_left(bus: mmsb.Bus) -> None:
     with bus.stepping() as s:
         bus["a"][0] = 1000
         # To write what is there has nothing follow.
-        assert (s.pending, s.step()) == ((), None)
+        assert not s.pending
+        assert s.step() is None
     assert not bus.trace()
 
 
@@ -84,7 +87,7 @@ def test_writing_in_the_midst_begins_anew(bus: mmsb.Bus) -> None:
         bus["a"][1] = 5
         # Nothing is made of either write now.
         assert bus["b"].array.tolist() == [1, 1]
-        assert s.pending == ("b", "c")
+        assert [*s.pending] == ["b", "c"]
         step = s.step()
         assert step is not None
         assert (step.page, step.rows_in) == ("b", 2)
@@ -100,7 +103,7 @@ def test_rules_that_come_in_the_block_are_stepped_too(bus: mmsb.Bus) -> None:
     with bus.stepping() as s:
         f = bus.derive("f", mmsb.col(bus["e"]) + 1)
         assert f.array.tolist() == [0, 0]
-        assert s.pending == ("f",)
+        assert [*s.pending] == ["f"]
         step = s.step()
         assert step is not None
         assert (step.page, step.cause) == ("f", "f")
@@ -128,9 +131,10 @@ def test_a_rule_that_raises_in_a_step(bus: mmsb.Bus) -> None:
     with bus.stepping() as s:
         bus["a"][0] = 1
         with pytest.raises(mmsb.RuleError, match="page 'f'"):
-            [*s]
+            for _ in s:
+                pass
         assert bus["b"].array.tolist() == [1, 1]
-        assert s.pending == ("b", "c")
+        assert [*s.pending] == ["b", "c"]
         fails = False
         assert sorted(step.page for step in s) == ["b", "c", "d", "e", "f"]
     assert bus["f"].array.tolist() == [2, 1]
@@ -165,8 +169,6 @@ def test_stepping_is_the_outermost(bus: mmsb.Bus) -> None:
 
 
 def test_somebody_else_first_is_a_conflict(bus: mmsb.Bus) -> None:
-    import threading
-
     def write() -> None:
         bus["a"][0] = 9
 

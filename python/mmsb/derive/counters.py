@@ -12,8 +12,8 @@ class Counters:
 
     It was `looked` at so often. Its rule `ran` to the end so often, and came out `equal` to what was there so
     often, which `cut_off` so many looks at pages that follow from it. It `raised` so often. `rows_in` rows of
-    its inputs had changed, `rows_out` of its own did, and all of it took `ns` nanoseconds. Commits that failed
-    count; what a transaction makes to read it does not.
+    its inputs had changed, `rows_out` of its own did, and all of it took `ns` nanoseconds. Commits that
+    failed count; what a transaction makes to read it does not.
     """
 
     looked: int = 0

@@ -10,12 +10,13 @@ from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
-from mmsb.derive.called import Key, called, pages_of
+from mmsb.derive.called import called, pages_of
 from mmsb.derive.native import declare_native, is_native
 from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
+
 
 def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     """The function, stopped by `RuleTimeout` when it has run for so many seconds.
@@ -66,7 +67,9 @@ def declare(
     if is_native(function):
         if changed or timeout is not None:
             what = "changed" if changed else "timeout"
-            raise InvalidArgument(f"page {name!r}: {what} goes with a function of Python's, not with {function!r}")
+            raise InvalidArgument(
+                f"page {name!r}: {what} goes with a function of Python's, not with {function!r}"
+            )
         return declare_native(bus, name, function, inputs, after, made)
     callback("rule", function)
     run = function if timeout is None else limited(function, seconds("timeout", timeout))

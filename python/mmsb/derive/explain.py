@@ -1,6 +1,6 @@
 """What ran, and why a page is what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmsb._core import Bus as CoreBus
@@ -77,7 +77,7 @@ class Names:
         return self._known[page]
 
 
-def step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
+def step(names: Callable[[int], str], told: tuple[int, int, int, int, int, str, int]) -> Step:
     """A step, with the names of pages."""
     page, cause, level, rows_in, rows_out, outcome, ns = told
     return Step(names(page), names(cause), level, rows_in, rows_out, outcome, ns)

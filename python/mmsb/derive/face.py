@@ -65,8 +65,9 @@ class Deriving(CoreBus):
 
         Args:
             name: of the page. A page of this name that follows from others gets this rule instead.
-            rule: a function, of Python's or compiled; a built-in rule such as `mmsb.reduce(book["qty"], "sum")`; an expression
-                of columns, `mmsb.col(book["price"]) * mmsb.col(book["qty"])`, or a mapping of some by column.
+            rule: a function, of Python's or compiled; a built-in rule, `mmsb.reduce(book["qty"], "sum")`; an
+                expression of columns, `mmsb.col(book["price"]) * mmsb.col(book["qty"])`; or a mapping of some
+                by column.
             inputs: pages, their names or ids, in the order in which a function takes them.
             after: pages whose change marks this one as stale, without making it.
             shape: of an array page that a function makes; with `dtype`.
@@ -146,8 +147,9 @@ class Deriving(CoreBus):
 
         `s.pending` has the pages that are looked at next, `s.step()` looks at one and tells what came of it.
         Pages that are read meanwhile show how far that is. Writing again begins anew: what was made so far is
-        made again. At the end of the block the commit makes everything, the rules that ran in steps run once
-        more; after an exception nothing happened.
+        made again. A step makes its page from all rows, so those are its `rows_in`. At the end of the block
+        the commit makes everything, the rules that ran in steps run once more; after an exception nothing
+        happened.
 
         Args:
             source: as of `transaction`, as all that follows.

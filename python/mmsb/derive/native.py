@@ -1,4 +1,4 @@
-"""Rules that are compiled functions: plain functions that numba compiles, and functions of C from anywhere."""
+"""Rules that are compiled: plain functions that numba compiles, and functions of C from anywhere."""
 
 import ctypes
 import functools
@@ -23,9 +23,10 @@ CFunction = ctypes.CFUNCTYPE(
 )
 """The type of a native rule: `int32_t rule(void **inputs, int64_t *lengths, void *out, int64_t length)`.
 
-`inputs` has the cells of each column of each input, in order, row after row, and `lengths` how many cells those are;
-`out` has room for `length` cells, zeros at first. What it returns is 0 where it succeeded; anything else undoes
-the commit. It reads what it is given, writes `out`, and keeps nothing.
+`inputs` has the cells of each column of each input, in order, row after row, and `lengths` how many cells
+those are; `out` has room for `length` cells, zeros at first. What it returns is 0 where it succeeded;
+anything else undoes the commit. It reads what it is given, writes `out`, and keeps nothing. Any thread may
+call it, beside others.
 """
 
 _FUNCTION: Any = CFunction.__mro__[1]
@@ -41,9 +42,7 @@ def _numba() -> Any:
     try:
         import numba
     except ImportError:
-        raise InvalidArgument(
-            "a rule that numba compiles needs numba: pip install 'mmsb[numba]'"
-        ) from None
+        raise InvalidArgument("a rule that numba compiles needs numba: pip install 'mmsb[numba]'") from None
     return numba
 
 
@@ -77,8 +76,8 @@ def native(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
                 out[i] = 0.5 * mass[i] * speed[i] ** 2
 
     It takes a read-only array for each input, of a table one for each of its columns, and last the array that
-    it fills, of zeros at first; what it returns is not looked at. An exception undoes the commit; which one it was,
-    the function called as it is from Python tells.
+    it fills, of zeros at first; what it returns is not looked at. An exception undoes the commit; which one
+    it was, the function called as it is from Python tells.
 
     Args:
         function: anything that numba's nopython mode takes.
@@ -108,15 +107,18 @@ def _address(name: str, rule: Any) -> int:
     """Where a function of C is, if it says that it is of the type wanted, or says nothing."""
     wanted = "int32 (void **inputs, int64 *lengths, void *out, int64 length)"
     if isinstance(rule, _FUNCTION):
-        if (rule.restype, tuple(rule.argtypes or ())) != (CFunction._restype_, CFunction._argtypes_):
+        declared = CFunction()
+        if rule.restype is not declared.restype or tuple(rule.argtypes or ()) != declared.argtypes:
             raise InvalidArgument(
-                f"page {name!r}: the function of ctypes is not declared as {wanted}: make it by mmsb.derive.CFunction"
+                f"page {name!r}: the function of ctypes is not declared as {wanted}: "
+                "make it by mmsb.derive.CFunction"
             )
         return ctypes.cast(rule, ctypes.c_void_p).value or 0
     signature = getattr(rule, "_sig", None)
     if signature is not None and signature != cfunc_signature():
         raise InvalidArgument(
-            f"page {name!r}: the cfunc is {signature} where {wanted} is wanted: mmsb.derive.cfunc_signature() is its type"
+            f"page {name!r}: the cfunc is {signature} where {wanted} is wanted, "
+            "which mmsb.derive.cfunc_signature() says"
         )
     address: int = rule.address
     if address <= 0:
@@ -139,9 +141,7 @@ def _compiled(name: str, rule: Native, inputs: list[Page], made: Layout) -> Any:
     for number, (cells, axes) in enumerate(arrays):
         scope[f"dtype{number}"] = cells
         dimensions = 0 if axes is None else 1 + len(axes)
-        types.append(
-            numba.types.Array(numba.from_dtype(cells), dimensions, "C", readonly=number != last)
-        )
+        types.append(numba.types.Array(numba.from_dtype(cells), dimensions, "C", readonly=number != last))
         at, length = ("out", "length") if number == last else (f"inputs[{number}]", f"lengths[{number}]")
         rows = [] if axes is None else [f"{length} // {max(1, prod(axes))}", *map(str, axes)]
         views.append(f"carray({at}, ({''.join(f'{axis}, ' for axis in rows)}), dtype{number})")
@@ -154,7 +154,7 @@ def _compiled(name: str, rule: Native, inputs: list[Page], made: Layout) -> Any:
         raise InvalidArgument(f"page {name!r}: numba cannot compile {called(rule)}: {error}") from error
 
 
-# Arrays of what it is handed have types of their own: it is written for them, as there is no other way to say so.
+# How many arrays there are, and their types, a function of numba's must spell out.
 _ENTRY = """
 def entry(inputs, lengths, out, length):
     try:

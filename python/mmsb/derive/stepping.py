@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Transaction, _before_stepping, _pending, _step, _step_by_step
-from mmsb.derive.explain import Names, Step, step
+from mmsb.derive.explain import Step, step
 
 
 class Stepping:
@@ -35,7 +35,7 @@ class Stepping:
 
         What follows from them is not known before: it is looked at only where they come out changed.
         """
-        return tuple(map(Names(self._bus), _pending(self._bus)))
+        return tuple(map(self._name, _pending(self._bus)))
 
     def step(self) -> Step | None:
         """Looks at one page, and tells what came of it; nothing where all is made.
@@ -44,7 +44,11 @@ class Stepping:
             RuleError: its rule failed; it names the page and the rule. The next step begins anew.
         """
         told = _step(self._bus)
-        return None if told is None else step(Names(self._bus), told)
+        return None if told is None else step(self._name, told)
+
+    def _name(self, page: int) -> str:
+        """The name of a page, also of one that was made in the block."""
+        return self._bus[page].name
 
     def __iter__(self) -> Iterator[Step]:
         """Steps until all is made."""
