@@ -5,7 +5,7 @@
 //! looked at only where the page came out different. So what runs, in which order and with which result, is a function
 //! of the state and the change alone.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::base::ids::PageId;
 use crate::graph::edge::EdgeKind;
@@ -59,6 +59,11 @@ impl std::fmt::Debug for Ground<'_, '_> {
     }
 }
 
+/// Nanoseconds, no more than a `u32` holds.
+pub(super) fn nanoseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
+}
+
 impl Flow {
     /// Makes all that follows from the pages that were changed.
     ///
@@ -68,12 +73,23 @@ impl Flow {
         self.begin(changed, ground)?;
         let mut clock = Instant::now();
         while self.next_level() {
-            if self.pays(ground) {
-                self.together(ground, &mut clock)?;
+            let done = self.level(ground, &mut clock);
+            if done.is_err() {
+                // With other threads some of those behind had run: they are to see everything anew, and with one thread too.
+                self.touched.extend(self.level.iter().map(|(slot, _)| slot));
             }
-            while let Some((slot, why)) = self.next() {
-                self.node(slot, why, ground, &mut clock)?;
-            }
+            done?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all nodes of the level.
+    fn level(&mut self, ground: &mut Ground<'_, '_>, clock: &mut Instant) -> Result<(), FlowError> {
+        if self.pays(ground) {
+            return self.together(ground, clock);
+        }
+        while let Some((slot, why)) = self.next() {
+            self.node(slot, why, ground, clock)?;
         }
         Ok(())
     }
@@ -178,7 +194,7 @@ impl Flow {
         let mut task = self.prepare(slot, why, ground)?;
         let mut made = std::mem::take(&mut self.made);
         let ran = task.run(&self.changes, (ground.programs, ground.lasts), &mut made);
-        let done = self.settle(task, ran, &made, ground, clock);
+        let done = self.settle(task, ran, &made, ground, (clock, None));
         self.made = made;
         done
     }
@@ -210,14 +226,15 @@ impl Flow {
         Ok(Task { slot, why, page, cause, marks, node: std::mem::take(&mut self.nodes[slot as usize]), todo })
     }
 
-    /// Puts a node back, what was made into its page, and has what follows from it looked at.
+    /// Puts a node back, what was made into its page, and has what follows from it looked at. How long running it took is
+    /// what the clock says, unless it is known.
     pub(super) fn settle(
         &mut self,
         task: Task<'_>,
         ran: Result<Ran, FlowError>,
         made: &Made,
         ground: &mut Ground<'_, '_>,
-        clock: &mut Instant,
+        (clock, took): (&mut Instant, Option<u32>),
     ) -> Result<(), FlowError> {
         let Task { slot, why, page, cause, marks, node, todo } = task;
         self.nodes[slot as usize] = node;
@@ -242,7 +259,7 @@ impl Flow {
         self.mark(slot, (marks, why & MARKS), &came, ground)?;
         let now = Instant::now();
         let mut step = Step::new(page, cause, self.at, [rows_in, came.rows_out], came.outcome);
-        step.ns = u32::try_from(now.duration_since(*clock).as_nanos()).unwrap_or(u32::MAX);
+        step.ns = took.unwrap_or_else(|| nanoseconds(now.duration_since(*clock)));
         *clock = now;
         self.nodes[slot as usize].ns = step.ns;
         let spared = if came.outcome == Outcome::Equal && !came.again {

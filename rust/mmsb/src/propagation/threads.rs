@@ -15,7 +15,7 @@ use crate::graph::network::Slot;
 use crate::propagation::error::FlowError;
 use crate::propagation::flow::{Flow, Node};
 use crate::propagation::made::Made;
-use crate::propagation::run::{Ground, WHOLE};
+use crate::propagation::run::{Ground, WHOLE, nanoseconds};
 use crate::propagation::task::{Ran, Task};
 
 /// How many threads propagate, and those that do beside the one that commits.
@@ -76,7 +76,8 @@ impl Threads {
 struct Share<'a> {
     task: Task<'a>,
     made: Made,
-    ran: Option<Result<Ran, FlowError>>,
+    /// With how long it took, in nanoseconds.
+    ran: Option<(Result<Ran, FlowError>, u32)>,
 }
 
 impl Node {
@@ -140,7 +141,9 @@ impl Flow {
         let (changes, by) = (&self.changes, (ground.programs, ground.lasts));
         ground.threads.share(&shares, &|Share { task, made, ran }| {
             if task.goes_anywhere() {
-                *ran = Some(task.run(changes, by, made));
+                let began = Instant::now();
+                let done = task.run(changes, by, made);
+                *ran = Some((done, nanoseconds(began.elapsed())));
             }
         });
         let mut done = Ok(());
@@ -151,9 +154,11 @@ impl Flow {
             }
             let Share { mut task, mut made, ran } =
                 share.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let ran =
-                ran.unwrap_or_else(|| task.run(&self.changes, (ground.programs, ground.lasts), &mut made));
-            done = self.settle(task, ran, &made, ground, clock);
+            let (ran, took) = match ran {
+                Some((ran, took)) => (ran, Some(took)),
+                None => (task.run(&self.changes, (ground.programs, ground.lasts), &mut made), None),
+            };
+            done = self.settle(task, ran, &made, ground, (&mut *clock, took));
             self.spare.push(made);
         }
         done
