@@ -1,6 +1,7 @@
 """Rules that are compiled: functions of C from ctypes, and of numba where that is installed."""
 
 import ctypes
+import sys
 import threading
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_wrong_functions_are_refused_when_declared(bus: mmsb.Bus) -> None:
         address = 0
 
     with pytest.raises(mmsb.InvalidArgument, match="has the address 0"):
-        bus.derive("b", Nowhere(), **shape)  # type: ignore[arg-type]
+        bus.derive("b", Nowhere(), **shape)
     assert list(bus) == ["a"]
 
 
@@ -140,13 +141,31 @@ def test_anything_with_an_address(bus: mmsb.Bus) -> None:
     """It is kept as long as the rule."""
 
     class Found:
-        address = ctypes.cast(double, ctypes.c_void_p).value
+        address = ctypes.cast(double, ctypes.c_void_p).value or 0
         keeps = double
 
     a = bus.create_page("a", shape=(4,), dtype="int64")
-    made = bus.derive("b", Found(), inputs=a, shape=(4,), dtype="int64")  # type: ignore[arg-type]
+    made = bus.derive("b", Found(), inputs=a, shape=(4,), dtype="int64")
     a[0] = 4
     assert made.array[0] == 8
+
+    class Called:
+        """Something of Python's that happens to have an address."""
+
+        address = 12
+
+        def __call__(self, a: Any) -> Any:
+            return a + 1
+
+    assert bus.derive("c", Called(), inputs=a, shape=(4,), dtype="int64").array[0] == 5
+
+
+def test_without_numba_it_says_what_is_missing(bus: mmsb.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    a = bus.create_page("a", shape=(4,), dtype="int64")
+    function = mmsb.native(lambda a, out: None)
+    with pytest.raises(mmsb.InvalidArgument, match="needs numba: pip install"):
+        bus.derive("b", function, inputs=a, shape=(4,), dtype="int64")
 
 
 def test_many_native_rules_of_a_level(bus: mmsb.Bus) -> None:

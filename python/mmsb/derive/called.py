@@ -1,6 +1,6 @@
 """What declarations are about: pages by their keys, functions by their names."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from mmsb._core import Page
@@ -9,7 +9,7 @@ from mmsb.errors import InvalidArgument
 Key = str | int | Page
 
 
-def called(function: Callable[..., Any]) -> str:
+def called(function: Any) -> str:
     """What a function is called in errors, and in what the bus remembers of a rule."""
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     return f"{getattr(function, '__module__', '?')}.{name or type(function).__qualname__}"

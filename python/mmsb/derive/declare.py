@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
 from mmsb.derive.called import called, pages_of
-from mmsb.derive.native import declare_native, is_native
+from mmsb.derive.native import Addressed, declare_native, is_native
 from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
@@ -53,7 +53,7 @@ def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
 def declare(
     bus: CoreBus,
     name: str,
-    function: Callable[..., Any],
+    function: Callable[..., Any] | Addressed,
     inputs: Any,
     after: Any,
     layout: tuple[Shape | None, DTypeLike | None, int | None, Columns | None],
@@ -71,8 +71,9 @@ def declare(
                 f"page {name!r}: {what} goes with a function of Python's, not with {function!r}"
             )
         return declare_native(bus, name, function, inputs, after, made)
-    callback("rule", function)
-    run = function if timeout is None else limited(function, seconds("timeout", timeout))
+    run = callback("rule", function)
+    if timeout is not None:
+        run = limited(run, seconds("timeout", timeout))
     given = (made.kind, made.columns, made.rows)
     given_inputs = pages_of("inputs", inputs)
     return _derive(

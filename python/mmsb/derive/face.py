@@ -14,6 +14,7 @@ from mmsb.derive.declare import declare, declare_by
 from mmsb.derive.explain import Explanation, Step, counters, explain, trace
 from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
+from mmsb.derive.native import Addressed
 from mmsb.derive.perfetto import perfetto
 from mmsb.derive.provenance import Provenance, provenance
 from mmsb.derive.rules import Rule
@@ -36,7 +37,7 @@ class Deriving(CoreBus):
     def derive(
         self,
         name: str,
-        rule: Callable[..., Any] | Rule | Expression | Mapping[str, Any] | None = None,
+        rule: Callable[..., Any] | Addressed | Rule | Expression | Mapping[str, Any] | None = None,
         *,
         inputs: Any = (),
         after: Any = (),
@@ -107,7 +108,7 @@ class Deriving(CoreBus):
                 raise InvalidArgument(f"page {name!r}: {given[0]} goes with a function, not with {rule!r}")
             return declare_by(self, name, rule, after)
 
-        def made(function: Callable[..., Any]) -> Page:
+        def made(function: Callable[..., Any] | Addressed) -> Page:
             layout = (shape, dtype, rows, columns)
             return declare(self, name, function, inputs, after, layout, changed, timeout)
 

@@ -4,7 +4,7 @@ import ctypes
 import functools
 from collections.abc import Callable
 from math import prod
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
@@ -86,9 +86,22 @@ def native(function: Callable[..., Any] | None = None, /, **options: Any) -> Any
     return Native(function, options) if function is not None else lambda given: Native(given, options)
 
 
+class Addressed(Protocol):
+    """Compiled code of the type `CFunction`, at an address for as long as this lives."""
+
+    @property
+    def address(self) -> int:
+        """Where it is."""
+
+
 def is_native(rule: object) -> bool:
-    """Whether a rule is compiled: of `native`, a `numba.cfunc`, or a function of ctypes."""
-    return isinstance(rule, (Native, _FUNCTION)) or isinstance(getattr(rule, "address", None), int)
+    """Whether a rule is compiled: of `native`, a `numba.cfunc`, a function of ctypes, or code at an address.
+
+    What Python can call is called by Python, unless it says what type its code has, as a cfunc does.
+    """
+    if isinstance(rule, (Native, _FUNCTION)):
+        return True
+    return isinstance(getattr(rule, "address", None), int) and (not callable(rule) or hasattr(rule, "_sig"))
 
 
 def declare_native(bus: CoreBus, name: str, rule: Any, inputs: Any, after: Any, made: Layout) -> Page:

@@ -104,7 +104,8 @@ pub fn _derive_native<'py>(
     }
     // SAFETY: not null; that a function of this signature is there is what the caller says. Python's face has checked what
     // can be checked.
-    let entry = unsafe { std::mem::transmute::<*const c_void, Entry>(std::ptr::with_exposed_provenance(address)) };
+    let entry =
+        unsafe { std::mem::transmute::<*const c_void, Entry>(std::ptr::with_exposed_provenance(address)) };
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), _owner: owner });
     let rule = Rule { edges: edges(&inputs, &after), what: What::Program(called.to_owned()) };

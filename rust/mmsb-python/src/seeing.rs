@@ -47,7 +47,8 @@ pub fn _before_stepping(py: Python<'_>, bus: &Bus) -> Outcome<()> {
 }
 
 fn stepping<'py>(py: Python<'py>, bus: &Bus) -> Outcome<Bound<'py, Transaction>> {
-    current(py, &bus.handle)?.ok_or(Fault::Core(Error::WrongTransaction("stepping is over, or was not begun")))
+    current(py, &bus.handle)?
+        .ok_or(Fault::Core(Error::WrongTransaction("stepping is over, or was not begun")))
 }
 
 /// Has what follows from the writes of the open transaction made by `_step` alone.

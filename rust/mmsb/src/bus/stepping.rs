@@ -40,7 +40,6 @@ impl Transaction {
         done
     }
 
-
     /// Whether anything may follow from its writes.
     fn has_followers(&self) -> bool {
         !self.restores && concerns(RootRef::new(&self.core.arena, self.root), &self.changes)
@@ -78,7 +77,9 @@ impl Transaction {
         self.step_by_step();
         self.catch_up()?;
         let follows = self.has_followers();
-        let (Some(private), Some(stepping)) = (&mut self.private, &mut self.stepping) else { return Ok(None) };
+        let (Some(private), Some(stepping)) = (&mut self.private, &mut self.stepping) else {
+            return Ok(None);
+        };
         if !follows {
             return Ok(None);
         }

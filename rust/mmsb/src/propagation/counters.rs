@@ -140,16 +140,8 @@ mod tests {
         // Page 7 goes, 9 has its node, and 7 is back at another one.
         counters.count(0, &step(9, [0, 0], Outcome::Behind), 0);
         counters.count(5, &step(7, [1, 1], Outcome::Marked), 0);
-        let seven = Counts {
-            looked: 3,
-            ran: 2,
-            equal: 1,
-            cut_off: 3,
-            raised: 0,
-            rows_in: 5,
-            rows_out: 2,
-            ns: 15,
-        };
+        let seven =
+            Counts { looked: 3, ran: 2, equal: 1, cut_off: 3, raised: 0, rows_in: 5, rows_out: 2, ns: 15 };
         let eight = Counts { looked: 1, raised: 1, ..Counts::default() };
         let nine = Counts { looked: 1, ns: 5, ..Counts::default() };
         let wanted = vec![(PageId(7), seven), (PageId(8), eight), (PageId(9), nine)];
