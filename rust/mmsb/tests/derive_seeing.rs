@@ -125,7 +125,13 @@ fn a_step_that_fails_begins_anew_and_an_abandoned_transaction_leaves_nothing() {
     let (c, program) = sum(&bus, "c", &[b]);
     let mut tx = begin(&bus);
     assert_eq!(tx.step().unwrap(), None);
+    drop(tx);
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
     tx.write(delta(a, 0, 5)).unwrap();
+    // What a reader had made is made again.
+    assert_eq!(read(&mut tx, b), [5, 0, 0, 0]);
+    tx.step_by_step();
+    assert_eq!(read(&mut tx, b), [0; 4]);
     program.fails.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(tx.step().unwrap().unwrap().page, b);
     let error = tx.step().unwrap_err();

@@ -48,7 +48,13 @@ impl Transaction {
     /// From now on what follows from its writes is made by [`Transaction::step`] alone: reading a page shows how far that
     /// is. Its commit makes all of it, anew.
     pub fn step_by_step(&mut self) {
-        self.stepping.get_or_insert_default();
+        if self.stepping.is_none() {
+            self.stepping = Some(Stepping::default());
+            // What was made for readers is to be made in steps.
+            if self.followed > 0 {
+                (self.private, self.applied, self.followed) = (None, 0, 0);
+            }
+        }
     }
 
     /// The pages that will be looked at next, in their order: what is left of the lowest level that has any. Each step may
