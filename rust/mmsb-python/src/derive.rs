@@ -119,7 +119,7 @@ pub fn _derive<'py>(
         opening: bus.handle.opening(),
         inputs: inputs.into_iter().map(|(_, name)| name).collect(),
     });
-    let rule = Rule { edges, what: What::Program(called.to_owned()) };
+    let rule = Rule::new(edges, What::Program(called.to_owned()));
     bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
 }
 
@@ -136,7 +136,7 @@ pub fn _derive_by<'py>(
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let infos = inputs.iter().map(|(id, _)| bus.info(py, *id)).collect::<Outcome<Vec<_>>>()?;
     let what = builtin::what(said, &infos).map_err(|fault| fault.about(&format!("page '{name}'")))?;
-    let rule = Rule { edges: edges(&inputs, &after), what };
+    let rule = Rule::new(edges(&inputs, &after), what);
     bus.follow(py, name, Derived { rule, shape: None, program: None })
 }
 

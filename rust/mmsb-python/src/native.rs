@@ -108,6 +108,6 @@ pub fn _derive_native<'py>(
         unsafe { std::mem::transmute::<*const c_void, Entry>(std::ptr::with_exposed_provenance(address)) };
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), _owner: owner });
-    let rule = Rule { edges: edges(&inputs, &after), what: What::Program(called.to_owned()) };
+    let rule = Rule::new(edges(&inputs, &after), What::Program(called.to_owned()));
     bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
 }

@@ -93,7 +93,7 @@ fn delta<T: Value>(page: PageId, row: u64, (source, target, weight): Row<T>) -> 
 
 fn closure(bus: &Bus, name: &str, edges: PageId, family: Family, vertices: u64, starts: Starts) -> PageId {
     let rule = Closure { family, source: 0, target: 1, weight: 2, vertices, starts };
-    let rule = Rule { edges: vec![Edge::data(edges)], what: What::Closure(rule) };
+    let rule = Rule::new(vec![Edge::data(edges)], What::Closure(rule));
     assert_eq!(Rule::decode(&rule.encode()).unwrap(), rule);
     bus.derive(name, Derived { rule, shape: None, program: None }, &Note::default()).unwrap()
 }

@@ -50,7 +50,7 @@ impl Program for Anywhere {
 
 /// A page that follows from one or two others: by a function of either kind, an expression or a window.
 fn follow(bus: &Bus, name: &str, kind: usize, inputs: &[PageId], sum: &Arc<Sum>) -> PageId {
-    let rule = |what| Rule { edges: inputs.iter().copied().map(Edge::data).collect(), what };
+    let rule = |what| Rule::new(inputs.iter().copied().map(Edge::data).collect(), what);
     let (rule, program): (Rule, Option<Arc<dyn Program>>) = match kind {
         0 => (Rule::program("sum", inputs), Some(Arc::clone(sum) as _)),
         1 => (Rule::program("sum", inputs), Some(Arc::new(Anywhere(Arc::clone(sum))))),

@@ -51,7 +51,7 @@ fn put<T: Cell>(bus: &Bus, page: PageId, column: u16, (first, stop): (u64, u64),
 
 fn product(bus: &Bus, name: &str, inputs: &[PageId], family: Family, matrix: Form) -> PageId {
     let edges = inputs.iter().copied().map(Edge::data).collect();
-    let rule = Rule { edges, what: What::Product(Product { family, matrix }) };
+    let rule = Rule::new(edges, What::Product(Product { family, matrix }));
     assert_eq!(Rule::decode(&rule.encode()).unwrap(), rule);
     bus.derive(name, Derived { rule, shape: None, program: None }, &Note::default()).unwrap()
 }

@@ -36,7 +36,7 @@ fn assign(page: PageId, column: u16, rows: Vec<u64>, bytes: Vec<u8>) -> Change<'
 }
 
 fn derive(bus: &Bus, what: What, inputs: &[PageId]) -> Result<PageId, mmsb::bus::error::Error> {
-    let rule = Rule { edges: inputs.iter().copied().map(Edge::data).collect(), what };
+    let rule = Rule::new(inputs.iter().copied().map(Edge::data).collect(), what);
     bus.derive("made", Derived { rule, shape: None, program: None }, &Note::default())
 }
 
@@ -289,7 +289,7 @@ fn rules_come_back_from_bytes() {
         What::Window(Window { column: 2, what: Reduction::Count, rows: u64::MAX }),
         What::Join(Join { left_key: 1, right_key: 1000 }),
     ] {
-        let rule = Rule { edges: vec![Edge::data(PageId(1)), Edge::data(PageId(2))], what };
+        let rule = Rule::new(vec![Edge::data(PageId(1)), Edge::data(PageId(2))], what);
         let bytes = rule.encode();
         assert_eq!(Rule::decode(&bytes), Ok(rule));
         for end in 0..bytes.len() {

@@ -17,6 +17,7 @@ use crate::bus::error::{Code, Error};
 use crate::bus::follow::{Flows, check, concerns, follow};
 use crate::bus::functions::Declared;
 use crate::bus::line::Line;
+use crate::bus::upkeep::background::Background;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -74,6 +75,8 @@ pub(crate) struct Request<'r, 'd> {
     pub base: Option<&'r Base<'r>>,
     /// Whether the changes bring back a state that was, with all that follows in it.
     pub restores: bool,
+    /// Whether it makes what was put off to an epoch of its own.
+    pub settles: bool,
     /// Users' functions that make pages from this commit on.
     pub declared: &'r [Declared],
 }
@@ -250,7 +253,7 @@ fn stage<'a>(
     let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
     let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
     let base = RootRef::new(&core.arena, base);
-    let follows = !request.restores && concerns(base, request.changes);
+    let follows = !request.restores && (request.settles || concerns(base, request.changes));
     writer.body.rewind();
     if let Err(error) = change(writer, request, follows, &mut draft) {
         writer.scratch = draft.abort();
@@ -352,7 +355,9 @@ fn append(
     writer.scratch = stage.settle(&mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
-    writer.flows.keep(RootRef::new(&core.arena, root));
+    if writer.flows.keep(RootRef::new(&core.arena, root)) {
+        Background::settle(core, request.line.id);
+    }
     if !request.declared.is_empty() {
         core.functions(|functions| functions.add(request.line.id, request.declared));
     }

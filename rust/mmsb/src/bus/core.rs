@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
@@ -49,6 +49,8 @@ pub(crate) struct Lines {
 /// What the handles of one bus share.
 #[derive(Debug)]
 pub(crate) struct Core {
+    /// Itself, for whoever goes on with it on another thread.
+    pub me: Weak<Core>,
     pub arena: Arc<Arena>,
     pub catalog: Catalog,
     pub operators: Operators,
@@ -115,8 +117,10 @@ impl Core {
             let root = RootRef::new(&parts.arena, line.head());
             (root.seq(), line.id, root.epoch())
         });
-        let core = Arc::new(Core {
-            opened: opened.collect(),
+        let opened = opened.collect();
+        let core = Arc::new_cyclic(|me| Core {
+            me: Weak::clone(me),
+            opened,
             arena: parts.arena,
             catalog: parts.catalog,
             operators: parts.operators,

@@ -13,6 +13,7 @@ use crate::bus::options::Note;
 use crate::bus::past::provenance::{Origins, provenance};
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
+use crate::bus::upkeep::settle::settle;
 use crate::graph::edge::EdgeKind;
 use crate::page::schema::{Kind, Schema};
 use crate::propagation::error::{FlowError, RuleError};
@@ -64,6 +65,25 @@ impl Bus {
         let mut tx = self.begin(Isolation::Snapshot, note.clone())?;
         tx.release(page)?;
         tx.commit()
+    }
+
+    /// Makes now what commits of this branch put off to an epoch of its own, and waits for that; nothing where there was
+    /// nothing to make. Pages whose functions this process does not know stay behind.
+    ///
+    /// # Errors
+    /// What a rule fails with; a closed handle.
+    pub fn settle(&self) -> Result<Option<Committed>, Error> {
+        self.writable()?;
+        settle(self.core(), self.line(), self.manner().busy_timeout)
+    }
+
+    /// What kept pages from being made in an epoch of their own the last time, in words.
+    ///
+    /// # Errors
+    /// A closed handle.
+    pub fn settle_failed(&self) -> Result<Option<String>, Error> {
+        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        Ok(writer.flows.failed(self.line().id).map(ToOwned::to_owned))
     }
 
     /// What a page follows from, and how; nothing where it follows from nothing.

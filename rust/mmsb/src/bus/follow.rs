@@ -31,6 +31,8 @@ struct Kept {
     traces: Traces,
     /// What was counted, while there is no flow that counts on.
     counters: Counters,
+    /// What kept pages from being made in an epoch of their own the last time.
+    failed: Option<String>,
 }
 
 /// The flows of the branches that were written while they had rules.
@@ -64,14 +66,23 @@ impl Flows {
         Ok(flow)
     }
 
-    /// The commit is made.
-    pub fn keep(&mut self, root: RootRef<'_>) {
+    /// Whether an epoch of their own would make pages of a branch that are behind.
+    pub fn is_due(&mut self, core: &Core, branch: BranchId, root: RootRef<'_>) -> Result<bool, Error> {
+        let programs = &Known { core, branch, declared: &[] };
+        let due = self.at(branch, root).map(|flow| flow.is_due(root, programs));
+        self.running = None;
+        due.map_err(|error| named(error, |page| page.to_string()))
+    }
+
+    /// The commit is made. Whether pages are to be made in an epoch of their own for its sake.
+    pub fn keep(&mut self, root: RootRef<'_>) -> bool {
         if let Some(branch) = self.running.take()
             && let Some(Kept { flow: Some((flow, true_of)), traces, .. }) = self.kept.get_mut(&branch)
         {
-            flow.keep(root.epoch(), traces);
             *true_of = of(root);
+            return flow.keep(root.epoch(), traces);
         }
+        false
     }
 
     /// The commit is not made.
@@ -98,6 +109,18 @@ impl Flows {
     pub fn counters(&self, branch: BranchId) -> Option<&Counters> {
         let kept = self.kept.get(&branch)?;
         Some(kept.flow.as_ref().map_or(&kept.counters, |(flow, _)| &flow.counters))
+    }
+
+    /// Notes what kept pages from being made in an epoch of their own, or that nothing did.
+    pub fn set_failed(&mut self, branch: BranchId, failed: Option<String>) {
+        if let Some(kept) = self.kept.get_mut(&branch) {
+            kept.failed = failed;
+        }
+    }
+
+    /// What kept pages from being made in an epoch of their own the last time.
+    pub fn failed(&self, branch: BranchId) -> Option<&str> {
+        self.kept.get(&branch)?.failed.as_deref()
     }
 
     /// What ran on a branch.
@@ -173,7 +196,18 @@ pub(crate) fn follow<'a>(
         let flow = flows.at(branch, base)?;
         structure(flow, request.changes, draft)?;
         let pages = sink.pages().to_vec();
-        flow.run(&pages, &mut Ground { draft, base, programs, sink, threads: &core.threads, lasts: true })
+        flow.run(
+            &pages,
+            &mut Ground {
+                draft,
+                base,
+                programs,
+                sink,
+                threads: &core.threads,
+                lasts: true,
+                settles: request.settles,
+            },
+        )
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
 }
@@ -266,7 +300,8 @@ impl<'k, 'd, 'a> Unpublished<'k, 'd, 'a> {
         let Unpublished { programs, draft, base, .. } = self;
         let (core, base) = (programs.core, *base);
         let sink = &mut crate::propagation::apply::Nobody;
-        let done = work(&mut Ground { draft, base, programs, sink, threads: &core.threads, lasts: false });
+        let (threads, lasts, settles) = (&core.threads, false, false);
+        let done = work(&mut Ground { draft, base, programs, sink, threads, lasts, settles });
         done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
     }
 }

@@ -1,9 +1,11 @@
 //! What follows from what on one branch, as far as this process needs it to propagate: the graph, the rules, and what
 //! their kernels remember. All of it is made from the definitions of the branch's pages, at any time, anew.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
+use crate::graph::edge::EdgeKind;
 use crate::graph::error::GraphError;
 use crate::graph::network::{Network, Slot};
 use crate::page::catalog::RootRef;
@@ -14,8 +16,10 @@ use crate::propagation::error::FlowError;
 use crate::propagation::kernel::Kernel;
 use crate::propagation::made::Made;
 use crate::propagation::program::Program;
+use crate::propagation::program::Programs;
 use crate::propagation::queue::Queue;
-use crate::propagation::rule::Rule;
+use crate::propagation::rule::{Rule, When};
+use crate::propagation::run::BEHIND;
 use crate::propagation::trace::{Step, Traces};
 
 /// What is known of a node beyond the graph.
@@ -29,6 +33,8 @@ pub(super) struct Node {
     pub program: Option<Arc<dyn Program>>,
     /// Whether that has seen the inputs as they are now, before the changes that are being propagated.
     pub primed: bool,
+    /// Whether its page is behind.
+    pub behind: bool,
     /// How long it took the last time, in nanoseconds.
     pub ns: u32,
     /// What of it changed in the run that goes on.
@@ -56,6 +62,8 @@ pub struct Flow {
     pub(super) steps: Vec<Step>,
     /// How often pages were looked at, in commits that are not made, too.
     pub counters: Counters,
+    /// Pages that are behind and to be made in an epoch of their own.
+    pub(super) late: BTreeSet<PageId>,
     /// Whether the structure has changes that are in no commit.
     unsure: bool,
 }
@@ -76,6 +84,9 @@ impl Flow {
             let bytes = page.def().rule();
             if !bytes.is_empty() {
                 let rule = Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?;
+                if rule.when == When::Deferred && page.marks() & BEHIND != 0 {
+                    flow.late.insert(page.id());
+                }
                 rules.push((page.id(), rule));
             }
         }
@@ -117,6 +128,7 @@ impl Flow {
         let before = self.network.slot(id);
         self.network.set(id, edges)?;
         self.unsure = true;
+        self.late.remove(&id);
         self.fit();
         // Another page may have the node next.
         if let Some(slot) = before {
@@ -137,14 +149,41 @@ impl Flow {
         let Some(slot) = self.network.slot(page) else { return Ok(()) };
         self.network.remove(page)?;
         self.unsure = true;
+        self.late.remove(&page);
         self.nodes[slot as usize] = Node::default();
         Ok(())
     }
 
-    /// The commit that was propagated last is made: what was learned is kept, and what ran is noted.
-    pub fn keep(&mut self, epoch: Epoch, traces: &mut Traces) {
+    /// Whether an epoch of their own would make pages that are behind.
+    #[must_use]
+    pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs) -> bool {
+        let page_of = |id| root.page(id).map(|at| PageRef::new(root.arena, at));
+        let behind = |page: PageId| page_of(page).is_some_and(|page| page.marks() & BEHIND != 0);
+        self.late.iter().any(|&id| {
+            let Some(slot) = self.network.slot(id) else { return false };
+            let known = || page_of(id).is_some_and(|page| programs.program(id, page.def().rule()).is_some());
+            let node = &self.nodes[slot as usize];
+            let inputs = self.network.inputs(slot).filter(|(_, kind)| *kind == EdgeKind::Data);
+            let waits = inputs.map(|(input, _)| self.network.page(input)).any(behind);
+            !waits && (node.rule.as_ref().is_some_and(|rule| rule.spec().is_some()) || known())
+        })
+    }
+
+    /// The commit that was propagated last is made: what was learned is kept, and what ran is noted. Whether pages are to
+    /// be made in an epoch of their own for its sake.
+    pub fn keep(&mut self, epoch: Epoch, traces: &mut Traces) -> bool {
+        let mut due = false;
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
+            if node.rule.as_ref().is_some_and(|rule| rule.when == When::Deferred) {
+                let page = self.network.page(slot);
+                if node.behind {
+                    self.late.insert(page)
+                } else {
+                    self.late.remove(&page)
+                };
+                due |= node.behind;
+            }
             node.changed = None;
             if let Some(kernel) = &mut node.kernel {
                 kernel.keep();
@@ -153,6 +192,7 @@ impl Flow {
         traces.push(epoch, &self.steps);
         self.clear();
         self.unsure = false;
+        due
     }
 
     /// That commit is not made: what was learned is forgotten. Where [`Flow::is_unsure`] says so, all of it must be.

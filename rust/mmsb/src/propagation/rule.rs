@@ -37,6 +37,33 @@ pub enum What {
     Closure(Closure),
 }
 
+/// When a page is made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum When {
+    /// In the commit that changes what it follows from.
+    #[default]
+    Eager,
+    /// In an epoch of its own, soon after that commit: until then it is behind, and so is what follows from it.
+    Deferred,
+}
+
+/// The names, by number.
+const WHENS: [(When, &str); 2] = [(When::Eager, "eager"), (When::Deferred, "deferred")];
+
+impl When {
+    /// Its name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        WHENS[self as usize].1
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        WHENS.iter().find(|(_, known)| *known == name).map(|(when, _)| *when)
+    }
+}
+
 /// What a page follows from, and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
@@ -44,6 +71,8 @@ pub struct Rule {
     pub edges: Vec<Edge>,
     /// By what it is made.
     pub what: What,
+    /// When.
+    pub when: When,
 }
 
 const PROGRAM: u8 = 1;
@@ -56,11 +85,26 @@ const JOIN: u8 = 7;
 const PRODUCT: u8 = 8;
 const CLOSURE: u8 = 9;
 
+/// The bits of a kind's number, above which it says when.
+const WHEN: u32 = 6;
+
 impl Rule {
+    /// One that is made in every commit that asks for it.
+    #[must_use]
+    pub const fn new(edges: Vec<Edge>, what: What) -> Self {
+        Self { edges, what, when: When::Eager }
+    }
+
     /// A function of the user's, of these pages.
     #[must_use]
     pub fn program(name: &str, inputs: &[PageId]) -> Self {
-        Self { edges: inputs.iter().copied().map(Edge::data).collect(), what: What::Program(name.to_owned()) }
+        Self::new(inputs.iter().copied().map(Edge::data).collect(), What::Program(name.to_owned()))
+    }
+
+    /// The same, made at another time.
+    #[must_use]
+    pub fn when(self, when: When) -> Self {
+        Self { when, ..self }
     }
 
     /// The pages that it takes cells from, in their order.
@@ -121,45 +165,34 @@ impl Rule {
     pub fn encode(&self) -> Vec<u8> {
         let mut to = Writer::new();
         edge::encode(&self.edges, &mut to);
+        to.u8(self.code() | (self.when as u8) << WHEN);
         match &self.what {
-            What::Program(name) => {
-                to.u8(PROGRAM);
-                to.str(name);
-            }
-            What::Express(express) => {
-                to.u8(EXPRESS);
-                express.encode(&mut to);
-            }
-            What::Reduce(reduce) => {
-                to.u8(REDUCE);
-                reduce.encode(&mut to);
-            }
-            What::Gather(gather) => {
-                to.u8(GATHER);
-                gather.encode(&mut to);
-            }
-            What::Filter(filter) => {
-                to.u8(FILTER);
-                filter.encode(&mut to);
-            }
-            What::Window(window) => {
-                to.u8(WINDOW);
-                window.encode(&mut to);
-            }
-            What::Join(join) => {
-                to.u8(JOIN);
-                join.encode(&mut to);
-            }
-            What::Product(product) => {
-                to.u8(PRODUCT);
-                product.encode(&mut to);
-            }
-            What::Closure(closure) => {
-                to.u8(CLOSURE);
-                closure.encode(&mut to);
-            }
+            What::Program(name) => to.str(name),
+            What::Express(express) => express.encode(&mut to),
+            What::Reduce(reduce) => reduce.encode(&mut to),
+            What::Gather(gather) => gather.encode(&mut to),
+            What::Filter(filter) => filter.encode(&mut to),
+            What::Window(window) => window.encode(&mut to),
+            What::Join(join) => join.encode(&mut to),
+            What::Product(product) => product.encode(&mut to),
+            What::Closure(closure) => closure.encode(&mut to),
         }
         to.into_vec()
+    }
+
+    /// The number of its kind.
+    const fn code(&self) -> u8 {
+        match &self.what {
+            What::Program(_) => PROGRAM,
+            What::Express(_) => EXPRESS,
+            What::Reduce(_) => REDUCE,
+            What::Gather(_) => GATHER,
+            What::Filter(_) => FILTER,
+            What::Window(_) => WINDOW,
+            What::Join(_) => JOIN,
+            What::Product(_) => PRODUCT,
+            What::Closure(_) => CLOSURE,
+        }
     }
 
     /// The rule of these bytes.
@@ -169,7 +202,10 @@ impl Rule {
     pub fn decode(bytes: &[u8]) -> Result<Self, RuleError> {
         let mut from = Reader::new(bytes);
         let edges = edge::decode(&mut from).map_err(|error| RuleError::Unreadable(error.to_string()))?;
-        let what = match from.u8()? {
+        let code = from.u8()?;
+        let when = WHENS.get(usize::from(code >> WHEN)).map(|(when, _)| *when);
+        let when = when.ok_or_else(|| RuleError::Unreadable("it is made at an unknown time".into()))?;
+        let what = match code & ((1 << WHEN) - 1) {
             PROGRAM => What::Program(from.str()?.to_owned()),
             EXPRESS => What::Express(Express::decode(&mut from)?),
             REDUCE => What::Reduce(Reduce::decode(&mut from)?),
@@ -182,7 +218,7 @@ impl Rule {
             tag => return Err(RuleError::Unreadable(format!("it is of an unknown kind, {tag}"))),
         };
         if from.is_empty() {
-            Ok(Self { edges, what })
+            Ok(Self { edges, what, when })
         } else {
             Err(RuleError::Unreadable("it goes on behind its end".into()))
         }

@@ -19,6 +19,7 @@ use crate::propagation::error::FlowError;
 use crate::propagation::flow::Flow;
 use crate::propagation::made::Made;
 use crate::propagation::program::Programs;
+use crate::propagation::rule::{Rule, When};
 use crate::propagation::task::{Came, Gave, Given, Job, Ran, Task, Todo};
 use crate::propagation::threads::Threads;
 use crate::propagation::trace::{Outcome, Step};
@@ -51,6 +52,8 @@ pub struct Ground<'g, 'a> {
     pub threads: &'g Threads,
     /// Whether the draft is not changed any more but by this.
     pub lasts: bool,
+    /// Whether this is the epoch of those that are made in one of their own.
+    pub settles: bool,
 }
 
 impl std::fmt::Debug for Ground<'_, '_> {
@@ -105,6 +108,11 @@ impl Flow {
         for page in std::mem::take(&mut self.fresh) {
             if let Some(slot) = self.network.slot(page) {
                 self.queue.put(slot, self.network.level(slot), WHOLE | FRESH);
+            }
+        }
+        for page in self.late.iter().filter(|_| ground.settles) {
+            if let Some(slot) = self.network.slot(*page) {
+                self.queue.put(slot, self.network.level(slot), WHOLE);
             }
         }
         Ok(())
@@ -213,7 +221,7 @@ impl Flow {
         let marks = ground.draft.page(page).map_or(0, |page| page.marks());
         let todo = if why & !MARKS == 0 {
             Todo::Nothing(Outcome::Marked)
-        } else if self.waits(slot, ground.draft) {
+        } else if self.waits(slot, ground.draft) || self.is_put_off(slot, ground) {
             Todo::Nothing(Outcome::Behind)
         } else if self.nodes[slot as usize].rule.is_none() {
             Todo::Nothing(Outcome::Equal)
@@ -310,6 +318,7 @@ impl Flow {
             Outcome::Behind => marks | more | BEHIND,
             Outcome::Changed | Outcome::Equal => (marks | more) & !STALE,
         };
+        self.nodes[slot as usize].behind = new & BEHIND != 0;
         if new != marks {
             ground.draft.set_marks(page, new)?;
             ground.sink.marked(page, new);
@@ -321,6 +330,12 @@ impl Flow {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether a page is to be made in an epoch of its own, which this one is not.
+    fn is_put_off(&self, slot: Slot, ground: &Ground<'_, '_>) -> bool {
+        let deferred = |rule: &Rule| rule.when == When::Deferred;
+        !ground.settles && self.nodes[slot as usize].rule.as_ref().is_some_and(deferred)
     }
 
     /// Whether an input is behind.

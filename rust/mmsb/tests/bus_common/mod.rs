@@ -111,7 +111,7 @@ fn follows(page: PageId) -> Rule {
         to.finish(root).unwrap()
     };
     let outputs = vec![("a".to_owned(), expression(0, 2)), ("b".to_owned(), expression(1, 3))];
-    Rule { edges: vec![Edge::data(page)], what: What::Express(Express::new(outputs).unwrap()) }
+    Rule::new(vec![Edge::data(page)], What::Express(Express::new(outputs).unwrap()))
 }
 
 /// Does a step; what cannot be done is left.

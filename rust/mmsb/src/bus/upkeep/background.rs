@@ -1,19 +1,21 @@
 //! The work behind a bus's back: reading in what opening left on disk; a checkpoint whenever it costs little beside the log
 //! it spares replaying, or replaying that would take too long; compressing the log that is sealed; and on a bus without a
-//! path letting go of the end of history that its budget does not hold.
+//! path letting go of the end of history that its budget does not hold; and making pages that are made in an epoch of their
+//! own.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::base::ids::Epoch;
+use crate::base::ids::{BranchId, Epoch};
 use crate::base::limits::{CHECKPOINT_LEAST, CHECKPOINT_SHARE};
 use crate::bus::core::Core;
 use crate::bus::upkeep::checkpoint;
 use crate::bus::upkeep::compact;
 use crate::bus::upkeep::compact::{Asked, Place};
 use crate::bus::upkeep::retain;
+use crate::bus::upkeep::settle::settle;
 use crate::memory::mapping::trim_heap;
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::state_error::StateError;
@@ -45,6 +47,8 @@ struct Work {
     hard: u64,
     urgent: bool,
     compact: Asked,
+    /// Branches that have pages to be made in an epoch of their own.
+    settle: Vec<BranchId>,
     /// Whether the last handle was closed, and whether the bus was after it.
     stop: bool,
     closed: bool,
@@ -54,8 +58,8 @@ struct Work {
 
 impl Work {
     /// Starts the thread. Without one there are only the checkpoints that are asked for.
-    fn start(&mut self, core: &Arc<Core>) {
-        let weak = Arc::downgrade(core);
+    fn start(&mut self, core: &Core) {
+        let weak = Weak::clone(&core.me);
         self.thread =
             std::thread::Builder::new().name("mmsb-background".into()).spawn(move || run(&weak)).ok();
     }
@@ -66,6 +70,7 @@ impl Work {
 enum Job {
     Checkpoint,
     Compact(Place),
+    Settle(BranchId),
 }
 
 impl Background {
@@ -145,6 +150,19 @@ impl Background {
         }
     }
 
+    /// A commit on a branch left pages to be made in an epoch of their own.
+    pub fn settle(core: &Core, branch: BranchId) {
+        let this = &core.background;
+        let mut work = this.work();
+        if work.handles > 0 && !work.settle.contains(&branch) {
+            work.settle.push(branch);
+            if work.thread.is_none() {
+                work.start(core);
+            }
+            this.changed.notify_all();
+        }
+    }
+
     /// A handle was closed: the last one stops the thread, waits for it, and closes the bus.
     pub fn leave(core: &Core) {
         let this = &core.background;
@@ -196,6 +214,8 @@ impl Background {
             let now = Instant::now();
             if work.stop {
                 return None;
+            } else if !work.settle.is_empty() {
+                return Some(Job::Settle(work.settle.remove(0)));
             } else if work.due && (work.urgent || now >= rested) {
                 (work.due, work.urgent) = (false, false);
                 return Some(Job::Checkpoint);
@@ -243,9 +263,16 @@ fn run(core: &Weak<Core>) {
     }
     let mut rested = Instant::now();
     while let Some(job) = core.background.wait(rested) {
-        if let Job::Compact(place) = job {
-            compact_page(&core, place);
-            continue;
+        match job {
+            Job::Compact(place) => {
+                compact_page(&core, place);
+                continue;
+            }
+            Job::Settle(branch) => {
+                settle_branch(&core, branch);
+                continue;
+            }
+            Job::Checkpoint => {}
         }
         let began = Instant::now();
         let done = checkpoint::make(&core, &mut |_| {}).and_then(|_| {
@@ -257,6 +284,13 @@ fn run(core: &Weak<Core>) {
         }
         rested = Instant::now() + began.elapsed() * REST;
         compress(&core);
+    }
+}
+
+/// Makes what commits on a branch put off. What keeps it from that is told to whoever asks; the pages stay behind.
+fn settle_branch(core: &Core, branch: BranchId) {
+    if let Some(line) = core.line_of(branch) {
+        let _ = settle(core, &line, Duration::MAX);
     }
 }
 

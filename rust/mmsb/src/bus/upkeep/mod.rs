@@ -8,4 +8,5 @@ pub mod doctor;
 pub(in crate::bus) mod export;
 pub(in crate::bus) mod rescue;
 pub mod retain;
+pub(in crate::bus) mod settle;
 pub mod verify;

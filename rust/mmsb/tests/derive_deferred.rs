@@ -1,0 +1,137 @@
+//! Pages that are made in an epoch of their own: behind until then, and right afterwards, whatever happens in between.
+#![allow(clippy::unwrap_used)]
+
+mod derive_common;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use derive_common::{Sum, cells, delta, derived, memory, ran, source, sum, write};
+use mmsb::base::ids::PageId;
+use mmsb::bus::derive::Derived;
+use mmsb::bus::error::Code;
+use mmsb::bus::handle::Bus;
+use mmsb::bus::options::{Note, Options};
+use mmsb::bus::transaction::Isolation;
+use mmsb::propagation::rule::{Rule, When};
+use mmsb::propagation::trace::Outcome;
+
+fn deferred(inputs: &[PageId], program: &Arc<Sum>) -> Derived {
+    let derived = derived(inputs, program);
+    Derived { rule: derived.rule.when(When::Deferred), ..derived }
+}
+
+/// Waits until the background has made what was put off.
+fn wait(bus: &Bus, page: PageId) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while bus.state().unwrap().is_behind(page).unwrap() {
+        assert!(Instant::now() < end, "it is behind still");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn it_is_behind_until_an_epoch_of_its_own_makes_it_and_what_follows() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let program = Sum::plus(1);
+    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
+    let (c, _) = sum(&bus, "c", &[b, a]);
+    wait(&bus, c);
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (1, 1));
+    let epoch = write(&bus, a, 0, 5).unwrap();
+    assert_eq!(ran(&bus, epoch), [(b, Outcome::Behind), (c, Outcome::Behind)]);
+    assert_eq!(bus.at(epoch).unwrap().cells::<i64>(b, 0).unwrap()[0], 1, "as it was");
+    assert!(bus.at(epoch).unwrap().is_behind(b).unwrap());
+    wait(&bus, c);
+    let own = bus.epoch().unwrap();
+    assert_eq!(own.0, epoch.0 + 1);
+    assert_eq!(ran(&bus, own), [(b, Outcome::Changed), (c, Outcome::Changed)]);
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (6, 11));
+    assert_eq!(bus.settle().unwrap(), None, "there is nothing to make");
+    assert_eq!(bus.epoch().unwrap(), own);
+    // A transaction sees it as it is: behind its own writes.
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(delta(a, 0, 9)).unwrap();
+    assert_eq!(tx.view(b, 0).unwrap().bytes()[0], 6);
+    tx.commit().unwrap();
+    bus.settle().unwrap();
+    assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (10, 19));
+    let runs = program.runs();
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+    assert_eq!(program.runs(), runs, "replay runs nothing");
+    assert_eq!(bus.rule(b).unwrap().map(|rule| rule.when), Some(When::Deferred));
+    assert_eq!(Rule::decode(&bus.state().unwrap().rule(b).unwrap()).unwrap().when, When::Deferred);
+    bus.audit().unwrap();
+}
+
+#[test]
+fn many_commits_are_made_up_for_together() {
+    let bus = memory();
+    let (a, d) = (source(&bus, "a"), source(&bus, "d"));
+    let program = Sum::plus(0);
+    let b = bus.derive("b", deferred(&[a, d], &program), &Note::default()).unwrap();
+    let c = bus.derive("c", deferred(&[b], &Sum::plus(100)), &Note::default()).unwrap();
+    for i in 0..200 {
+        write(&bus, if i % 2 == 0 { a } else { d }, i % 4, i as i64).unwrap();
+    }
+    wait(&bus, c);
+    let of = |page| cells(&bus, page);
+    let sum: Vec<i64> = of(a).iter().zip(of(d)).map(|(a, d)| a + d).collect();
+    assert_eq!(of(b), sum);
+    assert_eq!(of(c), sum.iter().map(|cell| cell + 100).collect::<Vec<_>>());
+    assert!(program.runs() <= 201, "{} runs", program.runs());
+}
+
+#[test]
+fn one_that_fails_stays_behind_and_says_why() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let program = Sum::plus(0);
+    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
+    wait(&bus, b);
+    program.fails.store(true, Ordering::Relaxed);
+    let epoch = write(&bus, a, 0, 3).unwrap();
+    let error = bus.settle().unwrap_err();
+    assert_eq!(error.to_string(), "page 'b', rule 'sum': it was told to fail");
+    assert_eq!(error.code(), Code::Rule);
+    assert_eq!(bus.settle_failed().unwrap(), Some(error.to_string()));
+    assert_eq!(bus.epoch().unwrap(), epoch);
+    assert!(bus.state().unwrap().is_behind(b).unwrap());
+    program.fails.store(false, Ordering::Relaxed);
+    bus.settle().unwrap().unwrap();
+    assert_eq!((cells(&bus, b)[0], bus.settle_failed().unwrap()), (3, None));
+    bus.audit().unwrap();
+}
+
+#[test]
+fn it_is_behind_after_reopening_until_its_function_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { checkpoint_after: None, ..Options::default() };
+    let (a, b) = {
+        let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+        let a = source(&bus, "a");
+        let program = Sum::plus(0);
+        let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
+        wait(&bus, b);
+        program.fails.store(true, Ordering::Relaxed);
+        write(&bus, a, 0, 3).unwrap();
+        bus.close();
+        (a, b)
+    };
+    let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+    assert!(bus.state().unwrap().is_behind(b).unwrap());
+    assert_eq!(bus.settle().unwrap(), None, "nobody knows its function");
+    bus.rewire(b, deferred(&[a], &Sum::plus(0)), &Note::default()).unwrap();
+    wait(&bus, b);
+    assert_eq!(cells(&bus, b)[0], 3);
+    // On a branch it is made there.
+    let branch = bus.branch("other", None).unwrap();
+    write(&branch, a, 0, 8).unwrap();
+    wait(&branch, b);
+    assert_eq!((cells(&branch, b)[0], cells(&bus, b)[0]), (8, 3));
+    assert!(bus.replay_digest(true).unwrap().iter().all(|found| {
+        found.digest == bus.checkout(&found.branch).unwrap().state().unwrap().digest().unwrap()
+    }));
+}
