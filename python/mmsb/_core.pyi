@@ -22,15 +22,22 @@ __all__ = [
     "Transaction",
     "View",
     "__version__",
+    "_before_stepping",
+    "_counters",
     "_derive",
     "_derive_by",
+    "_derive_native",
     "_doctor",
     "_last_step",
+    "_pending",
     "_provenance",
     "_release",
     "_rule",
     "_rules",
+    "_step",
+    "_step_by_step",
     "_trace",
+    "_traces",
     "_verify",
     "error_codes",
     "open",
@@ -341,41 +348,47 @@ class LogEntry:
     def deltas(self) -> list[dict[str, Any]]: ...
     def _repr_html_(self) -> str: ...
 
+_Key = str | int | Page
+_Shape = tuple[str, list[tuple[str, Any, list[int]]], int]
+_Told = tuple[int, int, int, int, int, str, int]
+_Ruled = tuple[str, str, list[tuple[int, str]]]
+_Runs = list[tuple[int, int]]
+
 def _derive(
     bus: Bus,
     name: str,
-    shape: tuple[str, list[tuple[str, Any, list[int]]], int],
+    shape: _Shape,
     function: Callable[..., Any],
     called: str,
-    inputs: list[str | int | Page],
-    after: list[str | int | Page],
+    inputs: list[_Key],
+    after: list[_Key],
     takes_changed: bool,
 ) -> Page: ...
-def _derive_by(
+def _derive_by(bus: Bus, name: str, said: tuple[Any, ...], inputs: list[_Key], after: list[_Key]) -> Page: ...
+def _derive_native(
     bus: Bus,
     name: str,
-    said: tuple[Any, ...],
-    inputs: list[str | int | Page],
-    after: list[str | int | Page],
+    shape: _Shape,
+    address: int,
+    owner: object,
+    called: str,
+    inputs: list[_Key],
+    after: list[_Key],
 ) -> Page: ...
-def _release(bus: Bus, page: str | int | Page) -> None: ...
-def _rule(bus: Bus, page: str | int | Page) -> tuple[str, str, list[tuple[int, str]]] | None: ...
-def _rules(
-    bus: Bus, epoch: int | None = None
-) -> list[tuple[int, bool, tuple[str, str, list[tuple[int, str]]]]]: ...
-def _trace(bus: Bus, epoch: int) -> list[tuple[int, int, int, int, int, str, int]]: ...
+def _release(bus: Bus, page: _Key) -> None: ...
+def _rule(bus: Bus, page: _Key) -> _Ruled | None: ...
+def _rules(bus: Bus, epoch: int | None = None) -> list[tuple[int, bool, _Ruled]]: ...
+def _trace(bus: Bus, epoch: int) -> list[_Told]: ...
+def _traces(bus: Bus, since: int | None, until: int | None) -> list[tuple[int, list[_Told]]]: ...
+def _counters(bus: Bus) -> list[tuple[int, list[int]]]: ...
+def _before_stepping(bus: Bus) -> None: ...
+def _step_by_step(bus: Bus) -> None: ...
+def _pending(bus: Bus) -> list[int]: ...
+def _step(bus: Bus) -> _Told | None: ...
 def _provenance(
-    bus: Bus, page: str | int | Page, row: int | None, epoch: int | None
-) -> list[
-    tuple[
-        int,
-        list[tuple[int, int]],
-        list[tuple[int, str | None, str | None, list[tuple[int, int]]]],
-        list[int],
-        bool,
-    ]
-]: ...
-def _last_step(bus: Bus, page: int) -> tuple[int, tuple[int, int, int, int, int, str, int]] | None: ...
+    bus: Bus, page: _Key, row: int | None, epoch: int | None
+) -> list[tuple[int, _Runs, list[tuple[int, str | None, str | None, _Runs]], list[int], bool]]: ...
+def _last_step(bus: Bus, page: int) -> tuple[int, _Told] | None: ...
 def _verify(
     path: str, progress: Callable[[int], object] | None
 ) -> tuple[bool, list[str], int, int, int, int]: ...

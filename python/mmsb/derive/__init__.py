@@ -1,8 +1,10 @@
 """Pages that follow from others: what declares them, and what tells why they are what they are."""
 
+from mmsb.derive.counters import Counters
 from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
+from mmsb.derive.native import CFunction, Native, cfunc_signature, native
 from mmsb.derive.provenance import Origin, Provenance
 from mmsb.derive.rules import (
     Rule,
@@ -15,16 +17,22 @@ from mmsb.derive.rules import (
     spmv,
     window,
 )
+from mmsb.derive.stepping import Stepping
 
 __all__ = [
+    "CFunction",
+    "Counters",
     "Deriving",
     "Explanation",
     "Expression",
     "Followed",
+    "Native",
     "Origin",
     "Provenance",
     "Rule",
     "Step",
+    "Stepping",
+    "cfunc_signature",
     "closure",
     "col",
     "filter",
@@ -32,6 +40,7 @@ __all__ = [
     "join",
     "logged",
     "matmul",
+    "native",
     "reduce",
     "spmv",
     "where",

@@ -3,19 +3,19 @@
 import ctypes
 import functools
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
+from mmsb.derive.called import called, pages_of
+from mmsb.derive.native import Addressed, declare_native, is_native
 from mmsb.derive.rules import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
-
-Key = str | int | Page
 
 
 def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
@@ -50,24 +50,10 @@ def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     return run
 
 
-def _called(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{getattr(function, '__module__', '?')}.{name}"
-
-
-def pages_of(what: str, keys: Any) -> list[Key]:
-    """Pages, given as a list or as one."""
-    if isinstance(keys, (str, int, Page)):
-        return [keys]
-    if not isinstance(keys, Iterable):
-        raise InvalidArgument(f"{what} {keys!r}: pages, their names or ids are wanted")
-    return list(keys)
-
-
 def declare(
     bus: CoreBus,
     name: str,
-    function: Callable[..., Any],
+    function: Callable[..., Any] | Addressed,
     inputs: Any,
     after: Any,
     layout: tuple[Shape | None, DTypeLike | None, int | None, Columns | None],
@@ -76,14 +62,22 @@ def declare(
 ) -> Page:
     """Has a page follow from others by a function."""
     text("a page's name", name)
-    callback("rule", function)
     shape, dtype, rows, columns = layout
     made = plan(name, shape, dtype, rows, columns, None, None)
-    run = function if timeout is None else limited(function, seconds("timeout", timeout))
+    if is_native(function):
+        if changed or timeout is not None:
+            what = "changed" if changed else "timeout"
+            raise InvalidArgument(
+                f"page {name!r}: {what} goes with a function of Python's, not with {function!r}"
+            )
+        return declare_native(bus, name, function, inputs, after, made)
+    run = callback("rule", function)
+    if timeout is not None:
+        run = limited(run, seconds("timeout", timeout))
     given = (made.kind, made.columns, made.rows)
     given_inputs = pages_of("inputs", inputs)
     return _derive(
-        bus, name, given, run, _called(function), given_inputs, pages_of("after", after), bool(changed)
+        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed)
     )
 
 

@@ -1,11 +1,12 @@
 """What ran, and why a page is what it is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _last_step, _rule, _rules, _trace
-from mmsb.derive.declare import Key
+from mmsb.derive.called import Key
+from mmsb.derive.counters import Counters, counted
 from mmsb.given import count
 
 
@@ -39,6 +40,7 @@ class Explanation:
     epoch: int | None
     step: Step | None
     causes: tuple[str, ...]
+    counters: Counters | None = None
 
     def __str__(self) -> str:
         """What it says, in a few lines."""
@@ -52,6 +54,11 @@ class Explanation:
             way = " <- ".join(self.causes)
             lines.append(
                 f"  epoch {self.epoch}: {self.step.outcome}, {self.step.rows_out} rows, because of {way}"
+            )
+        if self.counters is not None and self.counters.looked:
+            seen = self.counters
+            lines.append(
+                f"  looked at {seen.looked} times: ran {seen.ran}, equal {seen.equal}, raised {seen.raised}"
             )
         return "\n".join(lines)
 
@@ -70,7 +77,8 @@ class Names:
         return self._known[page]
 
 
-def _step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
+def step(names: Callable[[int], str], told: tuple[int, int, int, int, int, str, int]) -> Step:
+    """A step, with the names of pages."""
     page, cause, level, rows_in, rows_out, outcome, ns = told
     return Step(names(page), names(cause), level, rows_in, rows_out, outcome, ns)
 
@@ -78,7 +86,7 @@ def _step(names: Names, told: tuple[int, int, int, int, int, str, int]) -> Step:
 def trace(bus: CoreBus, epoch: int) -> list[Step]:
     """What ran in an epoch, in its order."""
     names = Names(bus)
-    return [_step(names, told) for told in _trace(bus, count("epoch", epoch))]
+    return [step(names, told) for told in _trace(bus, count("epoch", epoch))]
 
 
 def explain(bus: CoreBus, page: Key) -> Explanation:
@@ -103,9 +111,16 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
         tuple((names(page), kind) for page, kind in inputs),
         stale,
         None if last is None else last[0],
-        None if last is None else _step(names, last[1]),
+        None if last is None else step(names, last[1]),
         tuple(causes),
+        None if rule is None else counted(bus).get(found.id, Counters()),
     )
+
+
+def counters(bus: CoreBus) -> dict[str, Counters]:
+    """The counters of every page that follows from others, by name."""
+    names, found = Names(bus), counted(bus)
+    return {names(page): found.get(page, Counters()) for page, *_ in _rules(bus)}
 
 
 @dataclass(frozen=True)

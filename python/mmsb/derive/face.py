@@ -2,22 +2,30 @@
 
 from collections.abc import Callable, Mapping
 from operator import index
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _release
-from mmsb.derive.declare import Key, declare, declare_by
-from mmsb.derive.explain import Explanation, Step, explain, trace
+from mmsb.derive.called import Key
+from mmsb.derive.counters import Counters
+from mmsb.derive.declare import declare, declare_by
+from mmsb.derive.explain import Explanation, Step, counters, explain, trace
 from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
+from mmsb.derive.native import Addressed
+from mmsb.derive.perfetto import perfetto
 from mmsb.derive.provenance import Provenance, provenance
 from mmsb.derive.rules import Rule
+from mmsb.derive.stepping import Stepping
 from mmsb.errors import InvalidArgument
+from mmsb.given import perhaps_text, reason, text
 from mmsb.layout import Columns, Shape
 
 if TYPE_CHECKING:
+    import os
+
     import rustworkx
 
 
@@ -29,7 +37,7 @@ class Deriving(CoreBus):
     def derive(
         self,
         name: str,
-        rule: Callable[..., Any] | Rule | Expression | Mapping[str, Any] | None = None,
+        rule: Callable[..., Any] | Addressed | Rule | Expression | Mapping[str, Any] | None = None,
         *,
         inputs: Any = (),
         after: Any = (),
@@ -53,10 +61,14 @@ class Deriving(CoreBus):
         the call; it returns an array of the page's shape, for a table a mapping of them. For the same inputs
         it must return the same. It is not stored: a process that has not declared it leaves the page stale.
 
+        Compiled code makes a page without the interpreter: see `mmsb.native`, `numba.cfunc` of
+        `mmsb.derive.cfunc_signature()`, and functions of C as `mmsb.derive.CFunction`.
+
         Args:
             name: of the page. A page of this name that follows from others gets this rule instead.
-            rule: a function; a built-in rule such as `mmsb.reduce(book["qty"], "sum")`; an expression
-                of columns, `mmsb.col(book["price"]) * mmsb.col(book["qty"])`, or a mapping of some by column.
+            rule: a function, of Python's or compiled; a built-in rule, `mmsb.reduce(book["qty"], "sum")`; an
+                expression of columns, `mmsb.col(book["price"]) * mmsb.col(book["qty"])`; or a mapping of some
+                by column.
             inputs: pages, their names or ids, in the order in which a function takes them.
             after: pages whose change marks this one as stale, without making it.
             shape: of an array page that a function makes; with `dtype`.
@@ -96,7 +108,7 @@ class Deriving(CoreBus):
                 raise InvalidArgument(f"page {name!r}: {given[0]} goes with a function, not with {rule!r}")
             return declare_by(self, name, rule, after)
 
-        def made(function: Callable[..., Any]) -> Page:
+        def made(function: Callable[..., Any] | Addressed) -> Page:
             layout = (shape, dtype, rows, columns)
             return declare(self, name, function, inputs, after, layout, changed, timeout)
 
@@ -112,6 +124,73 @@ class Deriving(CoreBus):
         Nothing of an epoch that another process made, or that is forgotten: 65,536 steps are remembered.
         """
         return trace(self, self.epoch if epoch is None else index(epoch))
+
+    def counters(self) -> dict[str, Counters]:
+        """How often each page that follows from others was looked at since the bus was opened, by name.
+
+        Of this branch, by this process; what came of it and how long it took is in them, too.
+        """
+        return counters(self)
+
+    def stepping(
+        self,
+        source: str | None = None,
+        intent: Any = None,
+        isolation: Literal["snapshot", "serializable"] = "snapshot",
+        durability: Literal["memory", "process", "disk"] | None = None,
+    ) -> Stepping:
+        """A transaction that makes what follows from its writes one page at a time, when it is told to.
+
+            with bus.stepping() as s:
+                bus["a"][0] = 1
+                while s.pending:
+                    print(s.step())
+
+        `s.pending` has the pages that are looked at next, `s.step()` looks at one and tells what came of it.
+        Pages that are read meanwhile show how far that is. Writing again begins anew: what was made so far is
+        made again. A step makes its page from all rows, so those are its `rows_in`. At the end of the block
+        the commit makes everything, the rules that ran in steps run once more; after an exception nothing
+        happened.
+
+        Args:
+            source: as of `transaction`, as all that follows.
+            intent: why.
+            isolation: what it is protected from.
+            durability: what it must survive.
+
+        Raises:
+            WrongTransaction: as it is entered, where a transaction is open on this branch.
+        """
+        text("isolation", isolation)
+        survives = perhaps_text("durability", durability)
+        begun = self._transaction(perhaps_text("source", source), reason(intent), isolation, survives)
+        return Stepping(self, begun)
+
+    def perfetto(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        since: SupportsIndex | None = None,
+        until: SupportsIndex | None = None,
+        by_time: bool = False,
+    ) -> int:
+        """Writes what ran to a file of trace events, which ui.perfetto.dev and chrome://tracing show.
+
+        A slice a step, with why and what came of it, on a track a level; above them a slice an epoch, with
+        its source and intent; arrows from what changed to what followed. In an epoch steps lie end to end:
+        how long each took is measured, when it began is not. Of what ran on this branch by this process
+        65,536 steps are remembered.
+
+        Args:
+            path: of the file, which is replaced.
+            since: from this epoch on; by default the first that is remembered.
+            until: up to and with this epoch.
+            by_time: epochs lie where their commits were made; by default side by side, 1 us apart.
+
+        Returns:
+            How many epochs are in it: those in which something ran.
+        """
+        return perfetto(self, path, since, until, by_time)
 
     def explain(self, page: Key) -> Explanation:
         """Why a page is what it is: its rule, its inputs, and what made it last. `print` it."""

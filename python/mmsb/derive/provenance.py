@@ -6,7 +6,7 @@ from typing import Any
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _provenance
-from mmsb.derive.declare import Key
+from mmsb.derive.called import Key
 from mmsb.derive.explain import Names
 from mmsb.given import perhaps_count
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::derive::Derived;
 use mmsb::bus::error::Error;
+use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::options::Note;
 use mmsb::bus::past::provenance::Origins;
 use mmsb::graph::edge::{Edge, EdgeKind};
@@ -25,17 +26,17 @@ use crate::rule::Function;
 use crate::transaction::{Fate, current};
 
 /// What a function's page looks like: kind, columns, rows.
-type Shape<'py> = (String, Vec<Given<'py>>, u64);
+pub type Shape<'py> = (String, Vec<Given<'py>>, u64);
 
 /// A step: page and cause by id, level, rows in and out, outcome, nanoseconds.
-type Told = (u64, u64, u32, u32, u32, &'static str, u32);
+pub type Told = (u64, u64, u32, u32, u32, &'static str, u32);
 
 /// A rule: its word, what it is named, and its inputs by id with the kind of their edge.
 type Ruled = (&'static str, String, Vec<(u64, &'static str)>);
 
 impl Bus {
     /// Has a page follow from others: a new one, or one of that name that follows from others already.
-    fn follow<'py>(&self, py: Python<'py>, name: &str, derived: Derived) -> Outcome<Bound<'py, Page>> {
+    pub fn follow<'py>(&self, py: Python<'py>, name: &str, derived: Derived) -> Outcome<Bound<'py, Page>> {
         let old = match self.find(py, name)? {
             Some(id) if self.is_derived(py, id)? => Some(id),
             _ => None,
@@ -68,7 +69,7 @@ impl Bus {
     }
 
     /// The pages of these keys, all of this branch.
-    fn inputs(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> Outcome<Vec<(PageId, String)>> {
+    pub fn inputs(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> Outcome<Vec<(PageId, String)>> {
         let one = |key: &Bound<'_, PyAny>| {
             let id = self.own_id_of(py, key)?;
             Ok((id, self.info(py, id)?.name))
@@ -77,9 +78,19 @@ impl Bus {
     }
 }
 
-fn edges(inputs: &[(PageId, String)], after: &[(PageId, String)]) -> Vec<Edge> {
+/// The edges of a rule.
+pub fn edges(inputs: &[(PageId, String)], after: &[(PageId, String)]) -> Vec<Edge> {
     let data = inputs.iter().map(|(page, _)| Edge::data(*page));
     data.chain(after.iter().map(|(page, _)| Edge { page: *page, kind: EdgeKind::Control })).collect()
+}
+
+/// The columns and rows of a function's page.
+pub fn schema(core: &CoreBus, name: &str, shape: Shape<'_>) -> Outcome<(Schema, u64)> {
+    let (kind, columns, rows) = shape;
+    let about = |fault: Fault| fault.about(&format!("page '{name}'"));
+    let schema: Schema = layout::schema(core, &kind, columns, None).map_err(about)?;
+    schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
+    Ok((schema, rows))
 }
 
 /// Makes a page by a function. `shape` is kind, columns and rows.
@@ -97,11 +108,8 @@ pub fn _derive<'py>(
     after: Vec<Bound<'py, PyAny>>,
     takes_changed: bool,
 ) -> Outcome<Bound<'py, Page>> {
-    let (kind, columns, rows) = shape;
     let core = bus.handle.bus()?;
-    let about = |fault: Fault| fault.about(&format!("page '{name}'"));
-    let schema: Schema = layout::schema(core, &kind, columns, None).map_err(about)?;
-    schema.page_bytes(rows).map_err(|wrong| about(wrong.into()))?;
+    let (schema, rows) = schema(core, name, shape)?;
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let edges = edges(&inputs, &after);
     let program: Arc<dyn Program> = Arc::new(Function {
@@ -214,6 +222,7 @@ pub fn _provenance(
     Ok(found.into_iter().map(part).collect())
 }
 
-fn told(step: &Step) -> Told {
+/// A step, as Python has it.
+pub fn told(step: &Step) -> Told {
     (step.page.0, step.cause.0, step.level(), step.rows_in, step.rows_out, step.outcome().name(), step.ns)
 }

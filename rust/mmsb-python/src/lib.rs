@@ -18,6 +18,7 @@ mod index;
 mod kept;
 mod layout;
 mod log;
+mod native;
 mod numpy;
 mod open;
 mod page;
@@ -25,6 +26,7 @@ mod progress;
 mod python;
 mod rows;
 mod rule;
+mod seeing;
 mod sheet;
 mod show;
 mod state;
@@ -59,12 +61,19 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     for function in [
         wrap_pyfunction!(derive::_derive, module)?,
         wrap_pyfunction!(derive::_derive_by, module)?,
+        wrap_pyfunction!(native::_derive_native, module)?,
         wrap_pyfunction!(derive::_release, module)?,
         wrap_pyfunction!(derive::_rule, module)?,
         wrap_pyfunction!(derive::_rules, module)?,
         wrap_pyfunction!(derive::_trace, module)?,
         wrap_pyfunction!(derive::_provenance, module)?,
         wrap_pyfunction!(derive::_last_step, module)?,
+        wrap_pyfunction!(seeing::_traces, module)?,
+        wrap_pyfunction!(seeing::_counters, module)?,
+        wrap_pyfunction!(seeing::_before_stepping, module)?,
+        wrap_pyfunction!(seeing::_step_by_step, module)?,
+        wrap_pyfunction!(seeing::_pending, module)?,
+        wrap_pyfunction!(seeing::_step, module)?,
     ] {
         module.add_function(function)?;
     }

@@ -22,6 +22,7 @@ use crate::handle::{Handle, LONG};
 use crate::kept::Pages;
 use crate::python;
 use crate::show::legible;
+use crate::wait;
 
 /// Transactions open in this process.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -225,7 +226,7 @@ impl Transaction {
         bytes: usize,
         work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error> + Send,
     ) -> Outcome<T> {
-        self.with(|tx| if bytes < LONG { work(tx) } else { py.detach(|| work(tx)) })
+        self.with_locked(|tx| if bytes < LONG { wait::attached(|| work(tx)) } else { py.detach(|| work(tx)) })
     }
 
     /// As [`Transaction::call`], for what needs all that was written so far to be readable.
@@ -239,8 +240,12 @@ impl Transaction {
         self.call(py, bytes.saturating_add(behind), work)
     }
 
-    /// Reads or writes in it.
+    /// Reads or writes in it, attached to the interpreter unless it waits.
     pub fn with<T>(&self, work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error>) -> Outcome<T> {
+        self.with_locked(|tx| wait::attached(|| work(tx)))
+    }
+
+    fn with_locked<T>(&self, work: impl FnOnce(&mut CoreTransaction) -> Result<T, Error>) -> Outcome<T> {
         if self.doomed.load(Ordering::Relaxed) {
             return Err(wrong("a transaction nested in this one failed, so this one cannot go on"));
         }

@@ -17,17 +17,20 @@ use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::propagation::apply::Sink;
+use crate::propagation::counters::Counters;
 use crate::propagation::error::FlowError;
 use crate::propagation::flow::Flow;
 use crate::propagation::program::{Program, Programs};
 use crate::propagation::run::Ground;
-use crate::propagation::trace::Traces;
+use crate::propagation::trace::{Step, Traces};
 
 /// A flow, the root that it is true of, and what ran on its branch.
 #[derive(Debug, Default)]
 struct Kept {
     flow: Option<(Flow, (Addr, u64))>,
     traces: Traces,
+    /// What was counted, while there is no flow that counts on.
+    counters: Counters,
     /// What kept pages from being made in an epoch of their own the last time.
     failed: Option<String>,
 }
@@ -50,7 +53,14 @@ impl Flows {
         let kept = self.kept.entry(branch).or_default();
         let (flow, _) = match kept.flow.take() {
             Some(true_of) if true_of.1 == of(root) => kept.flow.insert(true_of),
-            _ => kept.flow.insert((Flow::of(root)?, of(root))),
+            other => {
+                if let Some((old, _)) = other {
+                    kept.counters = old.counters.renumbered();
+                }
+                let mut flow = Flow::of(root)?;
+                flow.counters = std::mem::take(&mut kept.counters);
+                kept.flow.insert((flow, of(root)))
+            }
         };
         self.running = Some(branch);
         Ok(flow)
@@ -81,7 +91,11 @@ impl Flows {
         if let Some(kept) = self.kept.get_mut(&branch) {
             kept.flow = kept.flow.take().and_then(|(mut flow, true_of)| {
                 flow.undo();
-                (!flow.is_unsure()).then_some((flow, true_of))
+                if flow.is_unsure() {
+                    kept.counters = flow.counters.renumbered();
+                    return None;
+                }
+                Some((flow, true_of))
             });
         }
     }
@@ -89,6 +103,12 @@ impl Flows {
     /// Forgets a branch that goes.
     pub fn forget(&mut self, branch: BranchId) {
         self.kept.remove(&branch);
+    }
+
+    /// How often pages of a branch were looked at.
+    pub fn counters(&self, branch: BranchId) -> Option<&Counters> {
+        let kept = self.kept.get(&branch)?;
+        Some(kept.flow.as_ref().map_or(&kept.counters, |(flow, _)| &flow.counters))
     }
 
     /// Notes what kept pages from being made in an epoch of their own, or that nothing did.
@@ -230,27 +250,72 @@ pub(crate) fn named(error: FlowError, name: impl Fn(PageId) -> String) -> Error 
     }
 }
 
+/// What follows from what was changed, on top of a base, in a draft that is never published.
+pub(crate) struct Unpublished<'k, 'd, 'a> {
+    programs: Known<'k>,
+    changes: &'k [Change<'k>],
+    draft: &'d mut Draft<'a>,
+    base: RootRef<'a>,
+}
+
+impl<'k, 'd, 'a> Unpublished<'k, 'd, 'a> {
+    pub fn new(
+        core: &'k Core,
+        branch: BranchId,
+        (changes, declared): (&'k [Change<'k>], &'k [Declared]),
+        draft: &'d mut Draft<'a>,
+        base: Addr,
+    ) -> Self {
+        let base = RootRef::new(draft.arena(), base);
+        Unpublished { programs: Known { core, branch, declared }, changes, draft, base }
+    }
+
+    /// A flow in which all that follows from the changes is to be looked at.
+    pub fn begin(&mut self) -> Result<Flow, Error> {
+        let mut pages: Vec<PageId> = self.changes.iter().filter_map(crate::bus::body::page_of).collect();
+        pages.sort_unstable();
+        pages.dedup();
+        let changes = self.changes;
+        self.with(|ground| {
+            let mut flow = Flow::of(ground.base)?;
+            structure(&mut flow, changes, ground.draft)?;
+            flow.begin(&pages, ground)?;
+            Ok(flow)
+        })
+    }
+
+    /// Looks at one page more.
+    pub fn step(&mut self, flow: &mut Flow) -> Result<Option<Step>, Error> {
+        self.with(|ground| flow.step(ground))
+    }
+
+    /// Looks at all pages that are left.
+    fn finish(&mut self, flow: &mut Flow) -> Result<(), Error> {
+        self.with(|ground| flow.run(&[], ground))
+    }
+
+    fn with<T>(
+        &mut self,
+        work: impl FnOnce(&mut Ground<'_, 'a>) -> Result<T, FlowError>,
+    ) -> Result<T, Error> {
+        let Unpublished { programs, draft, base, .. } = self;
+        let (core, base) = (programs.core, *base);
+        let sink = &mut crate::propagation::apply::Nobody;
+        let (threads, lasts, settles) = (&core.threads, false, false);
+        let done = work(&mut Ground { draft, base, programs, sink, threads, lasts, settles });
+        done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
+    }
+}
+
 /// Makes all that follows from what was changed, on top of a base, in a draft that is never published.
 pub(crate) fn follow_unpublished(
     core: &Core,
     branch: BranchId,
-    (changes, declared): (&[Change<'_>], &[Declared]),
+    asked: (&[Change<'_>], &[Declared]),
     draft: &mut Draft<'_>,
     base: Addr,
 ) -> Result<(), Error> {
-    let programs = &Known { core, branch, declared };
-    let base = RootRef::new(draft.arena(), base);
-    let mut pages: Vec<PageId> = changes.iter().filter_map(crate::bus::body::page_of).collect();
-    pages.sort_unstable();
-    pages.dedup();
-    let done = (|| {
-        let mut flow = Flow::of(base)?;
-        structure(&mut flow, changes, draft)?;
-        let sink = &mut crate::propagation::apply::Nobody;
-        flow.run(
-            &pages,
-            &mut Ground { draft, base, programs, sink, threads: &core.threads, lasts: false, settles: false },
-        )
-    })();
-    done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
+    let mut unpublished = Unpublished::new(core, branch, asked, draft, base);
+    let mut flow = unpublished.begin()?;
+    unpublished.finish(&mut flow)
 }

@@ -10,12 +10,12 @@ use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::{concerns, follow_unpublished};
 use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
 use crate::bus::state::{PageInfo, State, read_column};
+use crate::bus::stepping::Stepping;
 use crate::bus::validate::{Base, Read};
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
@@ -47,23 +47,25 @@ pub enum Isolation {
 pub struct Transaction {
     pub(super) core: Arc<Core>,
     pub(super) line: Arc<Line>,
-    root: Addr,
+    pub(super) root: Addr,
     pin: PinGuard<Arc<Core>>,
     manner: Manner,
     note: Note,
     isolation: Isolation,
-    changes: Vec<Change<'static>>,
+    pub(super) changes: Vec<Change<'static>>,
     /// The state with the first `applied` changes in it; made when somebody reads what was written.
-    private: Option<Private>,
-    applied: usize,
+    pub(super) private: Option<Private>,
+    pub(super) applied: usize,
     /// How many of them what follows from others was made for.
-    followed: usize,
+    pub(super) followed: usize,
+    /// Where somebody makes what follows page by page: how far that is.
+    pub(super) stepping: Option<Stepping>,
     reads: Mutex<Vec<Read>>,
     listed: Mutex<bool>,
     /// Pages that it knows to be there with so many rows.
     looked: BTreeSet<PageId>,
     /// Whether it brings back a state that was, with all that follows in it.
-    restores: bool,
+    pub(super) restores: bool,
     /// Users' functions that are to make pages once it is committed.
     pub(super) declared: Vec<Declared>,
 }
@@ -100,6 +102,7 @@ impl Transaction {
             private: None,
             applied: 0,
             followed: 0,
+            stepping: None,
             reads: Mutex::default(),
             listed: Mutex::new(false),
             looked: BTreeSet::new(),
@@ -156,7 +159,7 @@ impl Transaction {
     }
 
     /// Makes its own writes readable.
-    fn catch_up(&mut self) -> Result<(), Error> {
+    pub(super) fn catch_up(&mut self) -> Result<(), Error> {
         match self.apply_rest() {
             Err(error) if error.code() == Code::MemoryBudget => {
                 self.core.reclaim_unless_busy();
@@ -170,6 +173,7 @@ impl Transaction {
         if self.applied == self.changes.len() {
             return Ok(());
         }
+        self.step_anew();
         let mut private = match self.private.take() {
             Some(private) => private,
             None => Private::on(&self.core, self.root)?,
@@ -212,31 +216,6 @@ impl Transaction {
             Ok(page) if !page.def().rule().is_empty() => self.catch_up_for(id),
             _ => Ok(()),
         }
-    }
-
-    /// Makes what follows from its own writes.
-    fn follow_up(&mut self) -> Result<(), Error> {
-        let base = RootRef::new(&self.core.arena, self.root);
-        if self.followed == self.changes.len() || self.restores || !concerns(base, &self.changes) {
-            return Ok(());
-        }
-        if self.followed > 0 {
-            // What followed from writes that are taken back by now must not stay.
-            (self.private, self.applied, self.followed) = (None, 0, 0);
-            self.catch_up()?;
-        }
-        let Some(private) = &mut self.private else { return Ok(()) };
-        let done = private.edit(|draft| {
-            let asked = (self.changes.as_slice(), self.declared.as_slice());
-            follow_unpublished(&self.core, self.line.id, asked, draft, self.root)
-        });
-        if done.is_err() {
-            // Some of it may be made: the next reader starts over.
-            (self.private, self.applied, self.followed) = (None, 0, 0);
-        } else {
-            self.followed = self.changes.len();
-        }
-        done
     }
 
     /// Writes cells.

@@ -12,6 +12,7 @@ use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
 use crate::page::version::PageRef;
 use crate::propagation::changes::{Changes, Listed};
+use crate::propagation::counters::Counters;
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::Kernel;
 use crate::propagation::made::Made;
@@ -67,6 +68,8 @@ pub struct Flow {
     /// Pages whose rule is new since the last run.
     pub(super) fresh: Vec<PageId>,
     pub(super) steps: Vec<Step>,
+    /// How often pages were looked at, in commits that are not made, too.
+    pub counters: Counters,
     /// Pages that are behind and to be made in an epoch of their own.
     pub(super) late: BTreeSet<PageId>,
     /// Whether the structure has changes that are in no commit.

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod changes;
 pub mod closure;
+pub mod counters;
 pub mod error;
 pub mod expression;
 pub mod flow;

@@ -137,6 +137,14 @@ impl Flow {
         self.level.iter().skip(self.looked).map(|(slot, _)| self.network.page(*slot))
     }
 
+    /// The pages that are to be looked at next: those left of the level that a run has come to, or of the next one.
+    pub fn upcoming(&mut self) -> impl Iterator<Item = PageId> + '_ {
+        if self.pending().next().is_none() {
+            self.next_level();
+        }
+        self.pending()
+    }
+
     /// Goes to the lowest level that has something to do; `false` where none has.
     pub(super) fn next_level(&mut self) -> bool {
         self.looked = 0;
@@ -246,7 +254,7 @@ impl Flow {
     ) -> Result<(), FlowError> {
         let Task { slot, why, page, cause, marks, node, todo } = task;
         self.nodes[slot as usize] = node;
-        let Ran { rows_in, gave } = ran?;
+        let Ran { rows_in, gave } = ran.inspect_err(|_| self.counters.raised(slot, page))?;
         let mut came = match (gave, todo) {
             (Gave::Cells { rows }, Todo::Make(job)) => self.put(&job, rows, made, ground)?,
             (Gave::Nothing(outcome), _) => Came::to(outcome),
@@ -270,6 +278,12 @@ impl Flow {
         step.ns = took.unwrap_or_else(|| nanoseconds(now.duration_since(*clock)));
         *clock = now;
         self.nodes[slot as usize].ns = step.ns;
+        let spared = if came.outcome == Outcome::Equal && !came.again {
+            self.network.followers(slot).len()
+        } else {
+            0
+        };
+        self.counters.count(slot, &step, spared);
         self.steps.push(step);
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::base::wait::aside;
 use crate::graph::network::Slot;
 use crate::propagation::error::FlowError;
 use crate::propagation::flow::{Flow, Node};
@@ -58,9 +59,12 @@ impl Threads {
             }
         };
         match self.others() {
-            Some(pool) => pool.in_place_scope(|scope| {
-                (0..self.count - 1).for_each(|_| scope.spawn(|_| help()));
-                help();
+            // A function of C's may call for an interpreter that this thread holds.
+            Some(pool) => aside(|| {
+                pool.in_place_scope(|scope| {
+                    (0..self.count - 1).for_each(|_| scope.spawn(|_| help()));
+                    help();
+                });
             }),
             None => help(),
         }

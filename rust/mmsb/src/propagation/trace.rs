@@ -109,6 +109,13 @@ impl Traces {
         found.map_or(&[], |at| self.epochs[at].1.as_slice())
     }
 
+    /// The epochs from one up to and with another in which something ran, with their steps, as far as they are remembered.
+    pub fn between(&self, since: Epoch, until: Epoch) -> impl Iterator<Item = (Epoch, &[Step])> {
+        let first = self.epochs.partition_point(|(epoch, _)| *epoch < since);
+        let found = self.epochs.range(first..).take_while(move |(epoch, _)| *epoch <= until);
+        found.map(|(epoch, steps)| (*epoch, steps.as_slice()))
+    }
+
     /// The newest step of a page, and its epoch.
     #[must_use]
     pub fn last_of(&self, page: PageId) -> Option<(Epoch, Step)> {

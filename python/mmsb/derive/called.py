@@ -1,0 +1,24 @@
+"""What declarations are about: pages by their keys, functions by their names."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from mmsb._core import Page
+from mmsb.errors import InvalidArgument
+
+Key = str | int | Page
+
+
+def called(function: Any) -> str:
+    """What a function is called in errors, and in what the bus remembers of a rule."""
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return f"{getattr(function, '__module__', '?')}.{name or type(function).__qualname__}"
+
+
+def pages_of(what: str, keys: Any) -> list[Key]:
+    """Pages, given as a list or as one."""
+    if isinstance(keys, (str, int, Page)):
+        return [keys]
+    if not isinstance(keys, Iterable):
+        raise InvalidArgument(f"{what} {keys!r}: pages, their names or ids are wanted")
+    return list(keys)
