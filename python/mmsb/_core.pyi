@@ -34,6 +34,8 @@ __all__ = [
     "_release",
     "_rule",
     "_rules",
+    "_settle",
+    "_settle_failed",
     "_step",
     "_step_by_step",
     "_trace",
@@ -351,7 +353,7 @@ class LogEntry:
 _Key = str | int | Page
 _Shape = tuple[str, list[tuple[str, Any, list[int]]], int]
 _Told = tuple[int, int, int, int, int, str, int]
-_Ruled = tuple[str, str, list[tuple[int, str]]]
+_Ruled = tuple[str, str, list[tuple[int, str]], str]
 _Runs = list[tuple[int, int]]
 
 def _derive(
@@ -363,8 +365,11 @@ def _derive(
     inputs: list[_Key],
     after: list[_Key],
     takes_changed: bool,
+    when: str,
 ) -> Page: ...
-def _derive_by(bus: Bus, name: str, said: tuple[Any, ...], inputs: list[_Key], after: list[_Key]) -> Page: ...
+def _derive_by(
+    bus: Bus, name: str, said: tuple[Any, ...], inputs: list[_Key], after: list[_Key], when: str
+) -> Page: ...
 def _derive_native(
     bus: Bus,
     name: str,
@@ -374,8 +379,11 @@ def _derive_native(
     called: str,
     inputs: list[_Key],
     after: list[_Key],
+    when: str,
 ) -> Page: ...
 def _release(bus: Bus, page: _Key) -> None: ...
+def _settle(bus: Bus) -> int | None: ...
+def _settle_failed(bus: Bus) -> str | None: ...
 def _rule(bus: Bus, page: _Key) -> _Ruled | None: ...
 def _rules(bus: Bus, epoch: int | None = None) -> list[tuple[int, bool, _Ruled]]: ...
 def _trace(bus: Bus, epoch: int) -> list[_Told]: ...

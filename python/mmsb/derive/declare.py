@@ -59,6 +59,7 @@ def declare(
     layout: tuple[Shape | None, DTypeLike | None, int | None, Columns | None],
     changed: bool,
     timeout: float | None,
+    when: str,
 ) -> Page:
     """Has a page follow from others by a function."""
     text("a page's name", name)
@@ -70,18 +71,18 @@ def declare(
             raise InvalidArgument(
                 f"page {name!r}: {what} goes with a function of Python's, not with {function!r}"
             )
-        return declare_native(bus, name, function, inputs, after, made)
+        return declare_native(bus, name, function, inputs, after, made, when)
     run = callback("rule", function)
     if timeout is not None:
         run = limited(run, seconds("timeout", timeout))
     given = (made.kind, made.columns, made.rows)
     given_inputs = pages_of("inputs", inputs)
     return _derive(
-        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed)
+        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed), when
     )
 
 
-def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any) -> Page:
+def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any, when: str) -> Page:
     """Has a page follow from others by a built-in rule."""
     text("a page's name", name)
-    return _derive_by(bus, name, rule.said, list(rule.inputs), pages_of("after", after))
+    return _derive_by(bus, name, rule.said, list(rule.inputs), pages_of("after", after), when)

@@ -63,6 +63,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(derive::_derive_by, module)?,
         wrap_pyfunction!(native::_derive_native, module)?,
         wrap_pyfunction!(derive::_release, module)?,
+        wrap_pyfunction!(derive::_settle, module)?,
+        wrap_pyfunction!(derive::_settle_failed, module)?,
         wrap_pyfunction!(derive::_rule, module)?,
         wrap_pyfunction!(derive::_rules, module)?,
         wrap_pyfunction!(derive::_trace, module)?,
