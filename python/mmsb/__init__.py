@@ -1,6 +1,8 @@
 """Memory-Mapped State Bus: typed arrays in pages, every change a delta in one log, every past state kept."""
 
+from mmsb import algebra
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
+from mmsb.algebra import Monoid, MonoidFamily, Semiring, SemiringFamily, monoid, semiring
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.derive import (
@@ -25,6 +27,7 @@ from mmsb.errors import (
     BadIndex,
     BranchExists,
     BranchNotFound,
+    BrokenLaw,
     BusExists,
     BusNotFound,
     BusyError,
@@ -68,6 +71,7 @@ __all__ = [
     "Branch",
     "BranchExists",
     "BranchNotFound",
+    "BrokenLaw",
     "Bus",
     "BusExists",
     "BusNotFound",
@@ -97,6 +101,8 @@ __all__ = [
     "LogEntry",
     "MemoryBudgetExceeded",
     "MmsbError",
+    "Monoid",
+    "MonoidFamily",
     "NameTaken",
     "NotABus",
     "Origin",
@@ -111,6 +117,8 @@ __all__ = [
     "Rule",
     "RuleError",
     "RuleTimeout",
+    "Semiring",
+    "SemiringFamily",
     "ShapeError",
     "Snapshot",
     "Step",
@@ -124,6 +132,7 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "algebra",
     "closure",
     "col",
     "create_page",
@@ -135,9 +144,11 @@ __all__ = [
     "mmsb",
     "mmsb_start",
     "mmsb_stop",
+    "monoid",
     "open",
     "query_page",
     "reduce",
+    "semiring",
     "spmv",
     "update_page",
     "verify",

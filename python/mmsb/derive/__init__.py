@@ -4,8 +4,8 @@ from mmsb.derive.explain import Explanation, Followed, Step, logged
 from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
 from mmsb.derive.provenance import Origin, Provenance
+from mmsb.derive.rule import Rule
 from mmsb.derive.rules import (
-    Rule,
     closure,
     filter,  # noqa: A004 - it is `mmsb.filter`
     gather,

@@ -13,7 +13,7 @@ from mmsb.derive.explain import Explanation, Step, explain, trace
 from mmsb.derive.expression import Expression, express
 from mmsb.derive.graph import graph
 from mmsb.derive.provenance import Provenance, provenance
-from mmsb.derive.rules import Rule
+from mmsb.derive.rule import Rule
 from mmsb.errors import InvalidArgument
 from mmsb.layout import Columns, Shape
 

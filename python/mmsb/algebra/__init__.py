@@ -1,0 +1,32 @@
+"""Monoids and semirings, built in and of users' own; what they do with arrays; circuits of provenance."""
+
+from mmsb.algebra.circuit import Circuit, Node
+from mmsb.algebra.declare import monoid, semiring
+from mmsb.algebra.eager import matmul, reduce, spmv, write
+from mmsb.algebra.kinds import (
+    AnyMonoid,
+    AnySemiring,
+    Monoid,
+    MonoidFamily,
+    Semiring,
+    SemiringFamily,
+)
+from mmsb.algebra.merge import merge
+
+__all__ = [
+    "AnyMonoid",
+    "AnySemiring",
+    "Circuit",
+    "Monoid",
+    "MonoidFamily",
+    "Node",
+    "Semiring",
+    "SemiringFamily",
+    "matmul",
+    "merge",
+    "monoid",
+    "reduce",
+    "semiring",
+    "spmv",
+    "write",
+]
