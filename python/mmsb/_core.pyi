@@ -12,40 +12,11 @@ from typing_extensions import disjoint_base
 
 from mmsb.algebra import Monoid, MonoidFamily
 
-__all__ = [
-    "Bus",
-    "Change",
-    "Column",
-    "Handle",
-    "Log",
-    "LogEntry",
-    "Page",
-    "Snapshot",
-    "Transaction",
-    "View",
-    "_Circuit",
-    "__version__",
-    "_derive",
-    "_derive_by",
-    "_doctor",
-    "_fold",
-    "_last_step",
-    "_laws",
-    "_monoids",
-    "_product",
-    "_product_csr",
-    "_provenance",
-    "_release",
-    "_rule",
-    "_rules",
-    "_semirings",
-    "_trace",
-    "_transaction_of",
-    "_verify",
-    "_write",
-    "error_codes",
-    "open",
-]
+__all__ = ["Bus", "Change", "Column", "Handle", "Log", "LogEntry", "Page", "Snapshot", "Transaction"]
+__all__ += ["View", "error_codes", "open"]
+__all__ += ["_Circuit", "__version__", "_derive", "_derive_by", "_doctor", "_fold", "_last_step"]
+__all__ += ["_laws", "_monoids", "_product", "_product_csr", "_provenance", "_release", "_rule"]
+__all__ += ["_rules", "_semirings", "_trace", "_transaction_of", "_verify", "_write"]
 
 __version__: str
 
@@ -368,30 +339,22 @@ def _derive_by(
     inputs: list[str | int | Page],
     after: list[str | int | Page],
 ) -> Page: ...
+
+_Array = NDArray[Any]
+_Cells = list[tuple[np.dtype[Any], np.generic, list[str]]]
+_Pairs = list[tuple[np.dtype[Any], np.generic, np.generic, list[str]]]
+
 def _laws() -> list[tuple[str, str, str | None]]: ...
-def _semirings() -> list[
-    tuple[str, tuple[str, str], list[tuple[np.dtype[Any], np.generic, np.generic, list[str]]]]
-]: ...
-def _monoids() -> list[tuple[str, list[tuple[np.dtype[Any], np.generic, list[str]]]]]: ...
-def _product(semiring: str, left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]: ...
+def _semirings() -> list[tuple[str, tuple[str, str], _Pairs]]: ...
+def _monoids() -> list[tuple[str, _Cells]]: ...
+def _product(semiring: str, left: _Array, right: _Array) -> _Array: ...
 def _product_csr(
-    semiring: str,
-    starts: NDArray[np.uint64],
-    columns: NDArray[np.uint32],
-    values: NDArray[Any],
-    vector: NDArray[Any],
-) -> NDArray[Any]: ...
-def _fold(monoid: str, rows: NDArray[Any]) -> NDArray[Any]: ...
+    semiring: str, starts: _Array, columns: _Array, values: _Array, vector: _Array
+) -> _Array: ...
+def _fold(monoid: str, rows: _Array) -> _Array: ...
 def _write(
-    monoid: str,
-    target: NDArray[Any],
-    result: NDArray[Any],
-    mask: NDArray[np.bool_] | None,
-    structure: bool,
-    complement: bool,
-    replace: bool,
-    accumulate: bool,
-) -> NDArray[Any]: ...
+    monoid: str, target: _Array, result: _Array, mask: _Array | None, options: tuple[bool, bool, bool, bool]
+) -> _Array: ...
 def _transaction_of(of: Page | Column) -> Transaction | None: ...
 
 @final

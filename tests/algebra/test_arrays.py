@@ -1,4 +1,4 @@
-"""Products and folds of arrays: the built-in ones against the rules' bits, users' against the built-in ones."""
+"""Products and folds of arrays: built in against the rules' bits, users' against the built-in ones."""
 
 import functools
 import itertools

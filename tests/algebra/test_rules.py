@@ -169,6 +169,12 @@ def test_what_does_not_fit_is_refused_as_it_is_declared() -> None:
         with pytest.raises(mmsb.ShapeError, match="one axis each"):
             mmsb.spmv(b, edges, bus.create_page("v", shape=(2, 2), dtype="i8"), semiring=WAYS, value="weight",
                       index="source")  # fmt: skip
+        with pytest.raises(mmsb.DtypeError, match="semiring 'min_plus' is on cells of int32, not of int64"):
+            mmsb.matmul(b, b, semiring=mmsb.semiring("min_plus")["i4"])
+        with pytest.raises(mmsb.DtypeError, match="monoid 'sum' is on cells of int32, not of float64"):
+            mmsb.reduce(a, mmsb.monoid("sum")["i4"])
+        with pytest.raises(mmsb.DtypeError, match="semiring 'max_min' is on cells of float32, not of int64"):
+            mmsb.closure(edges, vertices=3, semiring=mmsb.semiring("max_min")["f4"])
         assert sorted(bus) == ["a", "b", "edges", "v"]
 
 
@@ -251,7 +257,7 @@ def test_merges_that_do_not_fit_are_refused() -> None:
         with pytest.raises(mmsb.PageNotFound, match="nope"):
             book.merge({"nope": 1}, op=GCD)
         with pytest.raises(mmsb.InvalidArgument, match="operator is named by a string"):
-            page.merge(1, op=5)
+            page.merge(1, op=5)  # type: ignore[arg-type]
         with bus.snapshot() as past, pytest.raises(mmsb.ReadOnlyError):
             past["page"].merge(1, op=GCD)
         assert bus.digest() == digest

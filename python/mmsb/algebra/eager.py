@@ -161,10 +161,10 @@ def write(
             f"{by.identity.item()!r}"
         )
     bringing = by or zero
+    options = (bool(structure), bool(complement), bool(replace), by is not None)
     if bringing.is_builtin:
-        options = (bool(structure), bool(complement), bool(replace), by is not None)
-        return _write(bringing.name, old, new, truths, *options)
-    return _written(bringing, old, new, truths, (structure, complement, replace, by is not None))
+        return _write(bringing.name, old, new, truths, options)
+    return _written(bringing, old, new, truths, options)
 
 
 def _written(

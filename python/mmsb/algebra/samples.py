@@ -119,7 +119,7 @@ def samples(
 ) -> Samples:
     """Values to hold laws to: of one byte all single ones and pairs, else edges and random ones."""
     rng = np.random.default_rng(SEED)
-    pool = np.concatenate([more[:8], constants, edges(dtype)])
+    pool = np.concatenate([edges(dtype), constants, more[:8]])
     # Not `unique`: NaN and both zeros are to stay, and so is the order.
     pool = pool[np.sort(np.unique(pool.view(f"u{dtype.itemsize}"), return_index=True)[1])]
     pool = pool[within(whose, pool, domain, constants)]

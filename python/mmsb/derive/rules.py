@@ -6,17 +6,19 @@ from typing import Any
 
 from mmsb._core import Column, Page
 from mmsb.algebra import AnySemiring, Monoid, MonoidFamily, Semiring, SemiringFamily
+from mmsb.algebra.kinds import monoid_on, semiring_on
 from mmsb.derive.custom import closure_rule, matmul_rule, reduce_rule, spmv_rule
 from mmsb.derive.rule import Of, Rule, page_of
 from mmsb.errors import InvalidArgument
 from mmsb.given import count, text
 
 
-def _named(what: str, given: Any) -> str:
-    """The name of what is built in."""
-    if isinstance(given, (Semiring, SemiringFamily, Monoid, MonoidFamily)):
-        return given.name
-    return text(what, given)
+def _builtin(what: str, given: Any, of: Any, column: str | None = None) -> str:
+    """The name of what is built in; said for one dtype, it must be that of the cells."""
+    if isinstance(given, (Semiring, Monoid)):
+        dtype = of.dtype if column is None else of[column].dtype
+        return (semiring_on if isinstance(given, Semiring) else monoid_on)(given, dtype).name
+    return given.name if isinstance(given, (SemiringFamily, MonoidFamily)) else text(what, given)
 
 
 def reduce(
@@ -61,7 +63,7 @@ def reduce(
         over = ("key", *keys)
     elif at is not None:
         over = ("rows",) if at == 0 else ("inner", at - 1)
-    return Rule((page,), ("reduce", column, _named("how", how), over))
+    return Rule((page,), ("reduce", column, _builtin("how", how, of), over))
 
 
 def _axis(axes: int, at: int) -> int:
@@ -165,7 +167,8 @@ def closure(
     number = count("vertices", vertices)
     if isinstance(semiring, Semiring) and not semiring.is_builtin:
         return closure_rule(edges, starts, number, semiring, columns)
-    return Rule((page,), ("closure", _named("semiring", semiring), *columns, number, starts))
+    name = _builtin("semiring", semiring, edges, weight)
+    return Rule((page,), ("closure", name, *columns, number, starts))
 
 
 def matmul(left: Page, right: Page, *, semiring: AnySemiring = "plus_times") -> Rule:
@@ -187,7 +190,7 @@ def matmul(left: Page, right: Page, *, semiring: AnySemiring = "plus_times") -> 
     one, _ = page_of("left", left)
     other, _ = page_of("right", right)
     form = ("dense",) if right.ndim == 1 else ("matrices",)
-    return Rule((one, other), ("product", _named("semiring", semiring), form))
+    return Rule((one, other), ("product", _builtin("semiring", semiring, left), form))
 
 
 def spmv(
@@ -217,4 +220,4 @@ def spmv(
         return spmv_rule(starts, entries, vector, semiring, text("index", index), text("value", value))
     pages = tuple(page_of("spmv", page)[0] for page in (starts, entries, vector))
     form = ("csr", text("index", index), text("value", value))
-    return Rule(pages, ("product", _named("semiring", semiring), form))
+    return Rule(pages, ("product", _builtin("semiring", semiring, vector), form))

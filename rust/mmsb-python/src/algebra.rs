@@ -189,21 +189,18 @@ pub fn _fold<'py>(py: Python<'py>, monoid: &str, rows: &Array<'py>) -> Outcome<B
     })
 }
 
-/// `target` with `result` written where a mask lets it, by GraphBLAS's table: a new array.
+/// `target` with `result` written where a mask lets it, by GraphBLAS's table: a new array. The options are
+/// structure, complement, replace and accumulate.
 #[pyfunction]
-#[pyo3(signature = (monoid, target, result, mask, structure, complement, replace, accumulate))]
-#[allow(clippy::too_many_arguments, reason = "the columns of GraphBLAS's table, said by Python's face alone")]
 pub fn _write<'py>(
     py: Python<'py>,
     monoid: &str,
     target: &Array<'py>,
     result: &Array<'py>,
     mask: Option<&Array<'py>>,
-    structure: bool,
-    complement: bool,
-    replace: bool,
-    accumulate: bool,
+    options: (bool, bool, bool, bool),
 ) -> Outcome<Bound<'py, PyAny>> {
+    let (structure, complement, replace, accumulate) = options;
     let reducer = Reducer::named(monoid)?;
     let (dtype, old) = cells_of("target", target)?;
     let new = cells_like("result", result, dtype)?;
