@@ -1,5 +1,6 @@
 """Pages that follow by users' monoids and semirings, against numpy and the built-in rules."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,23 @@ def test_merges_into_columns_are_one_epoch() -> None:
         grid = bus.create_page("grid", data=np.full((2, 3), 36))
         grid.merge([24, 27], rows=([1, 1], [2, 2]), op=GCD)
         assert grid.array.tolist() == [[36, 36, 36], [36, 36, 3]]
+
+
+def test_no_merge_is_lost_in_a_race() -> None:
+    adding = mmsb.monoid("adding", np.add, 0, "i8")
+    with mmsb.open() as bus:
+        page = bus.create_page("page", shape=(3,), dtype="i8")
+
+        def work() -> None:
+            for _ in range(20):
+                page.merge([1, 2], rows=[0, 1], op=adding)
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert page.array.tolist() == [60, 120, 0]
 
 
 def test_a_merge_is_replayed_without_its_monoid(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from mmsb.algebra.kinds import (
     Semiring,
     SemiringFamily,
 )
-from mmsb.algebra.merge import merge
 
 __all__ = [
     "AnyMonoid",
@@ -23,7 +22,6 @@ __all__ = [
     "Semiring",
     "SemiringFamily",
     "matmul",
-    "merge",
     "monoid",
     "reduce",
     "semiring",

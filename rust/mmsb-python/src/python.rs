@@ -22,6 +22,6 @@ pub fn merges<'py, T: PyTypeInfo>(
     op: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<bool> {
     let Some(op) = op.filter(|op| !op.is_instance_of::<PyString>()) else { return Ok(false) };
-    let room = into.py().import("mmsb.algebra")?;
+    let room = into.py().import("mmsb.algebra.merge")?;
     room.call_method1("merge", (into, values, rows, op))?.extract()
 }
