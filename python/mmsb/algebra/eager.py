@@ -77,11 +77,8 @@ def spmv(
     if not columns.shape == cells.shape == (len(cells),) or other.ndim != 1:
         shapes = f"{columns.shape}, {cells.shape} and {other.shape}"
         raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
-    if columns.dtype.kind not in "iu":
-        raise DtypeError(f"index is of {columns.dtype} where integers are wanted")
     checked = product.starts_of(begins, len(cells)).astype(np.uint64)
-    # Whatever is negative or past 32 bits is past every vector too, which the core says.
-    narrow = np.where((columns < 0) | (columns >= 1 << 31), (1 << 32) - 1, columns).astype(np.uint32)
+    narrow = product.places("column of entry", columns, min(len(other), 1 << 32)).astype(np.uint32)
     return _product_csr(by.name, checked, narrow, cells, other)
 
 

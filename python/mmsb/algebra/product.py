@@ -47,7 +47,7 @@ def matmul(semiring: Semiring, left: NDArray[Any], right: NDArray[Any]) -> NDArr
     return out[:, 0] if right.ndim == 1 else out
 
 
-def _places(what: str, given: NDArray[Any], below: int) -> NDArray[np.intp]:
+def places(what: str, given: NDArray[Any], below: int) -> NDArray[np.intp]:
     """Integers from 0 to below a number."""
     if given.dtype.kind not in "iu" or given.ndim != 1:
         raise InvalidArgument(
@@ -61,7 +61,7 @@ def _places(what: str, given: NDArray[Any], below: int) -> NDArray[np.intp]:
 
 def starts_of(given: NDArray[Any], entries: int) -> NDArray[np.intp]:
     """Where rows of a sparse matrix begin, checked."""
-    starts = _places("start of row", given, entries + 1)
+    starts = places("start of row", given, entries + 1)
     if not starts.size or starts[0] != 0 or starts[-1] != entries:
         shown = f"from {starts[0]} to {starts[-1]}" if starts.size else "of no rows"
         raise ShapeError(f"starts {shown}, where there are {entries} entries: from 0 to {entries} is wanted")
@@ -87,7 +87,7 @@ def spmv(
         shapes = f"{index.shape}, {values.shape} and {vector.shape}"
         raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
     begins = starts_of(starts, len(values))
-    products = times(values, vector[_places("column of entry", index, len(vector))])
+    products = times(values, vector[places("column of entry", index, len(vector))])
     return fold_runs(plus, products, begins, semiring.zero)
 
 
@@ -123,11 +123,11 @@ def closure(
     there = np.flatnonzero((source >= 0) & (target >= 0))
     there = there[np.argsort(target[there], kind="stable")]
     source, target, weight = (column[there] for column in edges)
-    source, target = _places("source of edge", source, vertices), _places("target of edge", target, vertices)
+    source, target = places("source of edge", source, vertices), places("target of edge", target, vertices)
     _within(semiring, weight, there)
     entered, first = np.unique(target, return_index=True)
     begins = np.append(first, len(target))
-    which = np.arange(vertices) if starts is None else _places("start", np.array(starts, np.int64), vertices)
+    which = np.arange(vertices) if starts is None else places("start", np.array(starts, np.int64), vertices)
     best = np.full((vertices, len(which)), semiring.zero, semiring.dtype)
     best[which, np.arange(len(which))] = semiring.one
     wide = max(1, _CELLS // max(1, len(target)))
