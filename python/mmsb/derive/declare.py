@@ -12,7 +12,7 @@ from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
 from mmsb.derive.called import called, pages_of
 from mmsb.derive.native import Addressed, declare_native, is_native
-from mmsb.derive.rules import Rule
+from mmsb.derive.rule import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
@@ -83,6 +83,11 @@ def declare(
 
 
 def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any, when: str) -> Page:
-    """Has a page follow from others by a built-in rule."""
+    """Has a page follow from others by a built-in rule, or by operations of users' own."""
     text("a page's name", name)
-    return _derive_by(bus, name, rule.said, list(rule.inputs), pages_of("after", after), when)
+    inputs, after = list(rule.inputs), pages_of("after", after)
+    if rule.by is not None:
+        made = plan(name, rule.by.shape, rule.by.dtype, None, None, None, None)
+        given, run = (made.kind, made.columns, made.rows), rule.by.function
+        return _derive(bus, name, given, run, rule.said[0], inputs, after, False, when)
+    return _derive_by(bus, name, rule.said, inputs, after, when)

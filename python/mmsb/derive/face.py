@@ -17,7 +17,7 @@ from mmsb.derive.graph import graph
 from mmsb.derive.native import Addressed
 from mmsb.derive.perfetto import perfetto
 from mmsb.derive.provenance import Provenance, provenance
-from mmsb.derive.rules import Rule
+from mmsb.derive.rule import Rule
 from mmsb.derive.stepping import Stepping
 from mmsb.errors import InvalidArgument
 from mmsb.given import perhaps_text, reason, text
