@@ -38,9 +38,9 @@ def product(semiring: str, rows: int, vector: Floats) -> Floats:
     _, columns, values = sparse(rows)
     cells, given = values.reshape(rows, ENTRIES), vector[columns].reshape(rows, ENTRIES)
     if semiring == "plus_times":
-        return (cells * given).sum(axis=1)
+        return np.asarray((cells * given).sum(axis=1))
     terms = cells + given
-    return terms.min(axis=1) if semiring == "min_plus" else terms.max(axis=1)
+    return np.asarray(terms.min(axis=1) if semiring == "min_plus" else terms.max(axis=1))
 
 
 def agree(semiring: str, found: Floats, wanted: Floats) -> None:

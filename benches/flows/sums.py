@@ -57,7 +57,7 @@ def value(step: int) -> float:
 @cache
 def cells() -> NDArray[np.float64]:
     """The cells at first."""
-    return np.arange(CELLS) % 1009 * 0.37 + 0.5
+    return (np.arange(CELLS) % 1009 * 0.37 + 0.5).astype("float64")
 
 
 def reduced(who: str, make: Callable[[Place], Callable[[int, float], float]]) -> None:

@@ -1,8 +1,9 @@
 """The machine itself, as Python reaches it."""
 
 from flows.nets import Node, Read, Write, kept
-from flows.workloads import CALL, FAN_CALLS, LINE_CALLS
+from flows.workloads import FAN_CALLS, LINE_CALLS
 from peers.case import MACHINE, Place, Work, case
+from peers.workloads import CALL
 
 
 def nothing() -> None:

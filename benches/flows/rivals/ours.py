@@ -76,7 +76,8 @@ def merged(at: Place) -> Any:
     def again() -> NDArray[np.int64]:
         before = page.array.copy()
         page.merge(numbers, rows=keys, op="add")
-        return page.array - before
+        found: NDArray[np.int64] = page.array - before
+        return found
 
     return again, lambda: None
 
@@ -88,7 +89,7 @@ def by_rule(at: Place) -> Any:
 
     def again() -> NDArray[np.int64]:
         table.assign({"key": keys, "number": numbers})
-        return made.array
+        return np.asarray(made.array)
 
     def before() -> None:
         # What is there already would cost nothing.

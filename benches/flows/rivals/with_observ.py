@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from observ import computed, reactive
 
@@ -17,7 +18,7 @@ def make(at: Place, nodes: list[Node]) -> tuple[Write, Read]:
     state = reactive({"source": 0.0})
     made: list[Callable[[], float]] = [lambda: state["source"]]
 
-    def node(inputs: list[Callable[[], float]], plus: float) -> Callable[[], float]:
+    def node(inputs: list[Callable[[], float]], plus: float) -> Any:
         if len(inputs) == 1:
             (one,) = inputs
             return computed(lambda: one() + plus)

@@ -42,12 +42,7 @@ fn expected(count: usize) -> i64 {
     *values.last().expect("one at the least")
 }
 
-fn told(
-    who: &str,
-    count: usize,
-    scale: &Scale,
-    run: impl Fn() -> Result<f64, Failed>,
-) -> Result<(), Failed> {
+fn told(who: &str, count: usize, scale: &Scale, run: impl Fn() -> Result<f64, Failed>) -> Result<(), Failed> {
     run()?;
     let took = (0..scale.few).map(|_| run()).collect::<Result<Vec<f64>, _>>()?;
     let each = |parts: usize| took.iter().map(|all| all / parts as f64).collect::<Vec<_>>();

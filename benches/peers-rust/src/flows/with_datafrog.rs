@@ -25,8 +25,7 @@ impl Keeps for Frog {
         }
         let mut iteration = Iteration::new();
         let reached = iteration.variable::<(u32, ())>("reached");
-        let edges: Relation<(u32, u32)> =
-            self.world.edges.iter().map(|(from, to, _)| (*from, *to)).collect();
+        let edges: Relation<(u32, u32)> = self.world.edges.iter().map(|(from, to, _)| (*from, *to)).collect();
         reached.insert(vec![(0, ())].into());
         while iteration.changed() {
             reached.from_join(&reached, &edges, |_, (), to| (*to, ()));
