@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pathway as pw
 
 from flows import sums
@@ -115,11 +114,4 @@ def connected(_: Place) -> Any:
     return lambda: collected(pw.io.python.read(All(), schema=Keyed, autocommit_duration_ms=None)), fresh
 
 
-def framed(_: Place) -> Any:
-    keys, numbers = sums.rows()
-    table = pd.DataFrame({"key": keys, "number": numbers})
-    return lambda: collected(pw.debug.table_from_pandas(table, schema=Keyed)), fresh
-
-
-sums.accumulated(f"{WHO}: a connector", connected)
-sums.accumulated(f"{WHO}: a pandas table", framed)
+sums.accumulated(WHO, connected)

@@ -40,12 +40,10 @@ impl Differential {
         let thread = Allocator::Thread(Thread::default());
         let mut worker = Worker::new(WorkerConfig::default(), thread, Some(Instant::now()));
         let found = Rc::new(RefCell::new(vec![Vec::new(); world.vertices as usize]));
-        let (all, mut probe) = (Rc::clone(&found), Handle::new());
-        let edges = worker.dataflow::<u32, _, _>(|scope| {
-            let (mut start, starts) = scope.new_collection::<(u32, i64), isize>();
+        let (all, probe) = (Rc::clone(&found), Handle::new());
+        let (mut start, edges) = worker.dataflow::<u32, _, _>(|scope| {
+            let (start, starts) = scope.new_collection::<(u32, i64), isize>();
             let (input, edges) = scope.new_collection::<Told, isize>();
-            start.insert((0, 0));
-            start.close();
             starts
                 .clone()
                 .iterate(|scope, inner| {
@@ -64,9 +62,11 @@ impl Differential {
                     }
                     lengths.retain(|(_, count)| *count != 0);
                 })
-                .probe_with(&mut probe);
-            input
+                .probe_with(&probe);
+            (start, input)
         });
+        start.insert((0, 0));
+        start.close();
         let mut made = Differential { worker, edges, probe, found, kept };
         for edge in world.edges {
             made.edges.insert(told(kept, edge));
