@@ -23,7 +23,7 @@ def test_a_deferred_page_is_stale_until_an_epoch_of_its_own_makes_it() -> None:
     a = bus.create_page("a", shape=(4,), dtype="float64")
     runs: list[int] = []
 
-    @bus.derive("b", inputs=[a], shape=(4,), dtype="float64", when="deferred")
+    @bus.derive("b", inputs=[a], shape=(4,), dtype="float64", when="deferred")  # type: ignore[untyped-decorator]
     def b(a: Any) -> Any:
         runs.append(len(runs))
         return a + 1
@@ -47,7 +47,7 @@ def test_a_deferred_page_whose_rule_raises_says_so() -> None:
     bus = mmsb.open()
     a = bus.create_page("a", shape=(), dtype="int64")
 
-    @bus.derive("b", inputs=[a], shape=(), dtype="int64", when="deferred")
+    @bus.derive("b", inputs=[a], shape=(), dtype="int64", when="deferred")  # type: ignore[untyped-decorator]
     def b(a: Any) -> Any:
         if a == 0:
             raise ZeroDivisionError("no division by it")
@@ -67,7 +67,7 @@ def test_a_lazy_page_is_made_when_it_is_read_and_once() -> None:
     a = bus.create_page("a", shape=(4,), dtype="float64")
     runs: list[int] = []
 
-    @bus.derive("b", inputs=[a], shape=(4,), dtype="float64", when="lazy")
+    @bus.derive("b", inputs=[a], shape=(4,), dtype="float64", when="lazy")  # type: ignore[untyped-decorator]
     def b(a: Any) -> Any:
         runs.append(len(runs))
         return a * 2

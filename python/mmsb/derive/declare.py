@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
-from mmsb.derive.called import called, pages_of
+from mmsb.derive.called import Key, called, pages_of
 from mmsb.derive.native import Addressed, declare_native, is_native
 from mmsb.derive.rule import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
@@ -85,7 +85,8 @@ def declare(
 def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any, when: str) -> Page:
     """Has a page follow from others by a built-in rule, or by operations of users' own."""
     text("a page's name", name)
-    inputs, after = list(rule.inputs), pages_of("after", after)
+    inputs: list[Key] = list(rule.inputs)
+    after = pages_of("after", after)
     if rule.by is not None:
         made = plan(name, rule.by.shape, rule.by.dtype, None, None, None, None)
         given, run = (made.kind, made.columns, made.rows), rule.by.function
