@@ -103,7 +103,7 @@ fn expression(inputs: &[PageId], plus: i64) -> Result<Derived, Failed> {
     }
     let what = What::Express(Express::array(builder.finish(sum)?));
     let edges = inputs.iter().copied().map(Edge::data).collect();
-    Ok(Derived { rule: Rule { edges, what }, shape: None, program: None })
+    Ok(Derived { rule: Rule::new(edges, what), shape: None, program: None })
 }
 
 impl Small {

@@ -57,7 +57,7 @@ fn ours(scale: &Scale) -> Result<(), Failed> {
     let mut model: Vec<f64> = (0..CELLS).map(value).collect();
     bus.assign(page, 0, Select::range(0, CELLS), &model, &note)?;
     let what = What::Reduce(Reduce { column: 0, what: Reduction::Sum, over: Over::Whole });
-    let rule = Rule { edges: vec![Edge::data(page)], what };
+    let rule = Rule::new(vec![Edge::data(page)], what);
     let derived = || Derived { rule: rule.clone(), shape: None, program: None };
     let sum = bus.derive("sum", derived(), &note)?;
     let mut step = 0;

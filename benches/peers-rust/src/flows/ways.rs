@@ -198,7 +198,7 @@ impl Ours {
         let starts = Starts::List(vec![0]);
         let vertices = u64::from(world.vertices);
         let rule = Closure { family, source: 0, target: 1, weight: 2, vertices, starts };
-        let rule = Rule { edges: vec![Follows::data(edges)], what: What::Closure(rule) };
+        let rule = Rule::new(vec![Follows::data(edges)], What::Closure(rule));
         let made = bus.derive("ways", Derived { rule, shape: None, program: None }, &note)?;
         Ok(Ours { bus, note, edges, made, kept })
     }

@@ -92,6 +92,13 @@ impl Network {
         self.inputs.get(slot).iter().map(|&edge| unpacked(edge))
     }
 
+    /// One of those.
+    #[inline]
+    #[must_use]
+    pub fn input(&self, slot: Slot, i: usize) -> (Slot, EdgeKind) {
+        unpacked(self.inputs.get(slot)[i])
+    }
+
     /// What follows from a node.
     pub fn followers(&self, slot: Slot) -> impl ExactSizeIterator<Item = (Slot, EdgeKind)> + '_ {
         self.followers.get(slot).iter().map(|&edge| unpacked(edge))

@@ -49,6 +49,32 @@ impl Source for From<'_> {
     }
 }
 
+/// Parts that assign runs of cells of column `number`, ascending and apart, each of which has its bytes.
+#[must_use]
+pub fn gathered<'b>(
+    runs: &[(u64, u64)],
+    bytes: &[&'b [u8]],
+    (number, column): (u16, &Column),
+) -> Vec<Part<'b>> {
+    let selects = selections(runs, column);
+    let part = |select, data| Part { column: number, select, data: Data::Dense(data) };
+    if selects.len() == runs.len() {
+        // Each run is one selection of its own.
+        return selects
+            .into_iter()
+            .zip(bytes)
+            .map(|(select, bytes)| part(select, Cow::Borrowed(*bytes)))
+            .collect();
+    }
+    let (all, mut at) = (bytes.concat(), 0);
+    let taken = selects.into_iter().map(|select| {
+        let from = at;
+        at += (select.cells(column) * column.cell_bytes()) as usize;
+        part(select, Cow::Owned(all[from..at].to_vec()))
+    });
+    taken.collect()
+}
+
 /// Parts that assign the runs of cells of column `number`, where `bytes` are its cells from `first` on; in one piece where
 /// the runs have more than half of them: then their pieces cost more than they save.
 #[must_use]

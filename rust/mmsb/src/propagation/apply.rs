@@ -1,12 +1,13 @@
 //! Putting what a kernel made into its page: only what is new, and saying what that is.
 
 use crate::base::ids::PageId;
+use crate::page::column::ColumnRef;
 use crate::page::cover;
 use crate::page::delta::Delta;
 use crate::page::diff::differing_at;
 use crate::page::draft::Draft;
 use crate::page::operator::OperatorId;
-use crate::page::schema::Schema;
+use crate::page::schema::{Column, Schema};
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::made::{Made, Piece};
 use crate::propagation::runs::{Run, push};
@@ -31,6 +32,75 @@ impl Sink for Nobody {
     fn marked(&mut self, _: PageId, _: u8) {}
 }
 
+/// Cells of a column that are new, ascending and apart, until they are written together.
+#[derive(Default)]
+struct Batch<'b> {
+    column: u16,
+    /// Behind the last cell that was looked at.
+    end: u64,
+    runs: Vec<(u64, u64)>,
+    /// The bytes of each run.
+    bytes: Vec<&'b [u8]>,
+}
+
+impl<'b> Batch<'b> {
+    /// Whether a piece lies behind all that was looked at, and so is compared with what was there before.
+    fn goes_on(&self, piece: &Piece) -> bool {
+        self.column == piece.column && self.end <= piece.first
+    }
+
+    /// Takes the cells of a piece in which it differs from the column: all where more than half do, for then runs cost more
+    /// than they save. The rows that changed go to the list; how many.
+    fn take(
+        &mut self,
+        piece: &Piece,
+        bytes: &'b [u8],
+        now: &ColumnRef<'_>,
+        column: &Column,
+        list: &mut Vec<Run>,
+    ) -> u64 {
+        let (cell, width) = (column.cell_bytes(), column.cells_per_row().max(1));
+        let (known, mut rows, mut changed) = (self.runs.len(), 0, 0);
+        differing_at(now, piece.first, bytes, cell as usize, &mut |first, n| {
+            self.runs.push((first, n));
+            let run = Run::new(first / width, (first + n).div_ceil(width));
+            (rows, changed) = (rows + run.rows(), changed + n);
+            push(list, run);
+        });
+        let cells = bytes.len() as u64 / cell;
+        if changed > cells / 2 {
+            self.runs.truncate(known);
+            self.runs.push((piece.first, cells));
+        }
+        for &(first, n) in &self.runs[known..] {
+            let from = ((first - piece.first) * cell) as usize;
+            self.bytes.push(&bytes[from..from + (n * cell) as usize]);
+        }
+        (self.column, self.end) = (piece.column, piece.first + cells);
+        rows
+    }
+
+    /// Writes them.
+    fn write(
+        &mut self,
+        draft: &mut Draft<'_>,
+        id: PageId,
+        schema: &Schema,
+        sink: &mut dyn Sink,
+    ) -> Result<(), FlowError> {
+        if !self.runs.is_empty() {
+            let parts = cover::gathered(&self.runs, &self.bytes, (self.column, schema.column(self.column)?));
+            let delta = Delta { page: id, op: OperatorId::ASSIGN, parts };
+            draft.write(&delta)?;
+            sink.wrote(&delta);
+        }
+        self.runs.clear();
+        self.bytes.clear();
+        self.end = 0;
+        Ok(())
+    }
+}
+
 /// Puts what was made into the page, where it is not there already; the rows that changed go to `changed`, a list a
 /// column. How many rows changed, at most: one that changed in two columns counts twice.
 pub fn apply(
@@ -41,32 +111,20 @@ pub fn apply(
     changed: &mut [Vec<Run>],
     sink: &mut dyn Sink,
 ) -> Result<u64, FlowError> {
-    let mut rows = 0;
+    let (mut rows, mut batch) = (0, Batch::default());
+    let mut page = draft.readable(id)?;
     for (piece, bytes) in made.pieces() {
-        let page = draft.readable(id)?;
+        if !batch.goes_on(&piece) {
+            batch.write(draft, id, schema, sink)?;
+            page = draft.readable(id)?;
+        }
         let column = schema.column(piece.column)?;
         check(&piece, bytes, column.cell_bytes(), page.rows() * column.cells_per_row())
             .map_err(|what| FlowError::of(page, RuleError::Unfit { rule: "what was made", what }))?;
         let now = page.column(schema, usize::from(piece.column));
-        let mut runs = Vec::new();
-        differing_at(&now, piece.first, bytes, column.cell_bytes() as usize, &mut |first, n| {
-            runs.push((first, n));
-        });
-        if runs.is_empty() {
-            continue;
-        }
-        let width = column.cells_per_row().max(1);
-        let list = &mut changed[usize::from(piece.column)];
-        for &(first, n) in &runs {
-            let run = Run::new(first / width, (first + n).div_ceil(width));
-            rows += run.rows();
-            push(list, run);
-        }
-        let parts = cover::parts(&runs, (piece.column, column), piece.first, bytes);
-        let delta = Delta { page: id, op: OperatorId::ASSIGN, parts };
-        draft.write(&delta)?;
-        sink.wrote(&delta);
+        rows += batch.take(&piece, bytes, &now, column, &mut changed[usize::from(piece.column)]);
     }
+    batch.write(draft, id, schema, sink)?;
     for list in changed {
         tidy(list);
     }

@@ -8,6 +8,7 @@ use crate::base::ids::{Epoch, PageId};
 use crate::graph::edge::EdgeKind;
 use crate::graph::error::GraphError;
 use crate::graph::network::{Network, Slot};
+use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
 use crate::page::version::PageRef;
@@ -42,6 +43,17 @@ pub(super) struct Node {
     pub changed: Option<Listed>,
 }
 
+/// Where a page is, so that nobody looks it up again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// The page; another one may have had the node before.
+    pub page: PageId,
+    /// Its version in the state that is being made; none where that is not known.
+    pub at: Addr,
+    /// Its version before, where it changed in the run that goes on.
+    pub before: Addr,
+}
+
 impl Node {
     /// Whether its page is made when somebody reads it.
     pub(super) fn is_lazy(&self) -> bool {
@@ -54,6 +66,8 @@ impl Node {
 pub struct Flow {
     pub(super) network: Network,
     pub(super) nodes: Vec<Node>,
+    /// By node, where its page is.
+    pub(super) places: Vec<Place>,
     pub(super) queue: Queue,
     pub(super) changes: Changes,
     pub(super) made: Made,
@@ -92,18 +106,20 @@ impl Flow {
             let bytes = page.def().rule();
             if !bytes.is_empty() {
                 let rule = Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?;
-                if rule.when == When::Deferred && page.marks() & BEHIND != 0 {
+                let behind = page.marks() & BEHIND != 0;
+                if rule.when == When::Deferred && behind {
                     flow.late.insert(page.id());
                 }
-                rules.push((page.id(), rule));
+                rules.push((page.id(), rule, behind));
             }
         }
-        let edges = rules.iter().map(|(page, rule)| (*page, rule.edges.clone()));
+        let edges = rules.iter().map(|(page, rule, _)| (*page, rule.edges.clone()));
         flow.network = Network::of(edges).map_err(|path| GraphError::Cycle { path })?;
         flow.fit();
-        for (page, rule) in rules {
+        for (page, rule, behind) in rules {
             if let Some(slot) = flow.network.slot(page) {
-                flow.nodes[slot as usize].rule = Some(rule);
+                let node = &mut flow.nodes[slot as usize];
+                (node.rule, node.behind) = (Some(rule), behind);
             }
         }
         Ok(flow)
@@ -225,6 +241,7 @@ impl Flow {
                 due |= node.behind;
             }
             node.changed = None;
+            self.places[slot as usize].before = Addr::default();
             if let Some(kernel) = &mut node.kernel {
                 kernel.keep();
             }
@@ -240,6 +257,7 @@ impl Flow {
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
             node.changed = None;
+            self.places[slot as usize] = Place::default();
             if let Some(kernel) = &mut node.kernel {
                 kernel.undo();
             }
@@ -260,6 +278,7 @@ impl Flow {
         let slots = self.network.slots();
         if self.nodes.len() < slots {
             self.nodes.resize_with(slots, Node::default);
+            self.places.resize(slots, Place::default());
         }
         self.queue.fit(slots);
     }

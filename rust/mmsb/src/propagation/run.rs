@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use crate::base::ids::PageId;
 use crate::graph::edge::EdgeKind;
 use crate::graph::network::Slot;
+use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
 use crate::page::version::PageRef;
 use crate::propagation::apply::{Sink, apply};
 use crate::propagation::changes::Listed;
 use crate::propagation::error::FlowError;
-use crate::propagation::flow::Flow;
+use crate::propagation::flow::{Flow, Place};
 use crate::propagation::made::Made;
 use crate::propagation::program::Programs;
 use crate::propagation::rule::{Rule, When};
@@ -164,23 +165,49 @@ impl Flow {
     /// Looks at what was changed of a page, and has what follows from it looked at.
     fn source(&mut self, page: PageId, ground: &Ground<'_, '_>) -> Result<(), FlowError> {
         let Some(slot) = self.network.slot(page) else { return Ok(()) };
+        let Some(now) = ground.draft.page(page) else { return Ok(()) };
+        let before = ground.base.page(page);
+        // Where it was is not where it is; until the run is over that may be undone.
+        let place = Place { page, at: Addr::default(), before: before.unwrap_or_default() };
+        self.places[slot as usize] = place;
+        self.touched.push(slot);
         let node = &mut self.nodes[slot as usize];
         if node.changed.is_some() || node.rule.is_some() {
             return Ok(());
         }
-        let Some(now) = ground.draft.page(page) else { return Ok(()) };
         let schema = ground.draft.schema(now);
-        let before = ground.base.page(page).map(|at| PageRef::new(now.arena, at));
+        let before = before.map(|at| PageRef::new(now.arena, at));
         let (found, whole) = match before {
             Some(before) => (self.changes.between(before, now, schema), before.rows() != now.rows()),
             None => (Some(self.changes.whole(schema.columns().len(), now.rows())), true),
         };
         if let Some(found) = found {
             self.nodes[slot as usize].changed = Some(found);
-            self.touched.push(slot);
             self.tell(slot, if whole { WHOLE } else { CELLS });
         }
         Ok(())
+    }
+
+    /// The version of a node's page in the state that is being made.
+    #[inline]
+    fn current<'a>(&mut self, slot: Slot, ground: &Ground<'_, 'a>) -> Result<PageRef<'a>, FlowError> {
+        let (place, page) = (self.places[slot as usize], self.network.page(slot));
+        if place.page == page && place.at != Addr::default() {
+            return Ok(PageRef::new(ground.draft.arena(), place.at));
+        }
+        let found = ground.draft.readable(page)?;
+        let before = if place.page == page { place.before } else { Addr::default() };
+        self.places[slot as usize] = Place { page, at: found.at, before };
+        Ok(found)
+    }
+
+    /// Notes that a node's page has another version now.
+    fn moved(&mut self, slot: Slot, ground: &Ground<'_, '_>) {
+        let place = &mut self.places[slot as usize];
+        if place.before == Addr::default() {
+            place.before = place.at;
+        }
+        place.at = ground.draft.page(place.page).map_or_else(Addr::default, |page| page.at);
     }
 
     /// Has all that follows from a node looked at.
@@ -223,21 +250,25 @@ impl Flow {
         // Whatever comes of it, an error too, concerns this node from now on.
         self.touched.push(slot);
         let cause = self.cause(slot, why);
-        let marks = ground.draft.page(page).map_or(0, |page| page.marks());
+        let now = self.current(slot, ground)?;
+        let marks = now.marks();
+        let node = &self.nodes[slot as usize];
+        let (has_rule, is_lazy) = (node.rule.is_some(), node.is_lazy());
         let todo = if why & !MARKS == 0 {
             Todo::Nothing(Outcome::Marked)
-        } else if !self.nodes[slot as usize].is_lazy() && self.waits(slot, ground.draft)
-            || self.is_put_off(slot, ground)
-        {
+        } else if self.is_put_off(slot, ground) {
             Todo::Nothing(Outcome::Behind)
-        } else if self.nodes[slot as usize].rule.is_none() {
-            Todo::Nothing(Outcome::Equal)
         } else {
-            let rows_only = self.nodes[slot as usize].is_lazy();
             let whole = why & WHOLE != 0 || !self.nodes[slot as usize].primed;
-            let page = ground.draft.readable(page)?;
-            let inputs = self.inputs(slot, whole, ground)?;
-            Todo::Make(Job { page, schema: ground.draft.schema(page), whole, rows_only, inputs })
+            let (inputs, waits) = self.inputs(slot, whole, ground)?;
+            match (has_rule, waits && !is_lazy) {
+                (_, true) => Todo::Nothing(Outcome::Behind),
+                (false, _) => Todo::Nothing(Outcome::Equal),
+                (true, _) => {
+                    let schema = ground.draft.schema(now);
+                    Todo::Make(Job { page: now, schema, whole, rows_only: is_lazy, inputs })
+                }
+            }
         };
         Ok(Task { slot, why, page, cause, marks, node: std::mem::take(&mut self.nodes[slot as usize]), todo })
     }
@@ -256,7 +287,7 @@ impl Flow {
         self.nodes[slot as usize] = node;
         let Ran { rows_in, gave } = ran.inspect_err(|_| self.counters.raised(slot, page))?;
         let mut came = match (gave, todo) {
-            (Gave::Cells { rows }, Todo::Make(job)) => self.put(&job, rows, made, ground)?,
+            (Gave::Cells { rows }, Todo::Make(job)) => self.put(slot, &job, rows, made, ground)?,
             (Gave::Nothing(outcome), _) => Came::to(outcome),
             (Gave::Cells { .. }, Todo::Nothing(outcome)) => Came::to(outcome),
         };
@@ -267,10 +298,8 @@ impl Flow {
         } else {
             // A page that was there may have been written, or been behind, before it got this rule: what follows from it is
             // to be made whatever comes out now.
-            let before = ground.base.page(page).map(|at| PageRef::new(ground.base.arena, at));
-            let was_behind = marks & BEHIND != 0 || before.is_some_and(|page| page.marks() & BEHIND != 0);
-            let remade = why & FRESH != 0 && before.is_some();
-            came.again |= (was_behind || remade) && came.outcome != Outcome::Marked;
+            let remade = why & FRESH != 0 && ground.base.page(page).is_some();
+            came.again |= (marks & BEHIND != 0 || remade) && came.outcome != Outcome::Marked;
         }
         self.mark(slot, (marks, why & MARKS), &came, ground)?;
         let now = Instant::now();
@@ -291,6 +320,7 @@ impl Flow {
     /// Puts what was made into the page.
     fn put(
         &mut self,
+        slot: Slot,
         job: &Job<'_>,
         rows: Option<u64>,
         made: &Made,
@@ -306,6 +336,9 @@ impl Flow {
         let lists = self.changes.get_mut(listed);
         let rows_out = apply(ground.draft, id, job.schema, made, lists, ground.sink)?;
         let changed = rows_out > 0 || rows.is_some();
+        if changed {
+            self.moved(slot, ground);
+        }
         let outcome = if changed { Outcome::Changed } else { Outcome::Equal };
         Ok(Came { rows_out, outcome, listed: changed.then_some(listed), again: rows.is_some() })
     }
@@ -330,6 +363,7 @@ impl Flow {
         if new != marks {
             ground.draft.set_marks(page, new)?;
             ground.sink.marked(page, new);
+            self.moved(slot, ground);
         }
         match came.outcome {
             Outcome::Changed | Outcome::Equal if came.again => self.tell(slot, WHOLE),
@@ -346,13 +380,6 @@ impl Flow {
         !ground.settles && self.nodes[slot as usize].rule.as_ref().is_some_and(deferred)
     }
 
-    /// Whether an input is behind.
-    fn waits(&self, slot: Slot, draft: &Draft<'_>) -> bool {
-        let behind =
-            |slot| draft.page(self.network.page(slot)).is_some_and(|page| page.marks() & BEHIND != 0);
-        self.network.inputs(slot).any(|(input, kind)| kind == EdgeKind::Data && behind(input))
-    }
-
     /// The first input that changed, or the page itself.
     fn cause(&self, slot: Slot, why: u8) -> PageId {
         let changed = |(input, kind): &(Slot, EdgeKind)| {
@@ -363,28 +390,36 @@ impl Flow {
         self.network.page(found.map_or(slot, |(input, _)| input))
     }
 
-    /// The inputs of a node that carry cells: as they are, as they were before, and what changed; everything where it is to
-    /// be made whole.
+    /// The inputs of a node that carry cells: as they are, as they were before, and what changed, everything where it is to
+    /// be made whole; and whether one of them is behind.
     fn inputs<'a>(
         &mut self,
         slot: Slot,
         whole: bool,
         ground: &Ground<'_, 'a>,
-    ) -> Result<Vec<Given<'a>>, FlowError> {
-        let Self { network, nodes, changes, .. } = self;
-        let data = network.inputs(slot).filter(|(_, kind)| *kind == EdgeKind::Data);
-        data.map(|(input, _)| {
-            let id = network.page(input);
-            let page = ground.draft.readable(id)?;
+    ) -> Result<(Vec<Given<'a>>, bool), FlowError> {
+        let count = self.network.inputs(slot).len();
+        let (mut given, mut waits) = (Vec::with_capacity(count), false);
+        for i in 0..count {
+            let (input, kind) = self.network.input(slot, i);
+            if kind != EdgeKind::Data {
+                continue;
+            }
+            let page = self.current(input, ground)?;
+            waits |= page.marks() & BEHIND != 0;
             let schema = ground.draft.schema(page);
-            let before = ground.base.page(id).map(|at| PageRef::new(page.arena, at));
-            let changed = match nodes[input as usize].changed {
-                _ if whole => changes.whole(schema.columns().len(), page.rows()),
-                Some(listed) => listed,
-                None => Listed::NONE,
+            let changed = self.nodes[input as usize].changed;
+            let (before, changed) = if whole {
+                (None, self.changes.whole(schema.columns().len(), page.rows()))
+            } else if let Some(changed) = changed {
+                let before = self.places[input as usize].before;
+                ((before != Addr::default()).then_some(before), changed)
+            } else {
+                (Some(page.at), Listed::NONE)
             };
-            Ok(Given { page, schema, before: before.filter(|_| !whole), changed })
-        })
-        .collect()
+            let before = before.map(|at| PageRef::new(page.arena, at));
+            given.push(Given { page, schema, before, changed });
+        }
+        Ok((given, waits))
     }
 }

@@ -140,16 +140,13 @@ impl Task<'_> {
             Todo::Make(job) => job,
             Todo::Nothing(outcome) => return Ok(Ran { rows_in: 0, gave: Gave::Nothing(*outcome) }),
         };
-        let views: Vec<Input<'_>> = job
-            .inputs
-            .iter()
-            .map(|given| Input {
-                page: given.page,
-                schema: given.schema,
-                before: given.before,
-                changed: changes.get(given.changed),
-            })
-            .collect();
+        let views = job.inputs.iter().map(|given| Input {
+            page: given.page,
+            schema: given.schema,
+            before: given.before,
+            changed: changes.get(given.changed),
+        });
+        let views: Vec<Input<'_>> = views.collect();
         let rows_in = views.iter().flat_map(|input| input.changed).map(|list| runs::rows(list)).sum();
         let Node { rule: Some(rule), kernel, program, primed, .. } = &mut self.node else {
             return Ok(Ran { rows_in, gave: Gave::Nothing(Outcome::Equal) });

@@ -9,9 +9,45 @@ use crate::propagation::made::Made;
 use crate::propagation::places::{NOWHERE, Places};
 use crate::propagation::product::gather::Gather;
 use crate::propagation::product::spec::{RULE, inputs};
+use crate::propagation::runs::{Run, joined, push, union};
 
 /// Rows that are multiplied at once.
 const BLOCK: usize = 1024;
+
+/// Rows between others that it costs less to multiply too than to begin anew behind them.
+const GAP: u64 = 4;
+
+/// Rows that are marked rather than sorted: from so many on that is less work.
+const MARKED: usize = 1024;
+
+/// Rows that a change is about, in any order and more than once.
+#[derive(Default)]
+struct Marked {
+    runs: Vec<Run>,
+    rows: Vec<u32>,
+}
+
+impl Marked {
+    /// They as runs, ascending and apart, where there are `count` rows.
+    fn joined(mut self, count: usize) -> Vec<Run> {
+        let mut runs = Vec::new();
+        if self.rows.len() < MARKED {
+            self.rows.sort_unstable();
+            self.rows.iter().for_each(|&row| push(&mut runs, Run::new(row.into(), u64::from(row) + 1)));
+        } else {
+            let mut words = vec![0u64; count.div_ceil(64)];
+            self.rows.iter().for_each(|&row| words[row as usize / 64] |= 1 << (row % 64));
+            for (at, word) in (0u64..).zip(&mut words) {
+                while *word != 0 {
+                    let row = at * 64 + u64::from(word.trailing_zeros());
+                    push(&mut runs, Run::new(row, row + 1));
+                    *word &= *word - 1;
+                }
+            }
+        }
+        union(&[&runs, &self.runs])
+    }
+}
 
 /// What is remembered of the matrix, but its values, and of the vector.
 #[derive(Debug)]
@@ -88,24 +124,29 @@ impl Sparse {
         Ok(Known { starts, columns, at, rows, vector: copy })
     }
 
-    /// The rows that a change of values and of the vector is about, which is copied anew.
-    fn dirty(&self, known: &mut Known, [_, entries, vector]: [&Input<'_>; 3]) -> Vec<u32> {
-        let mut dirty = Vec::new();
-        let rows = known.starts.len() - 1;
-        for run in entries.changed(self.value) {
-            let first = known.starts.partition_point(|start| *start <= run.start).saturating_sub(1);
-            let stop = known.starts.partition_point(|start| *start < run.stop).min(rows);
-            dirty.extend(first as u32..stop as u32);
-        }
+    /// The rows that a change of values and of the vector is about, as runs; the vector is copied anew where it changed.
+    fn dirty(&self, known: &mut Known, [_, entries, vector]: [&Input<'_>; 3]) -> Vec<Run> {
         let (size, column) = (self.which.1.size() as u64, vector.column(0));
         for run in vector.changed(0) {
             known.vector.put(&column, run.start * size..run.stop * size, run.start * size);
-            let [from, to] = [run.start, run.stop].map(|cell| known.at[cell as usize] as usize);
-            dirty.extend_from_slice(&known.rows[from..to]);
         }
-        dirty.sort_unstable();
-        dirty.dedup();
-        dirty
+        let rows = known.starts.len() - 1;
+        let mut dirty = Marked::default();
+        for run in entries.changed(self.value) {
+            let first = known.starts.partition_point(|start| *start <= run.start).saturating_sub(1);
+            let stop = known.starts.partition_point(|start| *start < run.stop).min(rows);
+            dirty.runs.push(Run::new(first as u64, stop as u64));
+        }
+        let of = |run: &Run| known.at[run.start as usize] as usize..known.at[run.stop as usize] as usize;
+        let touched: usize = vector.changed(0).iter().map(|run| of(run).len()).sum();
+        if touched >= rows {
+            // To say which costs more than the few that could be left out.
+            return vec![Run::new(0, rows as u64)];
+        }
+        for run in vector.changed(0) {
+            dirty.rows.extend_from_slice(&known.rows[of(run)]);
+        }
+        dirty.joined(rows)
     }
 
     /// Multiplies rows that lie side by side.
@@ -150,9 +191,8 @@ impl Kernel for Sparse {
         let known = match self.known.take() {
             Some(mut known) if stays => {
                 let dirty = self.dirty(&mut known, given);
-                for rows in dirty.chunk_by(|a, b| a + 1 == *b) {
-                    let first = rows[0] as usize;
-                    self.give(&known, first..first + rows.len(), given, made)?;
+                for run in joined(&dirty, GAP) {
+                    self.give(&known, run.start as usize..run.stop as usize, given, made)?;
                 }
                 known
             }
