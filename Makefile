@@ -23,7 +23,7 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers curves memory loom fuzz \
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows curves memory loom fuzz \
 	asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
@@ -98,6 +98,11 @@ bench-wide: ## Measure each form of the loops that use wide instructions.
 bench-peers: $(BUILD) $(PEERS)/.tools ## Measure beside LMDB, SQLite, Redis, redb and more, SCALE=full or quick, into docs/peers.md and the README.
 	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
 	PYTHONPATH=python:benches $(PEERS)/bin/python -m peers --scale $(SCALE) --rust target/peers/release/mmsb-peers \
+	--readme README.md $(ARGS)
+
+bench-flows: $(BUILD) $(PEERS)/.tools ## Measure propagation and products beside incremental, csp, GraphBLAS and more, SCALE=full or quick, into docs/flows.md and the README.
+	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
+	PYTHONPATH=python:benches $(PEERS)/bin/python -m flows --scale $(SCALE) --rust "target/peers/release/mmsb-peers flows" \
 	--readme README.md $(ARGS)
 
 curves: $(BUILD) ## Measure how time and memory grow with size, number and time, SCALE=full or quick, into docs/curves.md.

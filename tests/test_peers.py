@@ -7,6 +7,7 @@ import pytest
 from peers import brief, page
 from peers.case import MACHINE, OURS
 from peers.figure import Figure, join, parse, read, write
+from peers.stores import STORES
 from peers.targets import ROWS
 from peers.verdicts import judge, many, size
 from peers.workloads import SYNC, WORKLOADS
@@ -75,19 +76,19 @@ def test_a_line_of_the_rivals_in_rust_is_read() -> None:
 
 @pytest.mark.parametrize(("ours", "word"), [(1.29e-4, "met"), (1.31e-4, "MISSED")])
 def test_a_target_against_a_limit_of_the_same_run(ours: float, word: str) -> None:
-    (verdict,) = [v for v in judge(durable(ours)) if v.part.workload == "commit" and v.measured]
+    (verdict,) = [v for v in judge(durable(ours), ROWS) if v.part.workload == "commit" and v.measured]
     assert verdict.word == word
     assert verdict.rival is not None
     assert verdict.rival.who == "fjall"
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
-    assert {verdict.word for verdict in judge([])} == {"not measured"}
+    assert {verdict.word for verdict in judge([], ROWS)} == {"not measured"}
 
 
 def test_a_rival_at_another_durability_is_none() -> None:
     figures = [figure("commit", OURS, "process", 1e-7), figure("commit", "redb", "memory", 1e-8)]
-    (verdict,) = [verdict for verdict in judge(figures) if verdict.measured]
+    (verdict,) = [verdict for verdict in judge(figures, ROWS) if verdict.measured]
     assert verdict.word == "met"
     assert verdict.rival is None
 
@@ -99,7 +100,7 @@ def test_every_target_is_of_a_workload_there_is() -> None:
 
 
 def test_the_page_has_verdicts_shares_and_what_is_absent() -> None:
-    text = page.render(ABOUT, durable(2e-4), "peers.json", "peers")
+    text = page.render(STORES, ABOUT, durable(2e-4), "peers.json", "peers")
     assert "| Rust | <= 1.3x = 130 us | 200 us | fjall: 300 us | 0.67 | **MISSED** |" in text
     line = "| **mmsb** | Rust | survives loss of power | 200 us | 200 us to 200 us | 1 |  | 0.5 of 100 us |"
     assert line in text
@@ -110,7 +111,7 @@ def test_the_page_says_what_the_results_say() -> None:
     about, figures = read(ROOT / "docs" / "peers.json")
     assert {figure.workload for figure in figures} <= set(WORKLOADS)
     text = (ROOT / "docs" / "peers.md").read_text(encoding="utf-8")
-    assert page.render(about, figures, "peers.json", "peers") == text
+    assert page.render(STORES, about, figures, "peers.json", "peers") == text
 
 
 @pytest.mark.parametrize(("value", "said"), [(2.5e7, "25 M/s"), (1234.0, "1.23 k/s"), (12.0, "12 /s")])
@@ -125,14 +126,14 @@ def test_sizes(value: float, said: str) -> None:
 
 def test_the_readme_says_what_was_measured() -> None:
     about, figures = read(ROOT / "docs/peers.json")
-    assert brief.block(about, figures) in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert brief.block(STORES, about, figures) in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_block_is_written_between_its_marks_and_again(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{brief.BEGIN}old\n{brief.END}after\n", encoding="utf-8")
-    brief.put(readme, ABOUT | {"scale": "quick"}, [])
-    brief.put(readme, ABOUT, durable(1e-4))
+    readme.write_text(f"before\n{STORES.begin}old\n{brief.END}after\n", encoding="utf-8")
+    brief.put(STORES, readme, ABOUT | {"scale": "quick"}, [])
+    brief.put(STORES, readme, ABOUT, durable(1e-4))
     text = readme.read_text(encoding="utf-8")
     assert text.startswith("before\n")
     assert text.endswith("after\n")

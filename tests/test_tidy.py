@@ -12,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CAP = 400
+STUB_CAP = 500
+"""Of the stub of the compiled module, which must be one file."""
 MARKS = ("TO" + "DO", "FIX" + "ME", "XX" + "X")
 
 
@@ -20,11 +22,11 @@ def sources() -> list[Path]:
     return sorted(path for path in files if path.suffix in {".py", ".pyi"})
 
 
-def violations(text: str) -> Iterator[str]:
+def violations(text: str, cap: int = CAP) -> Iterator[str]:
     """Yield what is wrong with one file, in words."""
     lines = text.splitlines()
-    if len(lines) > CAP:
-        yield f"{len(lines)} lines, the cap is {CAP}"
+    if len(lines) > cap:
+        yield f"{len(lines)} lines, the cap is {cap}"
     tree = ast.parse(text)
     if not (ast.get_docstring(tree) or "").strip():
         yield "no docstring that says what the file is"
@@ -46,7 +48,8 @@ def violations(text: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_is_tidy(path: Path) -> None:
-    assert list(violations(path.read_text(encoding="utf-8"))) == []
+    cap = STUB_CAP if path.suffix == ".pyi" else CAP
+    assert list(violations(path.read_text(encoding="utf-8"), cap)) == []
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,10 @@ from typing import Any
 
 from peers.case import LEVELS, MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import ABSENT
+from peers.subject import Subject
 from peers.verdicts import cells, judge, told
-from peers.workloads import APPEND, BATCHES, DENSITIES, LIMITS, SYNC, WORKLOADS, Workload
+from peers.workloads import APPEND, LIMITS, SYNC, Workload
 from report import duration, ratio
-
-PUBLISHED = {
-    "4096 pages of 1 B": "Published by the earlier sketch of this idea for *empty* deltas to 4,096 one-byte "
-    "pages in batches of 4,096, and not measured here: 2.2 M/s (117 to 188 k/s of 128 B real ones). Here the "
-    "byte is written.",
-}
-"""Figures of others, from what they wrote."""
-UNPLOTTED = {f"batch {width} B {density}" for width in (32, 1024) for density in DENSITIES}
 
 
 def markdown(heads: Iterable[str], rows: Iterable[list[str]]) -> str:
@@ -29,29 +21,25 @@ def markdown(heads: Iterable[str], rows: Iterable[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def unit_of(workload: str) -> str:
-    """Seconds or bytes."""
-    return WORKLOADS[workload].unit
-
-
-def target_table(figures: list[Figure]) -> str:
+def target_table(subject: Subject, figures: list[Figure]) -> str:
     """The table of targets."""
     rows = []
     before = None
-    for verdict in judge(figures):
+    for verdict in judge(figures, subject.rows):
         row = verdict.row
         head = [row.operation, row.known, row.target] if row is not before else ["", "", ""]
         before = row
-        rows.append(head + cells(verdict, unit_of))
+        rows.append(head + cells(verdict, subject.unit_of))
     heads = "operation,rival as known before,target,what,wanted here,mmsb,best rival in this run,ratio,"
-    return markdown(heads.split(","), rows) + f"\n\n{ABSENT[0].upper()}{ABSENT[1:]}."
+    absent = subject.absent[0].upper() + subject.absent[1:]
+    return markdown(heads.split(","), rows) + f"\n\n{absent}."
 
 
-def missed(figures: list[Figure]) -> str:
+def missed(subject: Subject, figures: list[Figure]) -> str:
     """What was missed, and why."""
     lines = [
         f"- {verdict.row.operation}, {verdict.part.what}: {verdict.part.floor or 'not established'}."
-        for verdict in judge(figures)
+        for verdict in judge(figures, subject.rows)
         if verdict.word == "MISSED"
     ]
     return "\n".join(lines) or "Nothing."
@@ -108,10 +96,10 @@ def slug(section: str) -> str:
     return re.sub(r"[^a-z]+", "-", section.lower()).strip("-")
 
 
-def sections(figures: list[Figure]) -> dict[str, list[tuple[Workload, list[Figure]]]]:
+def sections(subject: Subject, figures: list[Figure]) -> dict[str, list[tuple[Workload, list[Figure]]]]:
     """The figures by section and workload."""
     found: dict[str, list[tuple[Workload, list[Figure]]]] = {}
-    for workload in WORKLOADS.values():
+    for workload in subject.workloads:
         mine = [figure for figure in figures if figure.workload == workload.key]
         if mine:
             found.setdefault(workload.section, []).append((workload, mine))
@@ -149,25 +137,26 @@ is what the machine itself takes for the least that such work needs, over the fi
 machine's limit, the dashed line in the pictures. Workloads that take minutes run in one round."""
 
 
-def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str) -> str:
+def render(subject: Subject, about: dict[str, Any], figures: list[Figure], raw: str, pictures: str) -> str:
     """The page, in Markdown."""
     limits = limits_of(figures)
     parts = [
-        "# Beside its rivals\n\nWritten by `make bench-peers`: mmsb beside its rivals in one run, at the "
-        f"same work and the same durability. Raw figures: [{raw}]({raw}).\n\n{head(about)}\n\n{METHOD}",
-        f"## The targets\n\n{target_table(figures)}",
-        f"## What was missed, and why\n\n{missed(figures)}",
-        "## What each promises\n\n"
-        + markdown(["who", "a commit"], [[who, what] for who, what in about["promises"].items()]),
+        f"# {subject.title}\n\nWritten by `make {subject.command}`: {subject.opening}. "
+        f"Raw figures: [{raw}]({raw}).\n\n{head(about)}\n\n{METHOD}",
+        f"## The targets\n\n{target_table(subject, figures)}",
+        f"## What was missed, and why\n\n{missed(subject, figures)}",
+        f"## {subject.promised}\n\n"
+        + markdown(["who", subject.a_promise], [[who, what] for who, what in about["promises"].items()]),
     ]
-    for section, workloads in sections(figures).items():
+    for section, workloads in sections(subject, figures).items():
         parts.append(f"## {section}")
         if section != LIMITS:
             parts.append(f"![{section}]({pictures}/{slug(section)}.svg)")
-        if section == BATCHES:
-            parts.append(f"![By width]({pictures}/ladder.svg)")
+        if section in subject.pictures:
+            name, shown, _ = subject.pictures[section]
+            parts.append(f"![{shown}]({pictures}/{name}.svg)")
         for workload, mine in workloads:
-            note = f"\n\n{PUBLISHED[workload.key]}" if workload.key in PUBLISHED else ""
+            note = f"\n\n{subject.notes[workload.key]}" if workload.key in subject.notes else ""
             what = workload.what[0].upper() + workload.what[1:]
             parts.append(f"### {what}\n\n{workload_table(workload, mine, limits)}{note}")
     if about.get("checks"):
@@ -177,22 +166,23 @@ def render(about: dict[str, Any], figures: list[Figure], raw: str, pictures: str
     return "\n\n".join(parts) + "\n"
 
 
-def write(to: Path, about: dict[str, Any], figures: list[Figure], raw: str) -> None:
+def write(subject: Subject, to: Path, about: dict[str, Any], figures: list[Figure], raw: str) -> None:
     """The page, and its pictures in a folder beside it."""
-    from peers.plots import bars, ladder
+    from peers.plots import bars
 
     folder = to.with_suffix("")
     folder.mkdir(exist_ok=True)
     limits = limits_of(figures)
     least = {
         workload.key: limits[workload.limit].median * workload.times
-        for workload in WORKLOADS.values()
+        for workload in subject.workloads
         if workload.limit in limits
     }
-    for section, workloads in sections(figures).items():
-        if section == BATCHES:
-            ladder(figures, folder / "ladder.svg")
+    for section, workloads in sections(subject, figures).items():
+        if section in subject.pictures:
+            name, _, draw = subject.pictures[section]
+            draw(figures, folder / f"{name}.svg")
         if section != LIMITS:
-            shown = [one for one in workloads if one[0].key not in UNPLOTTED]
+            shown = [one for one in workloads if one[0].key not in subject.unplotted]
             bars(shown or workloads, least, section, folder / f"{slug(section)}.svg")
-    to.write_text(render(about, figures, raw, folder.name), encoding="utf-8")
+    to.write_text(render(subject, about, figures, raw, folder.name), encoding="utf-8")

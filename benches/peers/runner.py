@@ -13,7 +13,7 @@ from pathlib import Path
 
 from peers.case import CASES, LEVELS, Case, Place, Scale, Work
 from peers.figure import Figure
-from peers.workloads import COMMITS, ORDER, WORKLOADS
+from peers.subject import Subject
 
 TURNS = 3
 
@@ -45,7 +45,7 @@ def sample(work: Work, scale: Scale, kept_up: bool) -> list[float]:
     return [clock(n) / n / work.parts for _ in range(samples)]
 
 
-def measure(case: Case, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
+def measure(case: Case, kept_up: bool, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
     """One case, in an empty folder of its own."""
     own = Path(tempfile.mkdtemp(dir=folder))
     at = Place(own, case.level, scale)
@@ -54,7 +54,6 @@ def measure(case: Case, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
     try:
         with at.after:
             made = case.make(at)
-            kept_up = WORKLOADS[case.workload].kept_up
             samples = sample(made, scale, kept_up) if isinstance(made, Work) else made
             del made
     finally:
@@ -63,21 +62,21 @@ def measure(case: Case, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
     return Figure(case.workload, case.who, case.level, "Python", tuple(samples)), at.checks
 
 
-def turns(cases: Iterable[Case], number: int, scale: Scale) -> Iterator[tuple[Case, Scale]]:
+def turns(subject: Subject, cases: Iterable[Case], number: int, scale: Scale) -> Iterator[tuple[Case, Scale]]:
     """The cases of a round, those that compare side by side; another one goes first in each round.
 
     What a wait for the disk costs changes from one second to the next: there everybody gets several short
     turns instead of a long one.
     """
     levels = list(LEVELS)
-    ordered = sorted(cases, key=lambda case: (ORDER[case.workload], levels.index(case.level)))
+    ordered = sorted(cases, key=lambda case: (subject.order[case.workload], levels.index(case.level)))
     for (key, level), group in groupby(ordered, key=lambda case: (case.workload, case.level)):
-        workload = WORKLOADS[key]
+        workload = subject.by_key[key]
         if number and workload.once:
             continue
         mine = list(group)
         first = number % len(mine)
-        waits = workload.section == COMMITS and level == "disk"
+        waits = workload.section == subject.waits and level == "disk"
         much = (
             replace(scale, samples=-(-scale.samples // TURNS), few=-(-scale.few // TURNS)) if waits else scale
         )
@@ -87,15 +86,20 @@ def turns(cases: Iterable[Case], number: int, scale: Scale) -> Iterator[tuple[Ca
 
 
 def run(
-    scale: Scale, folder: Path, wanted: Callable[[Case], bool], checks: list[str], failures: list[str]
+    subject: Subject,
+    scale: Scale,
+    folder: Path,
+    wanted: Callable[[Case], bool],
+    checks: list[str],
+    failures: list[str],
 ) -> Iterator[Figure]:
     """Every wanted case, round by round. One that fails is told, and the others go on."""
     for number in range(scale.rounds):
-        for case, much in turns(filter(wanted, CASES), number, scale):
+        for case, much in turns(subject, filter(wanted, CASES), number, scale):
             name = f"{case.workload} / {case.who} / {case.level or '-'}"
             start = time.perf_counter()
             try:
-                figure, checked = measure(case, much, folder)
+                figure, checked = measure(case, subject.by_key[case.workload].kept_up, much, folder)
             except Exception as error:
                 failures.append(f"{name}: {type(error).__name__}: {error}")
                 traceback.print_exc()

@@ -2,18 +2,19 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from peers.case import Scale
 from peers.figure import Figure, parse
 
 
-def run(program: Path, scale: Scale, number: int, folder: Path, checks: list[str]) -> Iterator[Figure]:
+def run(
+    command: Sequence[str], scale: Scale, number: int, folder: Path, checks: list[str]
+) -> Iterator[Figure]:
     """What it prints in a round, figure by figure; what it found equal goes to the checks."""
     words = ["quick" if scale.quick else "full", "again" if number else "first"]
-    command = [str(program), *words, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen([*command, *words, str(folder)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout
         for line in child.stdout:
             if line.startswith('{"check"'):
@@ -25,13 +26,13 @@ def run(program: Path, scale: Scale, number: int, folder: Path, checks: list[str
         raise RuntimeError(f"the program of the rivals in Rust ended with {child.returncode}")
 
 
-def versions(lock: Path) -> dict[str, str]:
+def versions(lock: Path, crates: Collection[str]) -> dict[str, str]:
     """The versions of the rivals, as Cargo.lock pins them."""
     found, name = {}, ""
     for line in lock.read_text(encoding="utf-8").splitlines():
         word, _, value = line.partition(" = ")
         if word == "name":
             name = value.strip('"')
-        elif word == "version" and name in ("fjall", "heed", "redb", "mmsb"):
+        elif word == "version" and name in crates:
             found[f"{name} (Rust)"] = value.strip('"')
     return found

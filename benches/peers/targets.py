@@ -22,6 +22,7 @@ class Part:
     rate: bool = False  # told as so many a second
     scale: float = 1.0  # of the figure, before it is told and judged
     floor: str = ""  # why no less was reached, where it was missed
+    who: str = OURS
 
 
 @dataclass(frozen=True)

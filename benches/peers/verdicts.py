@@ -1,11 +1,11 @@
 """Whether each target is met, beside the best of the others; and how figures are told."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from peers.case import MACHINE, OURS
 from peers.figure import Figure
-from peers.targets import GIB, ROWS, Part, Row
+from peers.targets import GIB, Part, Row
 from report import duration, ratio
 
 
@@ -66,13 +66,13 @@ class Verdict:
         return "met" if self.measured.median * self.part.scale <= self.wanted else "MISSED"
 
 
-def judge(figures: list[Figure]) -> list[Verdict]:
+def judge(figures: list[Figure], rows: Sequence[Row]) -> list[Verdict]:
     """Every number of every row."""
     found = {figure.key: figure for figure in figures}
     verdicts = []
-    for row in ROWS:
+    for row in rows:
         for part in row.parts:
-            measured = found.get((part.workload, OURS, part.level, part.language))
+            measured = found.get((part.workload, part.who, part.level, part.language))
             wanted = part.most
             if part.against is not None:
                 base = found.get(part.against)

@@ -181,4 +181,3 @@ _ALL = [
     Workload("flights", WORLD, "the flights out of New York in 2013, a commit a minute", "minute", once=True),
 ]
 WORKLOADS = {workload.key: workload for workload in _ALL}
-ORDER = {workload.key: number for number, workload in enumerate(_ALL)}

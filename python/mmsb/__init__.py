@@ -1,6 +1,8 @@
 """Memory-Mapped State Bus: typed arrays in pages, every change a delta in one log, every past state kept."""
 
+from mmsb import algebra
 from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
+from mmsb.algebra import Monoid, MonoidFamily, Semiring, SemiringFamily, monoid, semiring
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
 from mmsb.derive import (
@@ -28,6 +30,7 @@ from mmsb.errors import (
     BadIndex,
     BranchExists,
     BranchNotFound,
+    BrokenLaw,
     BusExists,
     BusNotFound,
     BusyError,
@@ -71,6 +74,7 @@ __all__ = [
     "Branch",
     "BranchExists",
     "BranchNotFound",
+    "BrokenLaw",
     "Bus",
     "BusExists",
     "BusNotFound",
@@ -101,6 +105,8 @@ __all__ = [
     "LogEntry",
     "MemoryBudgetExceeded",
     "MmsbError",
+    "Monoid",
+    "MonoidFamily",
     "NameTaken",
     "NotABus",
     "Origin",
@@ -115,6 +121,8 @@ __all__ = [
     "Rule",
     "RuleError",
     "RuleTimeout",
+    "Semiring",
+    "SemiringFamily",
     "ShapeError",
     "Snapshot",
     "Step",
@@ -129,6 +137,7 @@ __all__ = [
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
+    "algebra",
     "closure",
     "col",
     "create_page",
@@ -140,10 +149,12 @@ __all__ = [
     "mmsb",
     "mmsb_start",
     "mmsb_stop",
+    "monoid",
     "native",
     "open",
     "query_page",
     "reduce",
+    "semiring",
     "spmv",
     "update_page",
     "verify",

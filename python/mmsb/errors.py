@@ -3,7 +3,9 @@
 An error names the thing and its numbers. Nothing was changed when one is raised, `CommitUnknown` excepted.
 """
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class MmsbError(Exception):
@@ -72,6 +74,21 @@ class RuleError(MmsbError, RuntimeError):
 
 class RuleTimeout(RuleError, TimeoutError):
     """A rule ran for longer than it may."""
+
+
+class BrokenLaw(MmsbError, ValueError, ArithmeticError):
+    """What is said to be a monoid or a semiring is none: a law does not hold. The message has the values.
+
+    `law` is its name, `formula` as it is written down, `values` of `a`, `b` and `c`, and `left` and `right`
+    what its sides come to.
+    """
+
+    code = "broken-law"
+    law: str = ""
+    formula: str = ""
+    values: Mapping[str, Any] = MappingProxyType({})
+    left: Any = None
+    right: Any = None
 
 
 class ValueRangeError(MmsbError, OverflowError, ValueError):

@@ -13,9 +13,14 @@ const MIB: u64 = 1 << 20;
 
 /// All of them.
 pub fn all(scale: &Scale, folder: &Path) -> Result<(), Failed> {
-    copies(scale)?;
-    first_touch(scale)?;
+    memory(scale)?;
     files(scale, folder)
+}
+
+/// Those of memory alone.
+pub fn memory(scale: &Scale) -> Result<(), Failed> {
+    copies(scale)?;
+    first_touch(scale)
 }
 
 fn limit(name: &str, samples: &[f64]) {

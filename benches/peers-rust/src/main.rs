@@ -1,9 +1,11 @@
 //! What mmsb and its rivals in Rust take for the same work: one line of JSON for each figure.
 //!
 //! `mmsb-peers quick|full first|again FOLDER` measures everything once, without what takes minutes where it is not the first
-//! time. `mmsb-peers fill WHO FOLDER COUNT` writes and then waits to be killed, for what opening costs after that.
+//! time; `mmsb-peers flows ...` what follows from others, instead of stores. `mmsb-peers fill WHO FOLDER COUNT` writes and then
+//! waits to be killed, for what opening costs after that.
 
 mod crash;
+mod flows;
 mod limits;
 mod measure;
 mod ours;
@@ -27,7 +29,10 @@ fn main() -> Result<(), Failed> {
         [scale @ ("quick" | "full"), round @ ("first" | "again"), folder] => {
             all(&Scale::new(scale == "quick"), round == "first", Path::new(folder))
         }
-        _ => Err("usage: mmsb-peers quick|full first|again FOLDER".into()),
+        ["flows", scale @ ("quick" | "full"), "first" | "again", folder] => {
+            flows::all(&Scale::new(scale == "quick"), Path::new(folder))
+        }
+        _ => Err("usage: mmsb-peers [flows] quick|full first|again FOLDER".into()),
     }
 }
 

@@ -1,29 +1,15 @@
 """Who is measured, in a file each: mmsb, the machine, and rivals. One that is not installed is left out."""
 
 import importlib
-
-NAMES = (
-    "ours",
-    "ours_long",
-    "machine",
-    "with_lmdb",
-    "lmdb_long",
-    "with_sqlite",
-    "sqlite_long",
-    "with_redis",
-    "with_duckdb",
-    "with_icechunk",
-    "with_shared",
-    "with_numpy",
-)
+from collections.abc import Sequence
 
 
-def load() -> dict[str, str]:
+def load(modules: Sequence[str]) -> dict[str, str]:
     """Adds everybody's cases; why each one that is missing is."""
     absent = {}
-    for name in NAMES:
+    for module in modules:
         try:
-            importlib.import_module(f"peers.rivals.{name}")
+            importlib.import_module(module)
         except ImportError as error:
-            absent[name.removeprefix("with_")] = str(error)
+            absent[module.rpartition(".")[2].removeprefix("with_")] = str(error)
     return absent

@@ -6,8 +6,8 @@ from mmsb.derive.expression import Expression, col, where
 from mmsb.derive.face import Deriving
 from mmsb.derive.native import CFunction, Native, cfunc_signature, native
 from mmsb.derive.provenance import Origin, Provenance
+from mmsb.derive.rule import Rule
 from mmsb.derive.rules import (
-    Rule,
     closure,
     filter,  # noqa: A004 - it is `mmsb.filter`
     gather,

@@ -10,9 +10,9 @@ from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
-from mmsb.derive.called import called, pages_of
+from mmsb.derive.called import Key, called, pages_of
 from mmsb.derive.native import Addressed, declare_native, is_native
-from mmsb.derive.rules import Rule
+from mmsb.derive.rule import Rule
 from mmsb.errors import InvalidArgument, RuleTimeout
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
@@ -59,6 +59,7 @@ def declare(
     layout: tuple[Shape | None, DTypeLike | None, int | None, Columns | None],
     changed: bool,
     timeout: float | None,
+    when: str,
 ) -> Page:
     """Has a page follow from others by a function."""
     text("a page's name", name)
@@ -70,18 +71,24 @@ def declare(
             raise InvalidArgument(
                 f"page {name!r}: {what} goes with a function of Python's, not with {function!r}"
             )
-        return declare_native(bus, name, function, inputs, after, made)
+        return declare_native(bus, name, function, inputs, after, made, when)
     run = callback("rule", function)
     if timeout is not None:
         run = limited(run, seconds("timeout", timeout))
     given = (made.kind, made.columns, made.rows)
     given_inputs = pages_of("inputs", inputs)
     return _derive(
-        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed)
+        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed), when
     )
 
 
-def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any) -> Page:
-    """Has a page follow from others by a built-in rule."""
+def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any, when: str) -> Page:
+    """Has a page follow from others by a built-in rule, or by operations of users' own."""
     text("a page's name", name)
-    return _derive_by(bus, name, rule.said, list(rule.inputs), pages_of("after", after))
+    inputs: list[Key] = list(rule.inputs)
+    after = pages_of("after", after)
+    if rule.by is not None:
+        made = plan(name, rule.by.shape, rule.by.dtype, None, None, None, None)
+        given, run = (made.kind, made.columns, made.rows), rule.by.function
+        return _derive(bus, name, given, run, rule.said[0], inputs, after, False, when)
+    return _derive_by(bus, name, rule.said, inputs, after, when)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from mmsb._core import Bus as CoreBus
-from mmsb._core import _last_step, _rule, _rules, _trace
+from mmsb._core import _last_step, _rule, _rules, _settle_failed, _trace
 from mmsb.derive.called import Key
 from mmsb.derive.counters import Counters, counted
 from mmsb.given import count
@@ -35,21 +35,26 @@ class Explanation:
     page: str
     kind: str
     rule: str
+    when: str
     inputs: tuple[tuple[str, str], ...]
     stale: bool
     epoch: int | None
     step: Step | None
     causes: tuple[str, ...]
     counters: Counters | None = None
+    failed: str | None = None
 
     def __str__(self) -> str:
         """What it says, in a few lines."""
         lines = [
-            f"{self.page}: {self.kind} {self.rule}" if self.rule else f"{self.page}: written, not derived"
+            f"{self.page}: {self.kind} {self.rule}{'' if self.when == 'eager' else ', ' + self.when}"
+            if self.rule
+            else f"{self.page}: written, not derived"
         ]
         lines += [f"  follows from {name} ({kind})" for name, kind in self.inputs]
         if self.stale:
-            lines.append("  stale: what it follows from has changed since it was made")
+            why = f": {self.failed}" if self.failed else ""
+            lines.append(f"  stale: what it follows from has changed since it was made{why}")
         if self.step is not None:
             way = " <- ".join(self.causes)
             lines.append(
@@ -93,7 +98,7 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
     """Why a page is what it is."""
     found = bus[page]
     names, rule = Names(bus), _rule(bus, found)
-    kind, called, inputs = rule if rule is not None else ("", "", [])
+    kind, called, inputs, when = rule if rule is not None else ("", "", [], "eager")
     last = _last_step(bus, found.id)
     causes: list[str] = []
     if last is not None:
@@ -108,12 +113,14 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
         found.name,
         kind,
         called,
+        when,
         tuple((names(page), kind) for page, kind in inputs),
         stale,
         None if last is None else last[0],
         None if last is None else step(names, last[1]),
         tuple(causes),
         None if rule is None else counted(bus).get(found.id, Counters()),
+        _settle_failed(bus) if stale and when == "deferred" else None,
     )
 
 
@@ -138,7 +145,7 @@ def logged(bus: CoreBus, epoch: int) -> list[Followed]:
 
     Any epoch that is kept has them, whichever process made it. What ran and came out equal is not in the log.
     """
-    rules = {page: (called, inputs) for page, _, (_, called, inputs) in _rules(bus, epoch)}
+    rules = {page: (called, inputs) for page, _, (_, called, inputs, _) in _rules(bus, epoch)}
     names, found = Names(bus), []
     for entry in bus._log(None, None, epoch, epoch, None):
         touched = {delta["id"] for delta in entry.deltas}
@@ -155,5 +162,5 @@ def logged(bus: CoreBus, epoch: int) -> list[Followed]:
 
 def edges(bus: CoreBus) -> Iterator[tuple[int, bool, str, str, list[tuple[int, str]]]]:
     """Every page that follows from others: its id, whether it is stale, its rule, and its inputs."""
-    for page, stale, (kind, called, inputs) in _rules(bus):
+    for page, stale, (kind, called, inputs, _) in _rules(bus):
         yield page, stale, kind, called, inputs

@@ -8,7 +8,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import DTypeLike
 
 from mmsb._core import Column, Page
-from mmsb.derive.rules import Of, Rule, page_of
+from mmsb.derive.rule import Of, Rule, page_of
 from mmsb.errors import InvalidArgument
 
 _UNARY = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
-from mmsb._core import Page, _release
+from mmsb._core import Page, _release, _settle
 from mmsb.derive.called import Key
 from mmsb.derive.counters import Counters
 from mmsb.derive.declare import declare, declare_by
@@ -17,7 +17,7 @@ from mmsb.derive.graph import graph
 from mmsb.derive.native import Addressed
 from mmsb.derive.perfetto import perfetto
 from mmsb.derive.provenance import Provenance, provenance
-from mmsb.derive.rules import Rule
+from mmsb.derive.rule import Rule
 from mmsb.derive.stepping import Stepping
 from mmsb.errors import InvalidArgument
 from mmsb.given import perhaps_text, reason, text
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     import os
 
     import rustworkx
+
+
+When = Literal["eager", "deferred", "lazy"]
+"""When a page that follows from others is made."""
 
 
 class Deriving(CoreBus):
@@ -47,6 +51,7 @@ class Deriving(CoreBus):
         columns: Columns | None = None,
         changed: bool = False,
         timeout: float | None = None,
+        when: When = "eager",
     ) -> Any:
         """Makes a page that follows from others, or has one that does follow from something else.
 
@@ -79,6 +84,10 @@ class Deriving(CoreBus):
                 that tells which rows changed, and may return `(rows, values)`: a mask of rows, or their
                 numbers, and what they hold now.
             timeout: seconds after which a function is stopped.
+            when: the page is made. "eager": in every commit that changes an input. "deferred": in an epoch of
+                its own soon after, for rules that are slow; until then it is stale, and so is what follows
+                from it. "lazy": when somebody reads it; what it holds is no part of the state, its digest or
+                the log, and an eager page that follows from it makes it eager.
 
         Returns:
             The page; as a decorator what makes it of a function.
@@ -106,17 +115,31 @@ class Deriving(CoreBus):
             ]
             if given:
                 raise InvalidArgument(f"page {name!r}: {given[0]} goes with a function, not with {rule!r}")
-            return declare_by(self, name, rule, after)
+            return declare_by(self, name, rule, after, text("when", when))
 
         def made(function: Callable[..., Any] | Addressed) -> Page:
             layout = (shape, dtype, rows, columns)
-            return declare(self, name, function, inputs, after, layout, changed, timeout)
+            return declare(self, name, function, inputs, after, layout, changed, timeout, text("when", when))
 
         return made if rule is None else made(rule)
 
     def release(self, page: Key) -> None:
         """Has a page follow from nothing any more: its cells stay, and may be written."""
         _release(self, page)
+
+    def settle(self) -> int | None:
+        """Makes now the deferred pages that are stale, and what follows from them, and waits for that.
+
+        Pages whose functions this process has not declared stay stale.
+
+        Returns:
+            The epoch that it made; nothing where there was nothing to make.
+
+        Raises:
+            RuleError: a rule fails. The pages stay stale, and are tried again after the next commit that
+                concerns them.
+        """
+        return _settle(self)
 
     def trace(self, epoch: SupportsIndex | None = None) -> list[Step]:
         """What ran in an epoch, by default the present one, in its order.

@@ -104,7 +104,9 @@ def is_native(rule: object) -> bool:
     return isinstance(getattr(rule, "address", None), int) and (not callable(rule) or hasattr(rule, "_sig"))
 
 
-def declare_native(bus: CoreBus, name: str, rule: Any, inputs: Any, after: Any, made: Layout) -> Page:
+def declare_native(
+    bus: CoreBus, name: str, rule: Any, inputs: Any, after: Any, made: Layout, when: str
+) -> Page:
     """Has a page follow from others by compiled code."""
     keys = pages_of("inputs", inputs)
     if isinstance(rule, Native):
@@ -113,7 +115,8 @@ def declare_native(bus: CoreBus, name: str, rule: Any, inputs: Any, after: Any, 
     else:
         owner, address = rule, _address(name, rule)
     given = (made.kind, made.columns, made.rows)
-    return _derive_native(bus, name, given, address, owner, called(rule), keys, pages_of("after", after))
+    after = pages_of("after", after)
+    return _derive_native(bus, name, given, address, owner, called(rule), keys, after, when)
 
 
 def _address(name: str, rule: Any) -> int:

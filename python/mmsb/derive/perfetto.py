@@ -73,7 +73,7 @@ def _runs(bus: CoreBus, since: int | None, until: int | None) -> list[_Run]:
 def _ruled(bus: CoreBus) -> dict[str, str]:
     """The rules of pages, as they are now."""
     names = Names(bus)
-    return {names(page): called for page, _, (_, called, _) in _rules(bus)}
+    return {names(page): called for page, _, (_, called, _, _) in _rules(bus)}
 
 
 def _tracks(bus: CoreBus, runs: list[_Run]) -> Iterator[dict[str, Any]]:

@@ -1,41 +1,33 @@
 """Built-in rules: what Rust makes pages by, incrementally and with the same bits whatever came before."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from operator import index
 from typing import Any
 
 from mmsb._core import Column, Page
+from mmsb.algebra import AnySemiring, Monoid, MonoidFamily, Semiring, SemiringFamily
+from mmsb.algebra.kinds import monoid_on, semiring_on
+from mmsb.derive.custom import closure_rule, matmul_rule, reduce_rule, spmv_rule
+from mmsb.derive.rule import Of, Rule, page_of
 from mmsb.errors import InvalidArgument
 from mmsb.given import count, text
 
-Of = Page | Column
-"""A column: of a page that has one, the page itself."""
 
-
-@dataclass(frozen=True, eq=False)
-class Rule:
-    """What a page is made by, and what from: for `bus.derive(name, rule)`."""
-
-    inputs: tuple[Page | str, ...]
-    said: tuple[Any, ...]
-
-    def __repr__(self) -> str:
-        names = ", ".join(page if isinstance(page, str) else page.name for page in self.inputs)
-        return f"<Rule {self.said[0]} of {names}>"
-
-
-def page_of(what: str, of: Any) -> tuple[Page | str, str | None]:
-    """The page of a column, and the column's name where the page has several."""
-    if isinstance(of, Page):
-        return of, None
-    if isinstance(of, Column):
-        return of.page, of.name
-    raise InvalidArgument(f"{what} {of!r}: a page, or a column of one, is wanted")
+def _builtin(what: str, given: Any, of: Any, column: str | None = None) -> str:
+    """The name of what is built in; said for one dtype, it must be that of the cells."""
+    if isinstance(given, (Semiring, Monoid)):
+        dtype = of.dtype if column is None else of[column].dtype
+        return (semiring_on if isinstance(given, Semiring) else monoid_on)(given, dtype).name
+    return given.name if isinstance(given, (SemiringFamily, MonoidFamily)) else text(what, given)
 
 
 def reduce(
-    of: Of, how: str, *, axis: int | None = None, by: Column | None = None, groups: int | None = None
+    of: Of,
+    how: str | MonoidFamily | Monoid,
+    *,
+    axis: int | None = None,
+    by: Column | None = None,
+    groups: int | None = None,
 ) -> Rule:
     """A reduction of a column, which a change costs a few nodes of a tree (a table of groups by key).
 
@@ -56,23 +48,28 @@ def reduce(
     page, column = page_of("reduce", of)
     if (by is None) != (groups is None) or (by is not None and axis is not None):
         raise InvalidArgument("reduce: by goes with groups, and not with axis")
-    over: tuple[Any, ...]
+    keys: tuple[str | None, int] | None = None
     if by is not None:
-        keys, key = page_of("by", by)
-        same = keys == page if isinstance(page, str) else keys in (page, page.name)
+        keyed, key = page_of("by", by)
+        same = keyed == page if isinstance(page, str) else keyed in (page, page.name)
         if not same:
             raise InvalidArgument(f"reduce: by {by!r} is not a column of the page that is reduced")
-        over = ("key", key, count("groups", groups))
-    elif axis is None:
-        over = ("whole",)
-    else:
-        axes = of.ndim
-        at = index(axis)
-        if not -axes <= at < axes:
-            raise InvalidArgument(f"reduce: axis {at} of {axes} axes")
-        at %= axes
+        keys = (key, count("groups", groups))
+    at = None if axis is None else _axis(of.ndim, index(axis))
+    if isinstance(how, Monoid) and not how.is_builtin:
+        return reduce_rule(of, how, at, keys)
+    over: tuple[Any, ...] = ("whole",)
+    if keys is not None:
+        over = ("key", *keys)
+    elif at is not None:
         over = ("rows",) if at == 0 else ("inner", at - 1)
-    return Rule((page,), ("reduce", column, text("how", how), over))
+    return Rule((page,), ("reduce", column, _builtin("how", how, of), over))
+
+
+def _axis(axes: int, at: int) -> int:
+    if not -axes <= at < axes:
+        raise InvalidArgument(f"reduce: axis {at} of {axes} axes")
+    return at % axes
 
 
 def gather(source: Page, index: Of) -> Rule:
@@ -133,7 +130,7 @@ def closure(
     start: int | Iterable[int] | None = None,
     *,
     vertices: int,
-    semiring: str = "min_plus",
+    semiring: AnySemiring = "min_plus",
     source: str = "source",
     target: str = "target",
     weight: str = "weight",
@@ -149,7 +146,10 @@ def closure(
         start: a vertex, several, or by default all.
         vertices: how many there are.
         semiring: "min_plus" for shortest paths, "max_min" for bottlenecks, "boolean" for reachability,
-            "max_times" for the most likely way, "max_plus" for the longest where no weight is positive.
+            "max_times" for the most likely way, "max_plus" for the longest where no weight is positive. Or
+            one of one's own, from `mmsb.semiring`, that claims to be "absorptive": Python makes all ways anew
+            whenever the table changes, in as many rounds as the longest of the best ways has edges, each at
+            the cost of all edges for every start.
         source: the column of vertices that edges leave.
         target: the column of those that they enter.
         weight: the column of weights.
@@ -164,28 +164,33 @@ def closure(
     else:
         starts = [count("start", vertex) for vertex in start]
     columns = (text("source", source), text("target", target), text("weight", weight))
-    return Rule(
-        (page,), ("closure", text("semiring", semiring), *columns, count("vertices", vertices), starts)
-    )
+    number = count("vertices", vertices)
+    if isinstance(semiring, Semiring) and not semiring.is_builtin:
+        return closure_rule(edges, starts, number, semiring, columns)
+    name = _builtin("semiring", semiring, edges, weight)
+    return Rule((page,), ("closure", name, *columns, number, starts))
 
 
-def matmul(left: Page, right: Page, *, semiring: str = "plus_times") -> Rule:
+def matmul(left: Page, right: Page, *, semiring: AnySemiring = "plus_times") -> Rule:
     """The product of a matrix and a vector, or of two matrices, by the operations of a semiring.
 
     Args:
         left: an array page of shape (n, m).
         right: one of shape (m,), or (m, k), of the same dtype.
         semiring: "plus_times", "min_plus", "max_plus", "max_times", "max_min", "boolean", "counting",
-            "gf2", "log" or "viterbi".
+            "gf2", "log" or "viterbi"; or one of one's own, from `mmsb.semiring`, on the dtype of both.
 
     Returns:
         A rule that makes an array page of shape (n,), or (n, k). A changed row of `left` makes its row
-        anew, a changed `right` all.
+        anew, a changed `right` all. By a semiring of one's own any change makes all anew, each cell brought
+        together by a tree with a fan-in of 16; the matrices must keep their shapes.
     """
+    if isinstance(semiring, Semiring) and not semiring.is_builtin:
+        return matmul_rule(left, right, semiring)
     one, _ = page_of("left", left)
     other, _ = page_of("right", right)
     form = ("dense",) if right.ndim == 1 else ("matrices",)
-    return Rule((one, other), ("product", text("semiring", semiring), form))
+    return Rule((one, other), ("product", _builtin("semiring", semiring, left), form))
 
 
 def spmv(
@@ -193,7 +198,7 @@ def spmv(
     entries: Page,
     vector: Page,
     *,
-    semiring: str = "plus_times",
+    semiring: AnySemiring = "plus_times",
     index: str = "index",
     value: str = "value",
 ) -> Rule:
@@ -208,8 +213,11 @@ def spmv(
         value: the column that has their values.
 
     Returns:
-        A rule that makes an array page of shape (n,). A change makes the rows anew that it concerns.
+        A rule that makes an array page of shape (n,). A change makes the rows anew that it concerns; by a
+        semiring of one's own all, each brought together by a tree with a fan-in of 16.
     """
+    if isinstance(semiring, Semiring) and not semiring.is_builtin:
+        return spmv_rule(starts, entries, vector, semiring, text("index", index), text("value", value))
     pages = tuple(page_of("spmv", page)[0] for page in (starts, entries, vector))
     form = ("csr", text("index", index), text("value", value))
-    return Rule(pages, ("product", text("semiring", semiring), form))
+    return Rule(pages, ("product", _builtin("semiring", semiring, vector), form))

@@ -94,16 +94,21 @@ impl Column {
     /// Args:
     ///     values: what is merged; numpy's broadcasting applies.
     ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
-    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
+    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own. Or a
+    ///         `mmsb.monoid` of one's own, of the columns' dtype: what it comes to is logged, not the operation.
     #[pyo3(signature = (values, rows=None, op=None))]
     fn merge(
-        &self,
+        slf: &Bound<'_, Self>,
         values: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
         op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&self.sheet.named_page()))?;
-        merge(values.py(), &self.sheet, &[(self.at, values.clone())], rows, op.as_deref())
+        if python::merges(slf, values, rows, op)? {
+            return Ok(());
+        }
+        let this = slf.get();
+        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&this.sheet.named_page()))?;
+        merge(values.py(), &this.sheet, &[(this.at, values.clone())], rows, op.as_deref())
     }
 
     #[pyo3(signature = (dtype=None, copy=None))]

@@ -11,7 +11,7 @@ use mmsb::bus::past::provenance::Origins;
 use mmsb::graph::edge::{Edge, EdgeKind};
 use mmsb::page::schema::Schema;
 use mmsb::propagation::program::Program;
-use mmsb::propagation::rule::{Rule, What};
+use mmsb::propagation::rule::{Rule, What, When};
 use mmsb::propagation::runs::Run;
 use mmsb::propagation::trace::Step;
 use pyo3::prelude::*;
@@ -31,12 +31,22 @@ pub type Shape<'py> = (String, Vec<Given<'py>>, u64);
 /// A step: page and cause by id, level, rows in and out, outcome, nanoseconds.
 pub type Told = (u64, u64, u32, u32, u32, &'static str, u32);
 
-/// A rule: its word, what it is named, and its inputs by id with the kind of their edge.
-type Ruled = (&'static str, String, Vec<(u64, &'static str)>);
+/// A rule: its word, what it is named, its inputs by id with the kind of their edge, and when it is made.
+type Ruled = (&'static str, String, Vec<(u64, &'static str)>, &'static str);
 
 impl Bus {
-    /// Has a page follow from others: a new one, or one of that name that follows from others already.
-    pub fn follow<'py>(&self, py: Python<'py>, name: &str, derived: Derived) -> Outcome<Bound<'py, Page>> {
+    /// Has a page follow from others, made when it is said: a new one, or one of that name that follows from others already.
+    pub fn follow<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        mut derived: Derived,
+        when: &str,
+    ) -> Outcome<Bound<'py, Page>> {
+        derived.rule.when = When::named(when).ok_or_else(|| {
+            let can = "'eager', 'deferred' and 'lazy' are possible";
+            Fault::invalid(format!("page '{name}': when {when:?}: {can}"))
+        })?;
         let old = match self.find(py, name)? {
             Some(id) if self.is_derived(py, id)? => Some(id),
             _ => None,
@@ -95,7 +105,7 @@ pub fn schema(core: &CoreBus, name: &str, shape: Shape<'_>) -> Outcome<(Schema, 
 
 /// Makes a page by a function. `shape` is kind, columns and rows.
 #[pyfunction]
-#[pyo3(signature = (bus, name, shape, function, called, inputs, after, takes_changed))]
+#[pyo3(signature = (bus, name, shape, function, called, inputs, after, takes_changed, when))]
 #[allow(clippy::too_many_arguments, reason = "what one declaration says, handed over by Python's face alone")]
 pub fn _derive<'py>(
     py: Python<'py>,
@@ -107,6 +117,7 @@ pub fn _derive<'py>(
     inputs: Vec<Bound<'py, PyAny>>,
     after: Vec<Bound<'py, PyAny>>,
     takes_changed: bool,
+    when: &str,
 ) -> Outcome<Bound<'py, Page>> {
     let core = bus.handle.bus()?;
     let (schema, rows) = schema(core, name, shape)?;
@@ -120,7 +131,7 @@ pub fn _derive<'py>(
         inputs: inputs.into_iter().map(|(_, name)| name).collect(),
     });
     let rule = Rule::new(edges, What::Program(called.to_owned()));
-    bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
+    bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) }, when)
 }
 
 /// Makes a page by a built-in rule.
@@ -132,12 +143,13 @@ pub fn _derive_by<'py>(
     said: &Bound<'py, PyTuple>,
     inputs: Vec<Bound<'py, PyAny>>,
     after: Vec<Bound<'py, PyAny>>,
+    when: &str,
 ) -> Outcome<Bound<'py, Page>> {
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let infos = inputs.iter().map(|(id, _)| bus.info(py, *id)).collect::<Outcome<Vec<_>>>()?;
     let what = builtin::what(said, &infos).map_err(|fault| fault.about(&format!("page '{name}'")))?;
     let rule = Rule::new(edges(&inputs, &after), what);
-    bus.follow(py, name, Derived { rule, shape: None, program: None })
+    bus.follow(py, name, Derived { rule, shape: None, program: None }, when)
 }
 
 /// Has a page follow from nothing any more.
@@ -153,6 +165,19 @@ pub fn _release(py: Python<'_>, bus: &Bus, page: &Bound<'_, PyAny>) -> Outcome<(
     }
 }
 
+/// Makes what commits put off to an epoch of its own; that epoch, or none where there was nothing to make.
+#[pyfunction]
+pub fn _settle(py: Python<'_>, bus: &Bus) -> Outcome<Option<u64>> {
+    let made = bus.handle.long(py, |bus| bus.settle())?;
+    Ok(made.map(|committed| committed.epoch.0))
+}
+
+/// What kept pages from being made in an epoch of their own the last time.
+#[pyfunction]
+pub fn _settle_failed(py: Python<'_>, bus: &Bus) -> Outcome<Option<String>> {
+    bus.handle.long(py, |bus| bus.settle_failed())
+}
+
 /// What a page follows from, and how.
 #[pyfunction]
 pub fn _rule(py: Python<'_>, bus: &Bus, page: &Bound<'_, PyAny>) -> Outcome<Option<Ruled>> {
@@ -162,7 +187,7 @@ pub fn _rule(py: Python<'_>, bus: &Bus, page: &Bound<'_, PyAny>) -> Outcome<Opti
 
 fn ruled(rule: Rule) -> Ruled {
     let inputs = rule.edges.iter().map(|edge| (edge.page.0, edge.kind.name())).collect();
-    (rule.kind(), rule.name(), inputs)
+    (rule.kind(), rule.name(), inputs, rule.when.name())
 }
 
 /// Of every page that follows from others, at an epoch or now: its id, whether it is behind, and what it follows from.

@@ -1,10 +1,12 @@
 //! The thin PyO3 binding of `mmsb`: convert, detach from the interpreter, call, wrap.
 #![deny(unsafe_code)]
 
+mod algebra;
 mod array;
 mod builtin;
 mod bus;
 mod cells;
+mod circuit;
 mod column;
 mod derive;
 mod diff;
@@ -56,13 +58,24 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<log::Log>()?;
     module.add_class::<log::Entry>()?;
     module.add_class::<array::ViewOwner>()?;
+    module.add_class::<circuit::Circuit>()?;
     module.add_function(wrap_pyfunction!(open::open, module)?)?;
     module.add_function(wrap_pyfunction!(error::error_codes, module)?)?;
     for function in [
+        wrap_pyfunction!(algebra::_laws, module)?,
+        wrap_pyfunction!(algebra::_semirings, module)?,
+        wrap_pyfunction!(algebra::_monoids, module)?,
+        wrap_pyfunction!(algebra::_product, module)?,
+        wrap_pyfunction!(algebra::_product_csr, module)?,
+        wrap_pyfunction!(algebra::_fold, module)?,
+        wrap_pyfunction!(algebra::_write, module)?,
+        wrap_pyfunction!(transaction::_transaction_of, module)?,
         wrap_pyfunction!(derive::_derive, module)?,
         wrap_pyfunction!(derive::_derive_by, module)?,
         wrap_pyfunction!(native::_derive_native, module)?,
         wrap_pyfunction!(derive::_release, module)?,
+        wrap_pyfunction!(derive::_settle, module)?,
+        wrap_pyfunction!(derive::_settle_failed, module)?,
         wrap_pyfunction!(derive::_rule, module)?,
         wrap_pyfunction!(derive::_rules, module)?,
         wrap_pyfunction!(derive::_trace, module)?,

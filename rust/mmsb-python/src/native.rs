@@ -90,6 +90,7 @@ pub fn _derive_native<'py>(
     called: &str,
     inputs: Vec<Bound<'py, PyAny>>,
     after: Vec<Bound<'py, PyAny>>,
+    when: &str,
 ) -> Outcome<Bound<'py, Page>> {
     let core = bus.handle.bus()?;
     let (schema, rows) = schema(core, name, shape)?;
@@ -109,5 +110,5 @@ pub fn _derive_native<'py>(
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
     let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), _owner: owner });
     let rule = Rule::new(edges(&inputs, &after), What::Program(called.to_owned()));
-    bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) })
+    bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) }, when)
 }

@@ -239,18 +239,23 @@ impl Page {
     /// Args:
     ///     values: what is merged; of a table a mapping by column. numpy's broadcasting applies.
     ///     rows: which cells, as any index; all of them by default. A row listed twice is merged twice.
-    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own.
+    ///     op: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`; by default the page's own. Or a
+    ///         `mmsb.monoid` of one's own, of the columns' dtype: what it comes to is logged, not the operation.
     #[pyo3(signature = (values, rows=None, op=None))]
     fn merge(
-        &self,
+        slf: &Bound<'_, Self>,
         values: &Bound<'_, PyAny>,
         rows: Option<&Bound<'_, PyAny>>,
         op: Option<&Bound<'_, PyAny>>,
     ) -> Outcome<()> {
-        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&self.sheet.named_page()))?;
-        let fields = rows::fields(&self.sheet, values, &self.sheet.columns())?;
-        let rows = rows.map(|rows| rows::of_rows(&self.sheet, rows));
-        column::merge(values.py(), &self.sheet, &fields, rows.as_ref(), op.as_deref())
+        if python::merges(slf, values, rows, op)? {
+            return Ok(());
+        }
+        let this = slf.get();
+        let op = op.map(operator_name).transpose().map_err(|fault| fault.about(&this.sheet.named_page()))?;
+        let fields = rows::fields(&this.sheet, values, &this.sheet.columns())?;
+        let rows = rows.map(|rows| rows::of_rows(&this.sheet, rows));
+        column::merge(values.py(), &this.sheet, &fields, rows.as_ref(), op.as_deref())
     }
 
     /// Writes several columns as one delta.

@@ -81,9 +81,11 @@ impl Drop for Running {
 impl Program for Function {
     fn run(&self, call: &Call<'_>, made: &mut Made) -> Result<(), Raised> {
         wait::python(|| {
-            Python::attach(|py| {
+            // The background may come to it when the interpreter is on its way out.
+            Python::try_attach(|py| {
                 self.call(py, call, made).map_err(|fault| Box::new(Exception(fault.into())) as Raised)
             })
+            .unwrap_or_else(|| Err("the interpreter is going".into()))
         })
     }
 }

@@ -16,10 +16,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
+use crate::column::Column;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::{Handle, LONG};
 use crate::kept::Pages;
+use crate::page::Page;
 use crate::python;
 use crate::show::legible;
 use crate::wait;
@@ -80,6 +82,21 @@ pub fn outside(py: Python<'_>, handle: &Handle) -> Outcome<()> {
             "a transaction is open on this branch: branch, merge, revert and drop are not a part of one, call them outside",
         )),
         None => Ok(()),
+    }
+}
+
+/// A serializable transaction for a page or column; none where this thread and task have one open on its branch, which what
+/// is done then is a part of.
+#[pyfunction]
+pub fn _transaction_of(py: Python<'_>, of: &Bound<'_, PyAny>) -> Outcome<Option<Transaction>> {
+    let handle = match (of.cast::<Page>(), of.cast::<Column>()) {
+        (Ok(page), _) => page.get().sheet.live()?,
+        (_, Ok(column)) => column.get().sheet.live()?,
+        _ => return Err(Fault::invalid(format!("{of}: a page, or a column of one, is wanted"))),
+    };
+    match current(py, handle)? {
+        Some(_) => Ok(None),
+        None => Transaction::new(handle, None, None, "serializable", None).map(Some),
     }
 }
 

@@ -13,6 +13,14 @@ use crate::algebra::law::{Known, Operations};
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Node(u32);
 
+impl Node {
+    /// That number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// What a node is. Both sides of a sum or product were there before it.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Gate {
@@ -59,6 +67,19 @@ impl Circuit {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.gates.len() == 2
+    }
+
+    /// The node of a number.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<Node> {
+        ((number as usize) < self.gates.len()).then_some(Node(number))
+    }
+
+    /// The gates that these nodes need, each behind those it needs itself.
+    pub fn gates(&self, nodes: &[Node]) -> impl Iterator<Item = (Node, Gate)> + '_ {
+        let needed = self.needed(nodes).into_iter();
+        let gates = (0..).map(Node).zip(&self.gates).zip(needed);
+        gates.filter(|(_, needed)| *needed).map(|((node, gate), _)| (node, *gate))
     }
 
     /// What a node is.
@@ -129,14 +150,11 @@ impl Circuit {
     /// The variables that a node depends on, ascending.
     #[must_use]
     pub fn variables(&self, node: Node) -> Vec<u64> {
-        let needed = self.needed(&[node]);
-        let gates = self.gates.iter().zip(&needed).filter(|(_, needed)| **needed);
-        let mut found: Vec<u64> = gates
-            .filter_map(|(gate, _)| match gate {
-                Gate::Variable(number) => Some(*number),
-                _ => None,
-            })
-            .collect();
+        let gates = self.gates(&[node]).filter_map(|(_, gate)| match gate {
+            Gate::Variable(number) => Some(number),
+            _ => None,
+        });
+        let mut found: Vec<u64> = gates.collect();
         found.sort_unstable();
         found
     }

@@ -152,6 +152,21 @@ impl Family {
         self as u8
     }
 
+    /// What its addition and its multiplication are called.
+    #[must_use]
+    pub const fn operations(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Boolean => ("or", "and"),
+            Self::MinPlus => ("min", "plus"),
+            Self::MaxPlus => ("max", "plus"),
+            Self::MaxTimes | Self::Viterbi => ("max", "times"),
+            Self::MaxMin => ("max", "min"),
+            Self::PlusTimes | Self::Counting => ("plus", "times"),
+            Self::Log => ("logsum", "plus"),
+            Self::Gf2 => ("xor", "and"),
+        }
+    }
+
     /// The one of this number.
     #[must_use]
     pub fn coded(code: u8) -> Option<Self> {

@@ -146,17 +146,40 @@ impl Law {
         Self::AnnihilatesRight,
     ];
 
+    /// Those that a trait promises beyond.
+    pub const BEYOND: [(Traits, Self); 5] = [
+        (Traits::IDEMPOTENT, Self::Idempotent),
+        (Traits::SELECTIVE, Self::Selective),
+        (Traits::TOTAL_ORDER, Self::Selective),
+        (Traits::ABSORPTIVE, Self::Absorptive),
+        (Traits::COMMUTATIVE, Self::MulCommutes),
+    ];
+
     /// Those of a semiring with these traits.
     pub fn of(traits: Traits) -> impl Iterator<Item = Self> {
-        let more = [
-            (Traits::IDEMPOTENT, Self::Idempotent),
-            (Traits::SELECTIVE, Self::Selective),
-            (Traits::TOTAL_ORDER, Self::Selective),
-            (Traits::ABSORPTIVE, Self::Absorptive),
-            (Traits::COMMUTATIVE, Self::MulCommutes),
-        ];
-        let more = more.into_iter().filter(move |(one, _)| traits.has(*one)).map(|(_, law)| law);
+        let more = Self::BEYOND.into_iter().filter(move |(one, _)| traits.has(*one)).map(|(_, law)| law);
         Self::EVERY.into_iter().chain(more)
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AddAssociates => "addition is associative",
+            Self::AddCommutes => "addition is commutative",
+            Self::Zero => "zero is the identity of addition",
+            Self::MulAssociates => "multiplication is associative",
+            Self::OneLeft => "one is the left identity of multiplication",
+            Self::OneRight => "one is the right identity of multiplication",
+            Self::DistributesLeft => "multiplication distributes from the left",
+            Self::DistributesRight => "multiplication distributes from the right",
+            Self::AnnihilatesLeft => "zero annihilates from the left",
+            Self::AnnihilatesRight => "zero annihilates from the right",
+            Self::Idempotent => "addition is idempotent",
+            Self::Selective => "addition is selective",
+            Self::Absorptive => "addition absorbs products",
+            Self::MulCommutes => "multiplication is commutative",
+        }
     }
 
     /// As it is written down.

@@ -1,5 +1,6 @@
 //! Layer 2 (algebra): what brings values together: merge operators, semirings with their laws, and the loops over them.
 
+pub mod by_name;
 pub mod circuit;
 pub mod error;
 pub mod family;

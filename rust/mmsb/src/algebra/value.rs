@@ -125,11 +125,14 @@ values!(
     f64: F64, f64::EPSILON, |value| value;
 );
 
-/// The cells that these bytes are.
+/// The cells that these bytes are. None lie anywhere.
 ///
 /// # Errors
 /// [`AlgebraError::Misaligned`] where they do not lie as cells must, or are not whole cells.
 pub fn cells<T: Value>(bytes: &[u8]) -> Result<&[T], AlgebraError> {
+    if bytes.is_empty() {
+        return Ok(&[]);
+    }
     bytemuck::try_cast_slice(bytes).map_err(|_| misaligned::<T>(bytes))
 }
 
@@ -138,6 +141,9 @@ pub fn cells<T: Value>(bytes: &[u8]) -> Result<&[T], AlgebraError> {
 /// # Errors
 /// As [`cells`].
 pub fn cells_mut<T: Value>(bytes: &mut [u8]) -> Result<&mut [T], AlgebraError> {
+    if bytes.is_empty() {
+        return Ok(&mut []);
+    }
     let wrong = misaligned::<T>(bytes);
     bytemuck::try_cast_slice_mut(bytes).map_err(|_| wrong)
 }

@@ -3,13 +3,33 @@
 use std::borrow::Cow;
 
 use crate::base::ids::PageId;
+use crate::bus::commit::Change;
 use crate::bus::error::Error;
 use crate::bus::state::State;
 use crate::bus::transaction::Transaction;
 use crate::page::cover::selections;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
-use crate::page::schema::Column;
+use crate::page::schema::{Column, Schema};
+
+impl Transaction {
+    /// Brings a page that was dropped back under its own id, filled with zeros.
+    pub(crate) fn restore_page(
+        &mut self,
+        page: PageId,
+        name: &str,
+        schema: Schema,
+        rows: u64,
+    ) -> Result<(), Error> {
+        self.push(Change::Create { page, name: name.into(), schema, rows })
+    }
+
+    /// Says that a page has the rows it has, as something that was decided.
+    pub(crate) fn touch_page(&mut self, id: PageId) -> Result<(), Error> {
+        let rows = self.found(id)?.rows();
+        self.push(Change::Resize(id, rows))
+    }
+}
 
 /// Writes the runs of cells of a column into the transaction as `from` has them.
 pub(crate) fn copy_cells(
@@ -24,7 +44,7 @@ pub(crate) fn copy_cells(
     let mut parts = Vec::new();
     for select in selections(runs, column) {
         let mut bytes = vec![0; (select.cells(column) * column.cell_bytes()) as usize];
-        from.read(page, usize::from(i), &select, &mut bytes)?;
+        from.read_stored(page, usize::from(i), &select, &mut bytes)?;
         parts.push(Part { column: i, select, data: Data::Dense(Cow::Owned(bytes)) });
     }
     if parts.is_empty() {
@@ -68,7 +88,7 @@ fn written_runs(
     let schema = from.schema(page)?;
     let width = column.row_bytes();
     let mut rows: Vec<(u64, u64)> = Vec::new();
-    from.page(page)?.column(&schema, i).extents(|extent| {
+    from.stored(page)?.column(&schema, i).extents(|extent| {
         if crate::page::block::is_null(extent.at) {
             return;
         }

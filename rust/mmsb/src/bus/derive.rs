@@ -9,17 +9,21 @@ use crate::bus::error::Error;
 use crate::bus::follow::named;
 use crate::bus::functions::Declared;
 use crate::bus::handle::Bus;
+use crate::bus::on_read::is_lazy;
 use crate::bus::options::Note;
 use crate::bus::past::provenance::{Origins, provenance};
 use crate::bus::state::State;
 use crate::bus::transaction::{Isolation, Transaction};
 use crate::bus::upkeep::settle::settle;
 use crate::graph::edge::EdgeKind;
+use crate::page::delta::{Data, Delta, Part};
+use crate::page::operator::OperatorId;
 use crate::page::schema::{Kind, Schema};
+use crate::page::select::Select;
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::{Gives, Shape};
 use crate::propagation::program::Program;
-use crate::propagation::rule::Rule;
+use crate::propagation::rule::{Rule, What, When};
 use crate::propagation::run::BEHIND;
 use crate::propagation::runs::Run;
 use crate::propagation::trace::Step;
@@ -144,6 +148,9 @@ impl State {
     /// No such page.
     pub fn is_behind(&self, page: PageId) -> Result<bool, Error> {
         let marks = self.marks(page)?;
+        if self.found_if(page)?.is_some_and(is_lazy) && self.made_behind(page)? {
+            return Ok(true);
+        }
         Ok(marks & (BEHIND | EdgeKind::Control.mark()) != 0)
     }
 
@@ -200,6 +207,20 @@ impl Transaction {
     /// # Errors
     /// No such page.
     pub fn release(&mut self, page: PageId) -> Result<(), Error> {
+        if is_lazy(self.found(page)?) {
+            // Its cells stay: those that whoever reads it now gets.
+            let state = self.own_state()?;
+            self.set_rule(page, Vec::new())?;
+            let info = state.info(page)?;
+            for (i, column) in info.schema.columns().iter().enumerate() {
+                let select = Select::range(0, info.rows * column.cells_per_row());
+                let mut bytes = vec![0; (info.rows * column.row_bytes()) as usize];
+                state.read(page, i, &select, &mut bytes)?;
+                let part = Part { column: i as u16, select, data: Data::Dense(bytes.into()) };
+                self.write(Delta::single(page, OperatorId::ASSIGN, part))?;
+            }
+            return Ok(());
+        }
         self.set_rule(page, Vec::new())
     }
 
@@ -225,10 +246,40 @@ impl Transaction {
     }
 
     fn follow_rule(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
+        if derived.rule.when == When::Lazy {
+            if let What::Filter(_) = derived.rule.what {
+                let what = "how many rows a filter keeps is known once it is made".to_owned();
+                return Err(wrong(self.info(page)?.name, RuleError::Unfit { rule: "a lazy page", what }));
+            }
+        } else {
+            self.wake(derived.rule.inputs().collect())?;
+        }
         let rule = derived.rule.encode();
         self.set_rule(page, rule.clone())?;
         if let Some(program) = derived.program {
             self.declare(Declared { page, rule, program });
+        }
+        Ok(())
+    }
+
+    /// Has pages that are made when somebody reads them made in every commit from now on, and what they follow from.
+    fn wake(&mut self, mut pages: Vec<PageId>) -> Result<(), Error> {
+        while let Some(page) = pages.pop() {
+            let old = self.rule(page)?;
+            if Rule::when_of(&old) != When::Lazy {
+                continue;
+            }
+            let name = || page.to_string();
+            let rule = Rule::decode(&old).map_err(|source| wrong(name(), source))?.when(When::Eager);
+            let own = self.declared.iter().rfind(|own| own.page == page && own.rule == old);
+            let known = own.map(|own| Arc::clone(&own.program));
+            let known = known.or_else(|| self.core.function(self.line.id, page, &old));
+            pages.extend(rule.inputs());
+            let rule = rule.encode();
+            self.set_rule(page, rule.clone())?;
+            if let Some(program) = known {
+                self.declare(Declared { page, rule, program });
+            }
         }
         Ok(())
     }

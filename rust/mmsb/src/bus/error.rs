@@ -52,6 +52,8 @@ codes! {
     Follows = "follows",
     /// A rule cannot be, or failed.
     Rule = "rule",
+    /// Operations that are said to be a monoid or a semiring, and are none.
+    BrokenLaw = "broken-law",
     /// A number or string that its cell cannot hold.
     ValueRange = "value-range",
     /// An argument that cannot be.

@@ -131,10 +131,10 @@ impl Flows {
 
 /// The users' functions that a commit on a branch goes by: those it declares itself first.
 #[derive(Debug)]
-struct Known<'k> {
-    core: &'k Core,
-    branch: BranchId,
-    declared: &'k [Declared],
+pub(crate) struct Known<'k> {
+    pub core: &'k Core,
+    pub branch: BranchId,
+    pub declared: &'k [Declared],
 }
 
 impl Programs for Known<'_> {
@@ -229,7 +229,8 @@ fn structure(flow: &mut Flow, changes: &[Change<'_>], draft: &Draft<'_>) -> Resu
     gone.retain(|page| draft.page(*page).is_none());
     let network = flow.network();
     gone.sort_by_key(|page| std::cmp::Reverse(network.slot(*page).map(|slot| network.level(slot))));
-    gone.into_iter().try_for_each(|page| flow.drop_page(page))
+    gone.into_iter().try_for_each(|page| flow.drop_page(page))?;
+    flow.check_lazy(draft)
 }
 
 fn name_of(core: &Core, draft: &Draft<'_>, base: RootRef<'_>, page: PageId) -> String {

@@ -16,6 +16,7 @@ pub mod holders;
 pub mod lend;
 mod line;
 pub mod merge;
+mod on_read;
 mod open;
 mod opened;
 pub mod options;

@@ -6,6 +6,7 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
+use crate::bus::on_read::{Reads, Remembered, is_lazy};
 use crate::bus::past::pages::Past;
 use crate::bus::upkeep::background::Background;
 use crate::bus::view::View;
@@ -41,6 +42,7 @@ pub struct State {
     line: Arc<Line>,
     epoch: Epoch,
     kind: Kind,
+    reads: Reads,
 }
 
 #[derive(Debug)]
@@ -61,12 +63,22 @@ impl State {
     /// The state at a root that the pin keeps.
     pub(crate) fn pinned(line: &Arc<Line>, root: Addr, pin: PinGuard<Arc<Core>>) -> Self {
         let epoch = RootRef::new(&pin.keeper().arena, root).epoch();
-        State { line: Arc::clone(line), epoch, kind: Kind::Live { root, pin } }
+        State { line: Arc::clone(line), epoch, kind: Kind::Live { root, pin }, reads: Reads::default() }
     }
 
     /// A state of a line's past.
     pub(crate) fn past(line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
-        State { line: Arc::clone(line), epoch, kind: Kind::Past(past) }
+        State { line: Arc::clone(line), epoch, kind: Kind::Past(past), reads: Reads::default() }
+    }
+
+    /// The same, remembering what pages held that are made when somebody reads them.
+    pub(crate) fn remembering(mut self, remembered: &Arc<Remembered>) -> Self {
+        self.reads.remembered = Some(Arc::clone(remembered));
+        self
+    }
+
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// The id of its branch.
@@ -92,8 +104,14 @@ impl State {
         }
     }
 
-    /// A page's version, whose cells can be read.
+    /// A page's version, whose cells can be read: made now, where it is made when somebody reads it.
     pub(crate) fn page(&self, id: PageId) -> Result<PageRef<'_>, Error> {
+        let page = self.stored(id)?;
+        if is_lazy(page) { self.made_page(id) } else { Ok(page) }
+    }
+
+    /// A page's version as the state has it, whose cells can be read.
+    pub(crate) fn stored(&self, id: PageId) -> Result<PageRef<'_>, Error> {
         let page = self.found(id)?;
         self.core().ready(page)?;
         Ok(page)
@@ -189,7 +207,8 @@ impl State {
     /// The epoch that changed a page last, and its rows: what must be the same for its arrays to be.
     pub fn version(&self, id: PageId) -> Result<(Epoch, u64), Error> {
         let page = self.found(id)?;
-        Ok((page.version(), page.rows()))
+        let version = if is_lazy(page) { self.made_version(id)? } else { page.version() };
+        Ok((version, page.rows()))
     }
 
     /// The ids and names of its pages, by id.
@@ -207,7 +226,7 @@ impl State {
     /// Whether a page's cells are in memory, so that looking at them neither rebuilds the page nor reads it in.
     pub fn is_at_hand(&self, id: PageId) -> bool {
         match &self.kind {
-            Kind::Live { .. } => self.found(id).is_ok_and(|page| page.is_read()),
+            Kind::Live { .. } => self.found(id).is_ok_and(|page| page.is_read() && !is_lazy(page)),
             Kind::Past(_) => false,
         }
     }
@@ -221,6 +240,9 @@ impl State {
     /// nobody else can see any more: where only few chunks changed since, its mapping is used again.
     pub fn view(&self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
         let (page, part) = self.part(id, column)?;
+        if is_lazy(page) {
+            return View::on_read(part, self.made(id)?);
+        }
         match &self.kind {
             Kind::Live { pin, root } => {
                 let view = View::live(
@@ -238,6 +260,9 @@ impl State {
 
     /// As [`State::view`], with what the state holds: one pin less than to take a view and let the state go.
     pub fn into_view(self, id: PageId, column: usize, reuse: Option<View>) -> Result<View, Error> {
+        if is_lazy(self.found(id)?) {
+            return self.view(id, column, reuse);
+        }
         let at = self.page(id)?.at;
         match self.kind {
             Kind::Live { root, mut pin } => {
@@ -272,6 +297,18 @@ impl State {
         read_column(page, schema, column, select, out)
     }
 
+    /// As [`State::read`], of what the state has.
+    pub(crate) fn read_stored(
+        &self,
+        id: PageId,
+        column: usize,
+        select: &Select,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
+        let page = self.stored(id)?;
+        read_column(page, self.core().catalog.schema(page.def()), column, select, out)
+    }
+
     /// The digest of the state.
     pub fn digest(&self) -> Result<Digest, Error> {
         self.digest_with(&mut |_| {})
@@ -284,7 +321,7 @@ impl State {
         if let Some(root) = self.root() {
             return digests.state(root, catalog, &mut |page| self.core().ready(page), &mut tally);
         }
-        let pages = self.ids().into_iter().map(|id| self.page(id)).collect::<Result<Vec<_>, _>>()?;
+        let pages = self.ids().into_iter().map(|id| self.stored(id)).collect::<Result<Vec<_>, _>>()?;
         Ok(digests.pages(pages.into_iter(), catalog, &mut tally))
     }
 

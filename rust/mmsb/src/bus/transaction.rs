@@ -260,17 +260,6 @@ impl Transaction {
         Ok(page)
     }
 
-    /// Brings a page that was dropped back under its own id, filled with zeros.
-    pub(crate) fn restore_page(
-        &mut self,
-        page: PageId,
-        name: &str,
-        schema: Schema,
-        rows: u64,
-    ) -> Result<(), Error> {
-        self.push(Change::Create { page, name: name.into(), schema, rows })
-    }
-
     /// Drops a page.
     pub fn drop_page(&mut self, id: PageId) -> Result<(), Error> {
         self.page(id)?;
@@ -295,12 +284,6 @@ impl Transaction {
             return Ok(());
         }
         Err(Error::Follows(page.def().name().into()))
-    }
-
-    /// Says that a page has the rows it has, as something that was decided.
-    pub(crate) fn touch_page(&mut self, id: PageId) -> Result<(), Error> {
-        let rows = self.found(id)?.rows();
-        self.push(Change::Resize(id, rows))
     }
 
     /// A change of which pages there are is applied at once, so that the next one is checked against it.
@@ -358,6 +341,9 @@ impl Transaction {
 
     /// The epoch that changed a page last, and its rows: all of the page is something read.
     pub fn version(&mut self, id: PageId) -> Result<(Epoch, u64), Error> {
+        if let Some(state) = self.asked(id)? {
+            return state.version(id);
+        }
         self.settle(id)?;
         self.note_read(Read { page: id, cells: None });
         let page = self.found(id)?;
@@ -376,6 +362,9 @@ impl Transaction {
 
     /// One column of a page with the transaction's own writes in it, as contiguous memory that never changes.
     pub fn view(&mut self, id: PageId, column: usize) -> Result<View, Error> {
+        if let Some(state) = self.asked(id)? {
+            return state.view(id, column, None);
+        }
         self.catch_up_for(id)?;
         self.note_read(Read { page: id, cells: None });
         let page = self.page(id)?;
@@ -393,6 +382,9 @@ impl Transaction {
 
     /// Copies the selected cells of a column, with the transaction's own writes in them.
     pub fn read(&mut self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
+        if let Some(state) = self.asked(id)? {
+            return state.read(id, column, select, out);
+        }
         self.catch_up_for(id)?;
         if self.isolation == Isolation::Serializable {
             self.note_read(Read { page: id, cells: Some((column as u16, select.clone())) });
@@ -422,7 +414,7 @@ impl Transaction {
         self.reads.get_mut().unwrap_or_else(PoisonError::into_inner).push(Read { page, cells });
     }
 
-    fn note_read(&self, read: Read) {
+    pub(super) fn note_read(&self, read: Read) {
         if self.isolation == Isolation::Serializable {
             self.reads.lock().unwrap_or_else(PoisonError::into_inner).push(read);
         }

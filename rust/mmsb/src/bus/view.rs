@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
 use crate::bus::error::Error;
+use crate::bus::on_read::Read;
 use crate::bus::past::pages::Past;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -52,6 +53,7 @@ enum Keep {
     Nothing,
     Pin(#[allow(dead_code, reason = "held for its drop")] PinGuard),
     Past(#[allow(dead_code, reason = "held for its drop")] Arc<Past>),
+    Read(#[allow(dead_code, reason = "held for its drop")] Arc<Read>),
 }
 
 // SAFETY: the memory is immutable for as long as the view lives, and what keeps it may be dropped on any thread.
@@ -109,6 +111,11 @@ impl View {
     /// A view of a column of a rebuilt state.
     pub(crate) fn past(column: ColumnRef<'_>, past: Arc<Past>) -> Result<Self, Error> {
         Self::new(column.arena, column, Keep::Past(past))
+    }
+
+    /// A view of a column of a page that was made when somebody read it.
+    pub(crate) fn on_read(column: ColumnRef<'_>, read: Arc<Read>) -> Result<Self, Error> {
+        Self::new(column.arena, column, Keep::Read(read))
     }
 
     /// A copy of a column.

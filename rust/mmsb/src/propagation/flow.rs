@@ -9,10 +9,11 @@ use crate::graph::edge::EdgeKind;
 use crate::graph::error::GraphError;
 use crate::graph::network::{Network, Slot};
 use crate::page::catalog::RootRef;
+use crate::page::draft::Draft;
 use crate::page::version::PageRef;
 use crate::propagation::changes::{Changes, Listed};
 use crate::propagation::counters::Counters;
-use crate::propagation::error::FlowError;
+use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::Kernel;
 use crate::propagation::made::Made;
 use crate::propagation::program::Program;
@@ -39,6 +40,13 @@ pub(super) struct Node {
     pub ns: u32,
     /// What of it changed in the run that goes on.
     pub changed: Option<Listed>,
+}
+
+impl Node {
+    /// Whether its page is made when somebody reads it.
+    pub(super) fn is_lazy(&self) -> bool {
+        self.rule.as_ref().is_some_and(|rule| rule.when == When::Lazy)
+    }
 }
 
 /// What follows from what on one branch.
@@ -139,6 +147,38 @@ impl Flow {
             self.fresh.push(id);
         }
         Ok(())
+    }
+
+    /// Fails where a page with a new rule that commits make would follow from one that is made when somebody reads it.
+    ///
+    /// # Errors
+    /// Which one.
+    pub fn check_lazy(&self, draft: &Draft<'_>) -> Result<(), FlowError> {
+        self.fresh.iter().filter_map(|page| draft.page(*page)).try_for_each(|page| self.check_one(page))
+    }
+
+    fn check_one(&self, page: PageRef<'_>) -> Result<(), FlowError> {
+        let Some(slot) = self.network.slot(page.id()) else { return Ok(()) };
+        let Some(rule) = &self.nodes[slot as usize].rule else { return Ok(()) };
+        let is = |lazy: bool, (slot, kind): (Slot, EdgeKind)| {
+            let node = self.nodes.get(slot as usize);
+            let has = node.is_some_and(|node| node.rule.is_some());
+            kind == EdgeKind::Data && has && node.is_some_and(Node::is_lazy) == lazy
+        };
+        let other = if rule.when == When::Lazy {
+            self.network
+                .followers(slot)
+                .find(|&edge| is(false, edge))
+                .map(|(other, _)| (other, "follows from it"))
+        } else {
+            self.network.inputs(slot).find(|&edge| is(true, edge)).map(|(other, _)| (other, "is lazy"))
+        };
+        let Some((other, how)) = other else { return Ok(()) };
+        let what = format!(
+            "{} {how}, and commits make only what follows from what they make",
+            self.network.page(other)
+        );
+        Err(FlowError::of(page, RuleError::Unfit { rule: "a lazy page", what }))
     }
 
     /// Takes a page out.

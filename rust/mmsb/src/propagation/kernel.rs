@@ -69,6 +69,12 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// What it looks like.
+    #[must_use]
+    pub fn shape(&self) -> Shape<'a> {
+        Shape { schema: self.schema, rows: self.page.rows() }
+    }
+
     /// A column.
     #[must_use]
     pub fn column(&self, i: u16) -> ColumnRef<'a> {

@@ -18,6 +18,6 @@ pub mod relation;
 pub mod rule;
 pub mod run;
 pub mod runs;
-mod task;
+pub(crate) mod task;
 pub mod threads;
 pub mod trace;

@@ -45,10 +45,12 @@ pub enum When {
     Eager,
     /// In an epoch of its own, soon after that commit: until then it is behind, and so is what follows from it.
     Deferred,
+    /// When somebody reads it: what it holds is no part of the state.
+    Lazy,
 }
 
 /// The names, by number.
-const WHENS: [(When, &str); 2] = [(When::Eager, "eager"), (When::Deferred, "deferred")];
+const WHENS: [(When, &str); 3] = [(When::Eager, "eager"), (When::Deferred, "deferred"), (When::Lazy, "lazy")];
 
 impl When {
     /// Its name.
@@ -158,6 +160,21 @@ impl Rule {
             What::Product(product) => product.family.name().to_owned(),
             What::Closure(closure) => closure.family.name().to_owned(),
         }
+    }
+
+    /// When a page is made whose rule has these bytes, without reading all of them; eager where there is no rule.
+    #[must_use]
+    pub fn when_of(bytes: &[u8]) -> When {
+        let code = |bytes| {
+            let mut from = Reader::new(bytes);
+            for _ in 0..from.varint().ok()? {
+                (from.varint().ok()?, from.u8().ok()?);
+            }
+            from.u8().ok()
+        };
+        let code = if bytes.is_empty() { None } else { code(bytes) };
+        let when = code.and_then(|code: u8| WHENS.get(usize::from(code >> WHEN)));
+        when.map_or(When::Eager, |(when, _)| *when)
     }
 
     /// Its bytes.

@@ -186,7 +186,12 @@ impl Flow {
     /// Has all that follows from a node looked at.
     fn tell(&mut self, slot: Slot, why: u8) {
         for (next, kind) in self.network.followers(slot) {
-            let why = if kind == EdgeKind::Data { why } else { kind.mark() };
+            let data = kind == EdgeKind::Data;
+            // What is made when somebody reads it is looked at only where it may have another number of rows.
+            if data && why & WHOLE == 0 && self.nodes[next as usize].is_lazy() {
+                continue;
+            }
+            let why = if data { why } else { kind.mark() };
             self.queue.put(next, self.network.level(next), why);
         }
     }
@@ -221,15 +226,18 @@ impl Flow {
         let marks = ground.draft.page(page).map_or(0, |page| page.marks());
         let todo = if why & !MARKS == 0 {
             Todo::Nothing(Outcome::Marked)
-        } else if self.waits(slot, ground.draft) || self.is_put_off(slot, ground) {
+        } else if !self.nodes[slot as usize].is_lazy() && self.waits(slot, ground.draft)
+            || self.is_put_off(slot, ground)
+        {
             Todo::Nothing(Outcome::Behind)
         } else if self.nodes[slot as usize].rule.is_none() {
             Todo::Nothing(Outcome::Equal)
         } else {
+            let rows_only = self.nodes[slot as usize].is_lazy();
             let whole = why & WHOLE != 0 || !self.nodes[slot as usize].primed;
             let page = ground.draft.readable(page)?;
             let inputs = self.inputs(slot, whole, ground)?;
-            Todo::Make(Job { page, schema: ground.draft.schema(page), whole, inputs })
+            Todo::Make(Job { page, schema: ground.draft.schema(page), whole, rows_only, inputs })
         };
         Ok(Task { slot, why, page, cause, marks, node: std::mem::take(&mut self.nodes[slot as usize]), todo })
     }

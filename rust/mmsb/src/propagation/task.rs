@@ -6,11 +6,12 @@ use crate::graph::network::Slot;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 use crate::propagation::changes::{Changes, Listed};
-use crate::propagation::error::FlowError;
+use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::flow::Node;
 use crate::propagation::kernel::{Input, Shape};
 use crate::propagation::made::Made;
 use crate::propagation::program::{Call, Programs};
+use crate::propagation::rule::Rule;
 use crate::propagation::runs;
 use crate::propagation::trace::Outcome;
 
@@ -45,6 +46,8 @@ pub(super) struct Job<'a> {
     pub schema: &'a Schema,
     /// Whether all of it is to be made, whatever is remembered.
     pub whole: bool,
+    /// Whether only how many rows it has is to be known: its cells are made when somebody reads them.
+    pub rows_only: bool,
     pub inputs: Vec<Given<'a>>,
 }
 
@@ -92,6 +95,38 @@ impl Came {
     }
 }
 
+/// Makes a page from nothing, on its own. How many rows it has, where its rule says that.
+///
+/// # Errors
+/// What the rule fails with; a user's function that this process does not know.
+pub(crate) fn from_nothing(
+    rule: Rule,
+    (page, schema): (PageRef<'_>, &Schema),
+    inputs: &[(PageRef<'_>, &Schema)],
+    programs: &dyn Programs,
+    made: &mut Made,
+) -> Result<Option<u64>, FlowError> {
+    let mut changes = Changes::default();
+    let mut given =
+        |(page, schema): (PageRef<'_>, &Schema)| changes.whole(schema.columns().len(), page.rows());
+    let inputs = inputs.iter().map(|&(page, schema)| {
+        let changed = given((page, schema));
+        Given { page, schema, before: None, changed }
+    });
+    let job = Job { page, schema, whole: true, rows_only: false, inputs: inputs.collect() };
+    let name = rule.name();
+    let node = Node { rule: Some(rule), ..Node::default() };
+    let id = page.id();
+    let mut task = Task { slot: 0, why: 0, page: id, cause: id, marks: 0, node, todo: Todo::Make(job) };
+    match task.run(&changes, (programs, false), made)?.gave {
+        Gave::Cells { rows } => Ok(rows),
+        Gave::Nothing(_) => {
+            let what = format!("this process does not know '{name}', which makes the page when it is read");
+            Err(FlowError::of(page, RuleError::Unfit { rule: "a user's function", what }))
+        }
+    }
+}
+
 impl Task<'_> {
     /// Runs the rule, where there is something to make.
     pub fn run(
@@ -121,10 +156,16 @@ impl Task<'_> {
         };
         let failed = |source| FlowError::of(job.page, source);
         let mut rows = None;
+        if job.rows_only {
+            if let Some(spec) = rule.spec() {
+                let shapes: Vec<Shape<'_>> = views.iter().map(Input::shape).collect();
+                rows = Some(spec.gives(&shapes).map_err(failed)?.rows);
+            }
+            return Ok(Ran { rows_in, gave: Gave::Cells { rows } });
+        }
         if let Some(spec) = rule.spec() {
             if job.whole {
-                let shapes = views.iter().map(|input| Shape { schema: input.schema, rows: input.rows() });
-                let shapes: Vec<Shape<'_>> = shapes.collect();
+                let shapes: Vec<Shape<'_>> = views.iter().map(Input::shape).collect();
                 rows = Some(spec.gives(&shapes).map_err(failed)?.rows);
                 *kernel = Some(spec.kernel(&shapes).map_err(failed)?);
             }
@@ -154,7 +195,7 @@ impl Task<'_> {
 
     /// Whether it can be worked on by any thread, beside others.
     pub fn goes_anywhere(&self) -> bool {
-        let makes = matches!(self.todo, Todo::Make(_));
+        let makes = matches!(&self.todo, Todo::Make(job) if !job.rows_only);
         makes && self.node.goes_anywhere()
     }
 }

@@ -233,7 +233,7 @@ impl Join<'_> {
         base: Option<PageRef<'_>>,
         mine: PageRef<'_>,
     ) -> Result<(), Error> {
-        let (id, other) = (theirs.page, self.other.page(theirs.page)?);
+        let (id, other) = (theirs.page, self.other.stored(theirs.page)?);
         let Some(base) = base else {
             return self.settle_made(theirs, mine, other);
         };

@@ -1,0 +1,1 @@
+"""What follows from others, and is kept: mmsb beside libraries for that, in one run."""
