@@ -12,7 +12,8 @@ from typing_extensions import disjoint_base
 
 from mmsb.algebra import Monoid, MonoidFamily
 
-__all__ = ["Bus", "Change", "Column", "Handle", "Log", "LogEntry", "Page", "Snapshot", "Transaction"]
+__all__ = []
+__all__ += []
 __all__ += ["View", "error_codes", "open"]
 __all__ += ["_Circuit", "__version__", "_before_stepping", "_counters", "_derive", "_derive_by"]
 __all__ += ["_derive_native", "_doctor", "_fold", "_last_step", "_laws", "_monoids", "_pending"]
