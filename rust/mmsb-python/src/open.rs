@@ -28,6 +28,7 @@ impl Opened {
 /// Opens the bus in a directory; without a path one in memory.
 #[pyfunction]
 #[pyo3(signature = (path, mode, durability, budget, threads, arena, busy_timeout))]
+#[allow(clippy::too_many_arguments, reason = "what one opening says, handed over by Python's face alone")]
 pub fn open(
     py: Python<'_>,
     path: Option<PathBuf>,

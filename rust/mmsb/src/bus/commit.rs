@@ -362,12 +362,8 @@ fn append(
         core.functions(|functions| functions.add(request.line.id, request.declared));
     }
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
-    let news = request.changes.iter().filter_map(|change| match change {
-        Change::Remark(Record::Merged { branch, epoch }) => Some((*branch, *epoch)),
-        _ => None,
-    });
     let published = RootRef::new(&core.arena, request.line.head()).epoch();
-    request.line.note_merged(published, (committed.epoch, committed.seq), news);
+    request.line.note_merged(published, (committed.epoch, committed.seq), merged(request.changes));
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
     if needs == 0 && writer.pending.is_empty() {
         // Nobody waits for the disk: nothing is put off.
@@ -378,6 +374,14 @@ fn append(
     let shown = Shown::Root(Arc::clone(request.line), root);
     writer.pending.push_back(Pending { shown, seq: writer.seq, needs, retired });
     Ok(())
+}
+
+/// The branches and epochs that changes say were merged.
+fn merged(changes: &[Change<'_>]) -> impl Iterator<Item = (BranchId, Epoch)> {
+    changes.iter().filter_map(|change| match change {
+        Change::Remark(Record::Merged { branch, epoch }) => Some((*branch, *epoch)),
+        _ => None,
+    })
 }
 
 /// What is to be said of a failed append: where it poisoned the log, some of the frame may be on the disk, or all of it.

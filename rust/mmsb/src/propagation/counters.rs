@@ -128,7 +128,9 @@ mod tests {
     use super::*;
 
     fn step(page: u64, rows: [u64; 2], outcome: Outcome) -> Step {
-        Step { ns: 5, ..Step::new(PageId(page), PageId(page), 1, rows, outcome) }
+        let mut step = Step::new(PageId(page), PageId(page), 1, rows, outcome);
+        step.ns = 5;
+        step
     }
 
     #[test]

@@ -168,7 +168,8 @@ impl Rule {
         let code = |bytes| {
             let mut from = Reader::new(bytes);
             for _ in 0..from.varint().ok()? {
-                (from.varint().ok()?, from.u8().ok()?);
+                from.varint().ok()?;
+                from.u8().ok()?;
             }
             from.u8().ok()
         };
