@@ -328,3 +328,18 @@ fn a_write_that_is_taken_back_is_not_followed_in_its_transaction() {
     tx.write(delta(a, 1, 0)).unwrap();
     assert_eq!(tx.view(b, 0).unwrap().bytes()[8], 0);
 }
+
+/// Where a page is is not remembered over a time in which nothing followed from it.
+#[test]
+fn what_was_not_followed_for_a_while_is_followed_as_it_is() {
+    let bus = memory();
+    let (a, d) = (source(&bus, "a"), source(&bus, "d"));
+    let (b, program) = sum(&bus, "b", &[a]);
+    write(&bus, a, 0, 1).unwrap();
+    bus.rewire(b, derived(&[d], &program), &Note::default()).unwrap();
+    write(&bus, a, 0, 2).unwrap();
+    bus.rewire(b, derived(&[d, a], &program), &Note::default()).unwrap();
+    assert_eq!(cells(&bus, b)[0], 2);
+    write(&bus, d, 0, 10).unwrap();
+    assert_eq!(cells(&bus, b)[0], 12);
+}

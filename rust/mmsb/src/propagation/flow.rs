@@ -150,10 +150,16 @@ impl Flow {
         };
         let edges = rule.as_ref().map_or(&[][..], |rule| &rule.edges);
         let before = self.network.slot(id);
+        let unknown: Vec<PageId> =
+            edges.iter().map(|edge| edge.page).filter(|page| self.network.slot(*page).is_none()).collect();
         self.network.set(id, edges)?;
         self.unsure = true;
         self.late.remove(&id);
         self.fit();
+        // Nobody followed where pages went that were not known: one may even have the node back that it had.
+        for slot in unknown.iter().filter_map(|page| self.network.slot(*page)) {
+            self.places[slot as usize] = Place::default();
+        }
         // Another page may have the node next.
         if let Some(slot) = before {
             self.nodes[slot as usize] = Node::default();
