@@ -13,6 +13,7 @@ use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
 use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
+use crate::bus::on_read::Remembered;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
 use crate::bus::upkeep::background::Background;
@@ -68,6 +69,8 @@ pub(crate) struct Core {
     pub checkpoints: Arc<Store>,
     pub background: Background,
     pub threads: Threads,
+    /// What pages held that are made when somebody reads them.
+    pub remembered: Remembered,
     pub clock: Arc<dyn Clock>,
     pub path: Option<PathBuf>,
     pub arena_place: ArenaPlace,
@@ -137,6 +140,7 @@ impl Core {
             checkpoints: parts.checkpoints,
             background: parts.background,
             threads: parts.threads,
+            remembered: Remembered::default(),
             clock: parts.clock,
             path: parts.path,
             arena_place: parts.arena_place,
@@ -311,6 +315,7 @@ impl Core {
         let flows = std::mem::take(&mut writer.flows);
         drop(writer);
         drop((flows, self.functions(std::mem::take)));
+        self.remembered.close();
     }
 
     /// The published root of a line, pinned; an error where the branch was dropped.

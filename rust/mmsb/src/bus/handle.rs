@@ -14,7 +14,6 @@ use crate::bus::error::Error;
 use crate::bus::holders::{self, PinInfo};
 use crate::bus::line::{Line, Origin};
 use crate::bus::merge::three_way::{self, OnConflict};
-use crate::bus::on_read::Remembered;
 use crate::bus::options::{Manner, Mode, Note, Options};
 use crate::bus::past::history::{self, Commit, Filter};
 use crate::bus::past::rebuilt::{self, BranchDigest};
@@ -42,8 +41,6 @@ pub struct Bus {
     read_only: bool,
     manner: Manner,
     door: Arc<Door>,
-    /// What pages held that are made when somebody reads them.
-    remembered: Arc<Remembered>,
 }
 
 /// What `branches` says of a branch.
@@ -62,7 +59,7 @@ impl Bus {
     pub(crate) fn new(core: Arc<Core>, line: Arc<Line>, options: &Options) -> Result<Self, Error> {
         let door = Arc::new(Door::open(&core)?);
         let (read_only, manner) = (options.mode == Mode::Read, options.manner());
-        Ok(Bus { core, line, read_only, manner, door, remembered: Arc::default() })
+        Ok(Bus { core, line, read_only, manner, door })
     }
 
     /// A handle on another line, which is closed with this one.
@@ -149,7 +146,7 @@ impl Bus {
     /// The published state.
     pub fn state(&self) -> Result<State, Error> {
         self.usable()?;
-        Ok(State::live(&self.core, &self.line)?.remembering(&self.remembered))
+        State::live(&self.core, &self.line)
     }
 
     /// The epoch of the published state.

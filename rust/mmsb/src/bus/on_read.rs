@@ -2,7 +2,7 @@
 //! makes it, the log does not have it, and it is remembered only as long as what it follows from stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::spread::Spread;
@@ -22,7 +22,7 @@ use crate::propagation::rule::{Rule, When};
 use crate::propagation::run::BEHIND;
 use crate::propagation::task::from_nothing;
 
-/// Pages that a handle remembers at most.
+/// Pages that a bus remembers at most.
 const REMEMBERED: usize = 1024;
 
 /// What a page held when somebody read it.
@@ -35,16 +35,32 @@ pub(crate) struct Read {
     _made: Mutex<Private>,
 }
 
-/// What pages held when somebody read them through a handle.
-#[derive(Debug, Default)]
-pub(crate) struct Remembered(Mutex<HashMap<(BranchId, PageId), Arc<Read>, Spread>>);
+/// What pages held when somebody read them. It keeps the bus, and so is let go of when the bus is closed.
+#[derive(Debug)]
+pub(crate) struct Remembered(Mutex<Option<HashMap<(BranchId, PageId), Arc<Read>, Spread>>>);
 
-/// What of a state was read so far, and what earlier states had.
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Mutex::new(Some(HashMap::default())))
+    }
+}
+
+impl Remembered {
+    /// Lets go of everything, for good.
+    pub fn close(&self) {
+        let all = lock(&self.0).take();
+        drop(all);
+    }
+}
+
+/// What of a state was read so far. Nothing is there before something is: most states are read without it.
 #[derive(Debug, Default)]
-pub(crate) struct Reads {
-    own: Mutex<BTreeMap<PageId, Arc<Read>>>,
-    /// None of a state that is not of the branch alone.
-    pub remembered: Option<Arc<Remembered>>,
+pub(crate) struct Reads(OnceLock<Box<Mutex<BTreeMap<PageId, Arc<Read>>>>>);
+
+impl Reads {
+    fn get(&self) -> MutexGuard<'_, BTreeMap<PageId, Arc<Read>>> {
+        lock(self.0.get_or_init(Box::default))
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -61,17 +77,17 @@ impl State {
     pub(super) fn made(&self, id: PageId) -> Result<Arc<Read>, Error> {
         let mut todo = vec![id];
         while let Some(&next) = todo.last() {
-            if let Some(read) = lock(&self.reads().own).get(&next)
+            if let Some(read) = self.reads().get().get(&next)
                 && next == id
             {
                 return Ok(Arc::clone(read));
             }
             let (rule, missing) = self.missing(next)?;
-            if lock(&self.reads().own).contains_key(&next) {
+            if self.reads().get().contains_key(&next) {
                 todo.pop();
             } else if missing.is_empty() {
                 let read = self.make(next, rule)?;
-                lock(&self.reads().own).insert(next, read);
+                self.reads().get().insert(next, read);
             } else {
                 todo.extend(missing);
             }
@@ -84,7 +100,7 @@ impl State {
         let rule = self.follows(id)?.ok_or(StateError::NoPage(id))?;
         let mut missing = Vec::new();
         for input in rule.inputs() {
-            if is_lazy(self.stored(input)?) && !lock(&self.reads().own).contains_key(&input) {
+            if is_lazy(self.stored(input)?) && !self.reads().get().contains_key(&input) {
                 missing.push(input);
             }
         }
@@ -95,12 +111,14 @@ impl State {
     fn make(&self, id: PageId, rule: Rule) -> Result<Arc<Read>, Error> {
         let version = self.made_version(id)?;
         let place = (self.branch_id(), id);
-        if let Some(remembered) = &self.reads().remembered
-            && let Some(read) = lock(&remembered.0).get(&place).filter(|read| read.version == version)
+        let (core, page) = (self.core(), self.stored(id)?);
+        let remembers = !self.is_own();
+        if remembers
+            && let Some(all) = &*lock(&core.remembered.0)
+            && let Some(read) = all.get(&place).filter(|read| read.version == version)
         {
             return Ok(Arc::clone(read));
         }
-        let (core, page) = (self.core(), self.stored(id)?);
         let schema = core.catalog.schema(page.def());
         let mut inputs = Vec::new();
         for input in rule.inputs() {
@@ -119,8 +137,7 @@ impl State {
         })?;
         let at = private.root().page(id).ok_or(StateError::NoPage(id))?;
         let read = Arc::new(Read { version, at, _made: Mutex::new(private) });
-        if let Some(remembered) = &self.reads().remembered {
-            let mut all = lock(&remembered.0);
+        if remembers && let Some(all) = &mut *lock(&core.remembered.0) {
             // Whoever reads as many again and again makes them again and again.
             if all.len() >= REMEMBERED && !all.contains_key(&place) {
                 all.clear();

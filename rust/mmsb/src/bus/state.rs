@@ -6,7 +6,7 @@ use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
-use crate::bus::on_read::{Reads, Remembered, is_lazy};
+use crate::bus::on_read::{Reads, is_lazy};
 use crate::bus::past::pages::Past;
 use crate::bus::upkeep::background::Background;
 use crate::bus::view::View;
@@ -43,6 +43,8 @@ pub struct State {
     epoch: Epoch,
     kind: Kind,
     reads: Reads,
+    /// Whether it is what a transaction has made of a state.
+    own: bool,
 }
 
 #[derive(Debug)]
@@ -63,18 +65,28 @@ impl State {
     /// The state at a root that the pin keeps.
     pub(crate) fn pinned(line: &Arc<Line>, root: Addr, pin: PinGuard<Arc<Core>>) -> Self {
         let epoch = RootRef::new(&pin.keeper().arena, root).epoch();
-        State { line: Arc::clone(line), epoch, kind: Kind::Live { root, pin }, reads: Reads::default() }
+        State {
+            line: Arc::clone(line),
+            epoch,
+            kind: Kind::Live { root, pin },
+            reads: Reads::default(),
+            own: false,
+        }
     }
 
     /// A state of a line's past.
     pub(crate) fn past(line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
-        State { line: Arc::clone(line), epoch, kind: Kind::Past(past), reads: Reads::default() }
+        State { line: Arc::clone(line), epoch, kind: Kind::Past(past), reads: Reads::default(), own: false }
     }
 
-    /// The same, remembering what pages held that are made when somebody reads them.
-    pub(crate) fn remembering(mut self, remembered: &Arc<Remembered>) -> Self {
-        self.reads.remembered = Some(Arc::clone(remembered));
+    /// The same, as what a transaction has made of a state: what is made of it is nobody else's.
+    pub(crate) fn own(mut self) -> Self {
+        self.own = true;
         self
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.own
     }
 
     pub(super) fn reads(&self) -> &Reads {

@@ -49,7 +49,7 @@ impl Transaction {
     /// is. Its commit makes all of it, anew.
     pub fn step_by_step(&mut self) {
         if self.stepping.is_none() {
-            self.stepping = Some(Stepping::default());
+            self.stepping = Some(Box::default());
             // What was made for readers is to be made in steps.
             if self.followed > 0 {
                 (self.private, self.applied, self.followed) = (None, 0, 0);

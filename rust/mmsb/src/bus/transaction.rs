@@ -59,7 +59,7 @@ pub struct Transaction {
     /// How many of them what follows from others was made for.
     pub(super) followed: usize,
     /// Where somebody makes what follows page by page: how far that is.
-    pub(super) stepping: Option<Stepping>,
+    pub(super) stepping: Option<Box<Stepping>>,
     reads: Mutex<Vec<Read>>,
     listed: Mutex<bool>,
     /// Pages that it knows to be there with so many rows.
@@ -130,7 +130,8 @@ impl Transaction {
     pub(crate) fn own_state(&mut self) -> Result<State, Error> {
         self.catch_up()?;
         self.follow_up()?;
-        Ok(State::pinned(&self.line, self.root().at, self.pin.again(Arc::clone(&self.core), 0)?))
+        let pin = self.pin.again(Arc::clone(&self.core), 0)?;
+        Ok(State::pinned(&self.line, self.root().at, pin).own())
     }
 
     /// Whether it changed nothing so far.
