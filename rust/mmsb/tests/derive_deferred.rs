@@ -135,3 +135,25 @@ fn it_is_behind_after_reopening_until_its_function_is_known() {
         found.digest == bus.checkout(&found.branch).unwrap().state().unwrap().digest().unwrap()
     }));
 }
+
+/// Whoever is forked while a page is put off, or goes back to then, has it made as well.
+#[test]
+fn forks_and_reverts_make_up_for_what_was_put_off() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let program = Sum::plus(0);
+    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
+    wait(&bus, b);
+    program.fails.store(true, Ordering::Relaxed);
+    let stale = write(&bus, a, 0, 3).unwrap();
+    bus.settle().unwrap_err();
+    let branch = bus.branch("other", None).unwrap();
+    bus.rewire(b, derived(&[a], &Sum::plus(0)), &Note::default()).unwrap();
+    program.fails.store(false, Ordering::Relaxed);
+    bus.revert(stale, &Note::default()).unwrap();
+    wait(&bus, b);
+    assert_eq!(cells(&bus, b)[0], 3);
+    branch.settle().unwrap();
+    wait(&branch, b);
+    assert_eq!(cells(&branch, b)[0], 3);
+}

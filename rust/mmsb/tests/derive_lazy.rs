@@ -228,3 +228,24 @@ proptest! {
         bus.audit().unwrap();
     }
 }
+
+/// In the midst of a transaction that has written already, and that declares what it reads.
+#[test]
+fn a_transaction_lets_go_of_and_declares_what_it_reads() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let b = bus.derive("b", lazy(&[a], &Sum::plus(1)), &Note::default()).unwrap();
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.write(delta(a, 0, 5)).unwrap();
+    tx.release(b).unwrap();
+    let c = tx.derive("c", lazy(&[a], &Sum::plus(10))).unwrap();
+    assert_eq!(tx.view(c, 0).unwrap().bytes()[..8], 15i64.to_le_bytes());
+    tx.commit().unwrap();
+    assert_eq!((cells(&bus, b), cells(&bus, c)), (vec![6, 1, 1, 1], vec![15, 10, 10, 10]));
+    // Another function under the same rule.
+    let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+    tx.rewire(c, lazy(&[a], &Sum::plus(100))).unwrap();
+    assert_eq!(tx.view(c, 0).unwrap().bytes()[..8], 105i64.to_le_bytes());
+    drop(tx);
+    assert_eq!(cells(&bus, c)[0], 15);
+}

@@ -9,6 +9,7 @@ use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin};
 use crate::bus::options::Manner;
 use crate::bus::past::pages;
+use crate::bus::upkeep::background::Background;
 use crate::memory::addr::Addr;
 use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
@@ -78,7 +79,11 @@ pub(crate) fn fork(
         Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
     })?;
     core.functions(|functions| functions.fork(parent.id, id));
+    let late = writer.flows.has_late(parent.id);
     commit::show(core, writer, Seq(seq))?;
+    if late {
+        Background::settle(core, id);
+    }
     core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
 }
 
@@ -139,5 +144,6 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     writer.forget(line.id);
     let shown = commit::show(core, writer, Seq(seq));
     drop(core.functions(|functions| functions.forget(line.id)));
+    core.remembered.forget(line.id);
     shown
 }

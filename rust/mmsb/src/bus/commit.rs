@@ -14,10 +14,9 @@ use crate::base::wait::aside;
 use crate::bus::body::{Body, page_of};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::{Flows, check, concerns, follow};
+use crate::bus::follow::{Flows, check, concerns, follow, keep};
 use crate::bus::functions::Declared;
 use crate::bus::line::Line;
-use crate::bus::upkeep::background::Background;
 use crate::bus::validate::{self, Base};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -176,6 +175,7 @@ impl Writer {
     /// Gives back what nobody holds any more, without waiting for the next commit, and what nobody needs.
     pub fn reclaim(&mut self, core: &Core) {
         self.give_up(|_, _| true);
+        core.remembered.clear();
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
     }
 
@@ -355,12 +355,7 @@ fn append(
     writer.scratch = stage.settle(&mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
-    if writer.flows.keep(RootRef::new(&core.arena, root)) {
-        Background::settle(core, request.line.id);
-    }
-    if !request.declared.is_empty() {
-        core.functions(|functions| functions.add(request.line.id, request.declared));
-    }
+    keep(core, &mut writer.flows, request, RootRef::new(&core.arena, root));
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
     let published = RootRef::new(&core.arena, request.line.head()).epoch();
     request.line.note_merged(published, (committed.epoch, committed.seq), merged(request.changes));

@@ -161,6 +161,11 @@ impl Core {
         let_go
     }
 
+    /// A function of the user's may run from now on, before anybody knows it.
+    pub fn may_run(&self) {
+        self.functioning.store(true, Ordering::Relaxed);
+    }
+
     /// The user's function that makes a page by a rule on a branch. A branch that was there before this process opened the
     /// bus takes that of the branch it was forked from.
     pub fn function(&self, mut branch: BranchId, page: PageId, rule: &[u8]) -> Option<Arc<dyn Program>> {
@@ -171,6 +176,9 @@ impl Core {
             let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(program) = functions.find(branch, page, rule) {
                 return Some(Arc::clone(program));
+            }
+            if functions.is_forked(branch) {
+                return None;
             }
             drop(functions);
             branch = self.line_of(branch)?.origin?.parent;

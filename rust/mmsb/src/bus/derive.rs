@@ -210,16 +210,18 @@ impl Transaction {
         if is_lazy(self.found(page)?) {
             // Its cells stay: those that whoever reads it now gets.
             let state = self.own_state()?;
-            self.set_rule(page, Vec::new())?;
             let info = state.info(page)?;
+            let mut parts = Vec::new();
             for (i, column) in info.schema.columns().iter().enumerate() {
-                let select = Select::range(0, info.rows * column.cells_per_row());
+                let select = Select::range(0, info.rows);
                 let mut bytes = vec![0; (info.rows * column.row_bytes()) as usize];
                 state.read(page, i, &select, &mut bytes)?;
-                let part = Part { column: i as u16, select, data: Data::Dense(bytes.into()) };
-                self.write(Delta::single(page, OperatorId::ASSIGN, part))?;
+                parts.push(Part { column: i as u16, select, data: Data::Dense(bytes.into()) });
             }
-            return Ok(());
+            // The state is of this transaction, which may change nothing while it is there.
+            drop(state);
+            self.set_rule(page, Vec::new())?;
+            return self.write(Delta { page, op: OperatorId::ASSIGN, parts });
         }
         self.set_rule(page, Vec::new())
     }
@@ -252,7 +254,7 @@ impl Transaction {
                 return Err(wrong(self.info(page)?.name, RuleError::Unfit { rule: "a lazy page", what }));
             }
         } else {
-            self.wake(derived.rule.inputs().collect())?;
+            self.wake(derived.rule.edges.iter().map(|edge| edge.page).collect())?;
         }
         let rule = derived.rule.encode();
         self.set_rule(page, rule.clone())?;
@@ -274,7 +276,7 @@ impl Transaction {
             let own = self.declared.iter().rfind(|own| own.page == page && own.rule == old);
             let known = own.map(|own| Arc::clone(&own.program));
             let known = known.or_else(|| self.core.function(self.line.id, page, &old));
-            pages.extend(rule.inputs());
+            pages.extend(rule.edges.iter().map(|edge| edge.page));
             let rule = rule.encode();
             self.set_rule(page, rule.clone())?;
             if let Some(program) = known {

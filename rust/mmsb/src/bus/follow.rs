@@ -11,6 +11,7 @@ use crate::bus::commit::{Change, Request};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::functions::Declared;
+use crate::bus::upkeep::background::Background;
 use crate::graph::error::GraphError;
 use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
@@ -123,6 +124,12 @@ impl Flows {
         self.kept.get(&branch)?.failed.as_deref()
     }
 
+    /// Whether pages of a branch wait for an epoch of their own.
+    pub fn has_late(&self, branch: BranchId) -> bool {
+        let flow = self.kept.get(&branch).and_then(|kept| kept.flow.as_ref());
+        flow.is_some_and(|(flow, _)| flow.has_late())
+    }
+
     /// What ran on a branch.
     pub fn traces(&self, branch: BranchId) -> Option<&Traces> {
         self.kept.get(&branch).map(|kept| &kept.traces)
@@ -192,6 +199,9 @@ pub(crate) fn follow<'a>(
 ) -> Result<(), Error> {
     let branch = request.line.id;
     let programs = &Known { core, branch, declared: request.declared };
+    if !request.declared.is_empty() {
+        core.may_run();
+    }
     let done = (|| {
         let flow = flows.at(branch, base)?;
         structure(flow, request.changes, draft)?;
@@ -210,6 +220,18 @@ pub(crate) fn follow<'a>(
         )
     })();
     done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
+}
+
+/// A commit is made: what was learned stays, functions that it declares are in effect, and what is put off is asked for.
+pub(crate) fn keep(core: &Core, flows: &mut Flows, request: &Request<'_, '_>, root: RootRef<'_>) {
+    let due = flows.keep(root);
+    // What a state had put off that is brought back is put off again.
+    if due || request.restores && root.rules() > 0 {
+        Background::settle(core, request.line.id);
+    }
+    if !request.declared.is_empty() {
+        core.functions(|functions| functions.add(request.line.id, request.declared));
+    }
 }
 
 /// Follows what changes say of rules, and of pages that go: those on top first, so that none has followers.

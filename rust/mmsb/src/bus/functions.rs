@@ -4,7 +4,7 @@
 //! forked from knew, and what either is told later is its own. All that was told is kept while the branch lives: going back
 //! to a past state goes back to its rules, and so to their functions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::base::ids::{BranchId, PageId};
@@ -28,6 +28,8 @@ pub(crate) type OfBranch = HashMap<PageId, Vec<Declared>, Spread>;
 #[derive(Debug, Default)]
 pub(crate) struct Functions {
     by_branch: HashMap<BranchId, Arc<OfBranch>, Spread>,
+    /// Branches that this process forked: they took what their origin knew.
+    forked: BTreeSet<BranchId>,
     /// Those that others took the place of, and that nobody let go of yet.
     replaced: Vec<Declared>,
 }
@@ -54,14 +56,24 @@ impl Functions {
 
     /// A branch is forked.
     pub fn fork(&mut self, parent: BranchId, child: BranchId) {
+        // What the parent has from its own origin goes on to be looked for there.
+        if self.by_branch.contains_key(&parent) || self.forked.contains(&parent) {
+            self.forked.insert(child);
+        }
         if let Some(known) = self.by_branch.get(&parent).map(Arc::clone) {
             self.by_branch.insert(child, known);
         }
     }
 
+    /// Whether a branch took what its origin knew when it was forked.
+    pub fn is_forked(&self, branch: BranchId) -> bool {
+        self.forked.contains(&branch)
+    }
+
     /// A branch goes, and with it its functions.
     #[must_use = "to let go of a function may run code of the user's"]
     pub fn forget(&mut self, branch: BranchId) -> Option<Arc<OfBranch>> {
+        self.forked.remove(&branch);
         self.by_branch.remove(&branch)
     }
 

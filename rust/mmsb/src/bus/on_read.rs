@@ -35,13 +35,19 @@ pub(crate) struct Read {
     _made: Mutex<Private>,
 }
 
+/// By branch and page, what was read.
+type ByPlace = HashMap<(BranchId, PageId), Arc<Read>, Spread>;
+
+/// By page, what was read of one state.
+type ByPage = BTreeMap<PageId, Arc<Read>>;
+
 /// What pages held when somebody read them. It keeps the bus, and so is let go of when the bus is closed.
 #[derive(Debug)]
-pub(crate) struct Remembered(Mutex<Option<HashMap<(BranchId, PageId), Arc<Read>, Spread>>>);
+pub(crate) struct Remembered(Mutex<Option<ByPlace>>);
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self(Mutex::new(Some(HashMap::default())))
+        Self(Mutex::new(Some(ByPlace::default())))
     }
 }
 
@@ -51,14 +57,27 @@ impl Remembered {
         let all = lock(&self.0).take();
         drop(all);
     }
+
+    /// Lets go of everything: its memory is wanted.
+    pub fn clear(&self) {
+        let all = lock(&self.0).as_mut().map(std::mem::take);
+        drop(all);
+    }
+
+    /// Lets go of what a branch had that goes.
+    pub fn forget(&self, branch: BranchId) {
+        let gone =
+            lock(&self.0).as_mut().map(|all| all.extract_if(|(of, _), _| *of == branch).collect::<Vec<_>>());
+        drop(gone);
+    }
 }
 
 /// What of a state was read so far. Nothing is there before something is: most states are read without it.
 #[derive(Debug, Default)]
-pub(crate) struct Reads(OnceLock<Box<Mutex<BTreeMap<PageId, Arc<Read>>>>>);
+pub(crate) struct Reads(OnceLock<Box<Mutex<ByPage>>>);
 
 impl Reads {
-    fn get(&self) -> MutexGuard<'_, BTreeMap<PageId, Arc<Read>>> {
+    fn get(&self) -> MutexGuard<'_, ByPage> {
         lock(self.0.get_or_init(Box::default))
     }
 }
@@ -112,7 +131,7 @@ impl State {
         let version = self.made_version(id)?;
         let place = (self.branch_id(), id);
         let (core, page) = (self.core(), self.stored(id)?);
-        let remembers = !self.is_own();
+        let remembers = self.declared().is_none();
         if remembers
             && let Some(all) = &*lock(&core.remembered.0)
             && let Some(read) = all.get(&place).filter(|read| read.version == version)
@@ -125,7 +144,7 @@ impl State {
             let input = self.page(input)?;
             inputs.push((input, &**core.catalog.schema(input.def())));
         }
-        let known = Known { core, branch: self.branch_id(), declared: &[] };
+        let known = Known { core, branch: self.branch_id(), declared: self.declared().unwrap_or_default() };
         let mut made = Made::default();
         let wrong = |error: FlowError| named(error, |page| page.to_string());
         let rows = from_nothing(rule, (page, schema), &inputs, &known, &mut made).map_err(wrong)?;
@@ -189,7 +208,8 @@ impl Transaction {
         if !self.found(id).is_ok_and(is_lazy) {
             return Ok(None);
         }
-        let state = self.own_state()?;
+        // What it did not change yet is everybody's, and may be remembered.
+        let state = if self.is_empty() { self.base_state()? } else { self.own_state()? };
         state.made_from(id, |page| self.note_read(validate::Read { page: page.id(), cells: None }))?;
         Ok(Some(state))
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::functions::Declared;
 use crate::bus::line::Line;
 use crate::bus::on_read::{Reads, is_lazy};
 use crate::bus::past::pages::Past;
@@ -43,8 +44,8 @@ pub struct State {
     epoch: Epoch,
     kind: Kind,
     reads: Reads,
-    /// Whether it is what a transaction has made of a state.
-    own: bool,
+    /// Where it is what a transaction has made of a state: the functions that the transaction declares.
+    own: Option<Vec<Declared>>,
 }
 
 #[derive(Debug)]
@@ -70,23 +71,24 @@ impl State {
             epoch,
             kind: Kind::Live { root, pin },
             reads: Reads::default(),
-            own: false,
+            own: None,
         }
     }
 
     /// A state of a line's past.
     pub(crate) fn past(line: &Arc<Line>, epoch: Epoch, past: Arc<Past>) -> Self {
-        State { line: Arc::clone(line), epoch, kind: Kind::Past(past), reads: Reads::default(), own: false }
+        State { line: Arc::clone(line), epoch, kind: Kind::Past(past), reads: Reads::default(), own: None }
     }
 
     /// The same, as what a transaction has made of a state: what is made of it is nobody else's.
-    pub(crate) fn own(mut self) -> Self {
-        self.own = true;
+    pub(crate) fn own(mut self, declared: &[Declared]) -> Self {
+        self.own = Some(declared.to_vec());
         self
     }
 
-    pub(super) fn is_own(&self) -> bool {
-        self.own
+    /// Where it is what a transaction has made of a state: the functions that the transaction declares.
+    pub(super) fn declared(&self) -> Option<&[Declared]> {
+        self.own.as_deref()
     }
 
     pub(super) fn reads(&self) -> &Reads {

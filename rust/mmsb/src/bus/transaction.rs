@@ -131,7 +131,7 @@ impl Transaction {
         self.catch_up()?;
         self.follow_up()?;
         let pin = self.pin.again(Arc::clone(&self.core), 0)?;
-        Ok(State::pinned(&self.line, self.root().at, pin).own())
+        Ok(State::pinned(&self.line, self.root().at, pin).own(&self.declared))
     }
 
     /// Whether it changed nothing so far.

@@ -216,6 +216,12 @@ impl Flow {
         Ok(())
     }
 
+    /// Whether pages that are made in an epoch of their own are behind.
+    #[must_use]
+    pub fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
     /// Whether an epoch of their own would make pages that are behind.
     #[must_use]
     pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs) -> bool {

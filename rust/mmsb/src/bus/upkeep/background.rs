@@ -214,11 +214,11 @@ impl Background {
             let now = Instant::now();
             if work.stop {
                 return None;
-            } else if !work.settle.is_empty() {
-                return Some(Job::Settle(work.settle.remove(0)));
             } else if work.due && (work.urgent || now >= rested) {
                 (work.due, work.urgent) = (false, false);
                 return Some(Job::Checkpoint);
+            } else if !work.settle.is_empty() {
+                return Some(Job::Settle(work.settle.remove(0)));
             } else if let Some(place) = work.compact.next() {
                 return Some(Job::Compact(place));
             }

@@ -21,6 +21,9 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
     }
     let root = RootRef::new(&core.arena, line.appended());
     if root.rules() == 0 || !writer.flows.is_due(core, line.id, root)? {
+        if !writer.flows.has_late(line.id) {
+            writer.flows.set_failed(line.id, None);
+        }
         return Ok(None);
     }
     let request = Request {
@@ -37,6 +40,6 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
     };
     let done = commit_with(core, writer, &request);
     let failed = done.as_ref().err().map(ToString::to_string);
-    core.writer_within(timeout)?.flows.set_failed(line.id, failed);
+    core.writer_again().flows.set_failed(line.id, failed);
     done.map(Some)
 }
