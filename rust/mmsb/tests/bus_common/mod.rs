@@ -21,6 +21,7 @@ use mmsb::page::dtype::DType;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::Select;
+use mmsb::page::state_error::StateError;
 use mmsb::propagation::expression::node::{Binary, Builder, Constant};
 use mmsb::propagation::expression::rule::Express;
 use mmsb::propagation::rule::{Rule, What};
@@ -174,8 +175,10 @@ pub fn run(bus: &Bus, step: Step, number: u64) -> Result<(), Error> {
             if bus.branch_name() == "main" { Ok(()) } else { bus.drop_branch() }
         }
         Step::Merge(on) => match bus.merge(&branch(bus, on), OnConflict::Theirs, &note) {
-            // What follows here from a page that went there keeps it.
-            Err(Error::Pruned { .. } | Error::HasFollowers { .. }) => Ok(()),
+            // What follows here from a page that went there keeps it; what follows there from one that went here stays there.
+            Err(Error::Pruned { .. } | Error::HasFollowers { .. } | Error::State(StateError::NoPage(_))) => {
+                Ok(())
+            }
             done => done.map(|_| ()),
         },
         Step::Checkpoint => bus.checkpoint(&mut |_| {}).map(|_| ()),
