@@ -64,7 +64,7 @@ loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
 
 # The sanitizers are nightly features that the stable compiler has too.
 fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.
-	for target in delta body replay; do \
+	for target in delta body replay rule; do \
 	RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run $$target -- -max_total_time=$(SECONDS_EACH) || exit 1; done
 
 asan: $(TOOLS) ## Run the Rust tests under the address sanitizer.
