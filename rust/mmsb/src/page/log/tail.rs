@@ -15,7 +15,6 @@ const NONE: u32 = u32::MAX;
 /// A frame that changes a page, and the touch of the same page before it.
 #[derive(Clone, Copy, Debug)]
 struct Touch {
-    page: u64,
     frame: u32,
     before: u32,
 }
@@ -132,7 +131,7 @@ impl Tail {
         if self.touches.get(*newest as usize).is_some_and(|before| before.frame == frame) {
             return;
         }
-        self.touches.push(Touch { page, frame, before: *newest });
+        self.touches.push(Touch { frame, before: *newest });
         *newest = touch;
         self.items += 1;
     }
@@ -152,9 +151,6 @@ impl Tail {
     /// The footer; `None` without frames.
     pub fn footer(&self) -> Option<Vec<u8>> {
         let last = self.last?;
-        let mut touches: Vec<(u64, u32)> =
-            self.touches.iter().map(|touch| (touch.page, touch.frame)).collect();
-        touches.sort_unstable();
         let mut out = footer::open(self.sizes().footer_bytes_with(FrameNotes::default()) as usize);
         for word in
             [self.number, self.salt, self.start, last.end(), last.position, self.first_time, last.time]
@@ -185,11 +181,21 @@ impl Tail {
             out.u64(item.into());
             item += branch.commits.len() as u32;
         }
-        for page in touches.chunk_by(|a, b| a.0 == b.0) {
-            out.u64(page[0].0);
-            out.u32(page.len() as u32);
+        let mut newest: Vec<(u64, u32)> = self.newest.iter().map(|(&page, &touch)| (page, touch)).collect();
+        newest.sort_unstable();
+        let mut touched = Vec::with_capacity(self.touches.len());
+        for (page, mut at) in newest {
+            let from = touched.len();
+            while let Some(touch) = self.touches.get(at as usize) {
+                touched.push(touch.frame);
+                at = touch.before;
+            }
+            touched[from..].reverse();
+            let count = (touched.len() - from) as u32;
+            out.u64(page);
+            out.u32(count);
             out.u32(item);
-            item += page.len() as u32;
+            item += count;
         }
         for (name, frames) in &self.sources {
             out.u32(frames.len() as u32);
@@ -198,7 +204,6 @@ impl Tail {
             item += frames.len() as u32;
         }
         let commits = self.branches.values().flat_map(|branch| branch.commits.iter().copied());
-        let touched = touches.iter().map(|&(_, frame)| frame);
         let written = self.sources.values().flat_map(|frames| frames.iter().copied());
         for frame in commits.chain(touched).chain(written).chain(self.catalog.iter().copied()) {
             out.u32(frame);
