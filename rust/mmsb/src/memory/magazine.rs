@@ -10,8 +10,26 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::classes::{CLASSES, class_of, size_of_class};
 
-/// Blocks of one size that are kept.
-const ROUNDS: usize = 16;
+/// Blocks of one size that are kept at most, and bytes of them: a commit that changes hundreds of small pages finds blocks
+/// for all, and one of large ones no more than those of a few.
+const ROUNDS: usize = 512;
+const BYTES: usize = 64 << 10;
+
+/// Blocks of a size that are kept.
+const fn rounds(class: usize) -> usize {
+    let rounds = BYTES / size_of_class(class);
+    if rounds < ROUNDS { rounds } else { ROUNDS }
+}
+
+/// The same, of each size.
+const KEPT: [u16; SIZES] = {
+    let (mut all, mut class) = ([0; SIZES], 0);
+    while class < SIZES {
+        all[class] = rounds(class) as u16;
+        class += 1;
+    }
+    all
+};
 
 /// Sizes below a whole chunk: chunks have counts, which their own allocator sees to.
 const SIZES: usize = CLASSES - 1;
@@ -26,7 +44,7 @@ pub struct Magazine {
 /// What is kept, by size.
 #[derive(Debug)]
 struct Rounds {
-    counts: [u8; SIZES],
+    counts: [u16; SIZES],
     blocks: [[Addr; ROUNDS]; SIZES],
 }
 
@@ -56,7 +74,7 @@ impl Magazine {
         let class = class_of(bytes);
         let Rounds { counts, blocks } = &mut *self.rounds;
         match counts.get_mut(class) {
-            Some(count) if usize::from(*count) < ROUNDS => {
+            Some(count) if *count < KEPT[class] => {
                 blocks[class][usize::from(*count)] = addr;
                 *count += 1;
             }
@@ -135,9 +153,9 @@ mod tests {
             blocks.iter().for_each(|&at| magazine.free(at, 200));
             magazine.free(chunk, CHUNK);
         }
-        assert_eq!(magazine.bytes(), ROUNDS as u64 * 256);
+        assert_eq!(magazine.bytes(), BYTES as u64);
         assert_eq!(magazine.take(CHUNK), None);
         let taken: BTreeSet<Addr> = std::iter::from_fn(|| magazine.take(250)).collect();
-        assert_eq!((taken.len(), taken.is_subset(&blocks)), (ROUNDS, true));
+        assert_eq!((taken.len(), taken.is_subset(&blocks)), (BYTES / 256, true));
     }
 }
