@@ -141,11 +141,9 @@ proptest! {
                 }
             }
             let pages = [0, 1].map(|i| page(&arena, &schemas[i], counts[i], &data[i]));
-            let input = |i: usize, before: Option<[Addr; 2]>, changed| Input {
-                page: PageRef::new(&arena, pages[i]),
-                schema: &schemas[i],
-                before: before.map(|before| PageRef::new(&arena, before[i])),
-                changed,
+            let input = |i: usize, before: Option<[Addr; 2]>, changed| {
+                let before = before.map(|before| PageRef::new(&arena, before[i]));
+                Input::new(PageRef::new(&arena, pages[i]), &schemas[i], before, changed)
             };
             run(kernel.as_mut(), &[0, 1].map(|i| input(i, before, &changed[i])), &sizes, &mut out);
             let mut anew = rule.kernel(&shapes).expect("a kernel");
@@ -182,7 +180,7 @@ fn case(rows: u64, expression: impl FnOnce(&mut Builder) -> Expression) -> Case 
 impl Case {
     fn run(&mut self, changed: &[Vec<Run>]) {
         let page = PageRef::new(&self.arena, self.at);
-        let input = Input { page, schema: &self.schema, before: Some(page), changed };
+        let input = Input::new(page, &self.schema, Some(page), changed);
         self.made.clear();
         self.kernel.run(&[input], &mut self.made).expect("a run");
     }

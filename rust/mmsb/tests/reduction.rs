@@ -127,7 +127,7 @@ impl World {
     ) -> (Made, Result<(), RuleError>) {
         let (mut made, schema) = (Made::default(), &self.schema);
         let before = before.map(|at| self.pages.get(at));
-        let input = Input { page: self.pages.get(page), schema, before, changed };
+        let input = Input::new(self.pages.get(page), schema, before, changed);
         let done = kernel.run(&[input], &mut made);
         (made, done)
     }

@@ -41,7 +41,7 @@ impl Bench {
     fn run(&mut self, kernel: &mut dyn Kernel, page: Addr, before: Option<Addr>, changed: &[Vec<Run>]) {
         self.made.clear();
         let before = before.map(|at| self.pages.get(at));
-        let input = Input { page: self.pages.get(page), schema: &self.schema, before, changed };
+        let input = Input::new(self.pages.get(page), &self.schema, before, changed);
         kernel.run(&[input], &mut self.made).unwrap();
         black_box(&self.made);
         kernel.keep();

@@ -79,11 +79,9 @@ fn run(
 ) -> (Made, Result<(), RuleError>) {
     let mut made = Made::default();
     let inputs: Vec<Input<'_>> = (0..world.inputs())
-        .map(|i| Input {
-            page: pages.get(now[i]),
-            schema: &world.tables[i].schema,
-            before: before.map(|before| pages.get(before[i])),
-            changed: &changed[i],
+        .map(|i| {
+            let before = before.map(|before| pages.get(before[i]));
+            Input::new(pages.get(now[i]), &world.tables[i].schema, before, &changed[i])
         })
         .collect();
     let done = kernel.run(&inputs, &mut made);

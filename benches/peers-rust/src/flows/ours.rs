@@ -15,7 +15,6 @@ use mmsb::page::schema::Schema;
 use mmsb::page::select::Select;
 use mmsb::propagation::expression::node::{Binary, Builder, Constant};
 use mmsb::propagation::expression::rule::Express;
-use mmsb::propagation::kernel::pieces;
 use mmsb::propagation::made::Made as Cells;
 use mmsb::propagation::program::{Call, Program, Raised};
 use mmsb::propagation::rule::{Rule, What};
@@ -78,11 +77,10 @@ impl Program for Sum {
         let room = made.room::<i64>(0, 0, call.page.rows() as usize);
         room.fill(self.plus);
         for input in call.inputs {
-            pieces::<i64>(&input.column(0), 0, input.rows(), |first, cells| {
-                let to = &mut room[first as usize..];
-                to.iter_mut().zip(cells).for_each(|(sum, cell)| *sum = sum.wrapping_add(*cell));
-                Ok(())
-            })?;
+            let cells = input.cells::<i64>(0).ok_or("cells that are not in one piece")?;
+            for (sum, cell) in room.iter_mut().zip(cells) {
+                *sum = sum.wrapping_add(*cell);
+            }
         }
         Ok(())
     }

@@ -129,6 +129,7 @@ values!(
 ///
 /// # Errors
 /// [`AlgebraError::Misaligned`] where they do not lie as cells must, or are not whole cells.
+#[inline]
 pub fn cells<T: Value>(bytes: &[u8]) -> Result<&[T], AlgebraError> {
     if bytes.is_empty() {
         return Ok(&[]);

@@ -86,6 +86,12 @@ impl Body {
         self.pages.push(delta.page);
     }
 
+    /// Adds the rows from `start` up to `stop` of a column of a page that follows.
+    pub fn add_rows(&mut self, page: PageId, column: u16, rows: (u64, u64), bytes: &[u8]) {
+        body::encode_rows(&mut self.bytes, page, column, rows, bytes);
+        self.pages.push(page);
+    }
+
     /// Adds another number of rows of a page that follows.
     pub fn add_resize(&mut self, page: PageId, rows: u64) {
         Record::Resize(page, rows).encode(&mut self.bytes);

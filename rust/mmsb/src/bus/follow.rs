@@ -160,6 +160,10 @@ impl Sink for Body {
         self.add_delta(delta);
     }
 
+    fn assigned(&mut self, page: PageId, column: u16, rows: (u64, u64), bytes: &[u8]) {
+        self.add_rows(page, column, rows, bytes);
+    }
+
     fn resized(&mut self, page: PageId, rows: u64) {
         self.add_resize(page, rows);
     }

@@ -152,7 +152,8 @@ impl State {
         private.edit(|draft| {
             draft.create(id, page.def().name(), schema, rows.unwrap_or(page.rows()))?;
             let mut changed = vec![Vec::new(); schema.columns().len()];
-            apply(draft, id, schema, &made, &mut changed, &mut Nobody).map_err(wrong)
+            let page = draft.readable(id)?;
+            apply(draft, page, schema, &made, &mut changed, &mut Nobody).map_err(wrong)
         })?;
         let at = private.root().page(id).ok_or(StateError::NoPage(id))?;
         let read = Arc::new(Read { version, at, _made: Mutex::new(private) });

@@ -37,6 +37,7 @@ impl EdgeKind {
     }
 
     /// The one of this number.
+    #[inline]
     pub(crate) fn of(number: u8) -> Option<Self> {
         KINDS.get(usize::from(number)).map(|(kind, _)| *kind)
     }
@@ -54,6 +55,7 @@ impl EdgeKind {
     }
 
     /// The mark that a page gets whose input by such an edge has changed: 0 where the page is made anew instead.
+    #[inline]
     #[must_use]
     pub const fn mark(self) -> u8 {
         match self {

@@ -17,12 +17,14 @@ use crate::graph::lists::{Lists, MAX};
 pub type Slot = u32;
 
 /// An edge as a list holds it: the node at its other end, and its kind.
+#[inline]
 const fn packed(slot: Slot, kind: EdgeKind) -> u32 {
     slot << 2 | kind as u32
 }
 
 /// The node at the other end of an edge, and its kind.
-fn unpacked(edge: u32) -> (Slot, EdgeKind) {
+#[inline]
+pub(crate) fn unpacked(edge: u32) -> (Slot, EdgeKind) {
     (edge >> 2, EdgeKind::of((edge & 3) as u8).unwrap_or_default())
 }
 
@@ -88,6 +90,7 @@ impl Network {
     }
 
     /// What a node follows from, in the order of its rule.
+    #[inline]
     pub fn inputs(&self, slot: Slot) -> impl ExactSizeIterator<Item = (Slot, EdgeKind)> + '_ {
         self.inputs.get(slot).iter().map(|&edge| unpacked(edge))
     }
@@ -99,7 +102,21 @@ impl Network {
         unpacked(self.inputs.get(slot)[i])
     }
 
+    /// What a node follows from, as the lists have it, for [`unpacked`].
+    #[inline]
+    pub(crate) fn packed_inputs(&self, slot: Slot) -> &[u32] {
+        self.inputs.get(slot)
+    }
+
+    /// Whether all that a node follows from carries cells.
+    #[inline]
+    pub(crate) fn takes_all(&self, slot: Slot) -> bool {
+        const { assert!(EdgeKind::Data as u32 == 0) }
+        self.inputs.get(slot).iter().fold(0, |kinds, edge| kinds | edge) & 3 == 0
+    }
+
     /// What follows from a node.
+    #[inline]
     pub fn followers(&self, slot: Slot) -> impl ExactSizeIterator<Item = (Slot, EdgeKind)> + '_ {
         self.followers.get(slot).iter().map(|&edge| unpacked(edge))
     }

@@ -73,6 +73,7 @@ pub const PAYLOAD: usize = 64;
 
 impl Header {
     /// A header of a block that nothing refers to but the one parent it is made for.
+    #[inline]
     pub fn new(kind: Kind, bytes: usize, born: u64, key: u64) -> Self {
         let bytes = u32::try_from(bytes).expect("a node block is a few KiB");
         Header {
@@ -88,17 +89,20 @@ impl Header {
     }
 
     /// The number that the kind has for its own use.
+    #[inline]
     pub fn extra(&self) -> u32 {
         self.extra.load(Ordering::Relaxed)
     }
 
     /// Sets that number, in a fresh block.
+    #[inline]
     pub fn set_extra(&mut self, number: u32) {
         *self.extra.get_mut() = number;
     }
 
     /// Of a version whose cells are on disk still, the number of its page among those; see
     /// [`crate::page::checkpoint::lazy`].
+    #[inline]
     pub fn unread(&self) -> Option<u32> {
         let version = matches!(self.kind, Kind::Packed | Kind::Split);
         if version { self.extra.load(Ordering::Acquire).checked_sub(1) } else { None }
@@ -123,16 +127,19 @@ impl Header {
     }
 
     /// How many parents refer to the block.
+    #[inline]
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
 
     /// One parent more. Only the writer calls this, so plain loads and stores suffice.
+    #[inline]
     pub fn retain(&self) {
         self.count.store(self.count() + 1, Ordering::Relaxed);
     }
 
     /// One parent less; the new count.
+    #[inline]
     pub fn release(&self) -> u32 {
         let left = self.count().checked_sub(1).expect("a block is released once per parent");
         self.count.store(left, Ordering::Relaxed);
@@ -144,26 +151,31 @@ impl Header {
 const LEAF_TAG: u64 = 1;
 
 /// Marks a child of a trie as a leaf.
+#[inline]
 pub fn tag_leaf(at: Addr) -> Addr {
     Addr(at.0 | LEAF_TAG)
 }
 
 /// Whether a trie's child is a leaf.
+#[inline]
 pub fn is_leaf(at: Addr) -> bool {
     at.0 & LEAF_TAG != 0
 }
 
 /// The address without its tag.
+#[inline]
 pub fn untag(at: Addr) -> Addr {
     Addr(at.0 & !LEAF_TAG)
 }
 
 /// Whether the address refers to nothing (all zeros, or absent).
+#[inline]
 pub fn is_null(at: Addr) -> bool {
     at.0 == 0
 }
 
 /// The header of the node block at `at`.
+#[inline]
 pub fn head(arena: &Arena, at: Addr) -> &Header {
     // SAFETY: addresses of node blocks come only from a stage, which wrote a header there before it handed them out;
     // pins and the writer's lock keep a block from being given back while somebody holds its address.
@@ -171,6 +183,7 @@ pub fn head(arena: &Arena, at: Addr) -> &Header {
 }
 
 /// The header of a fresh block.
+#[inline]
 #[allow(clippy::mut_from_ref)]
 pub fn head_mut(arena: &Arena, at: Addr) -> &mut Header {
     // SAFETY: the block is fresh: only the stage that calls this knows its address, and it holds no other borrow of it.
@@ -178,12 +191,14 @@ pub fn head_mut(arena: &Arena, at: Addr) -> &mut Header {
 }
 
 /// Puts a header at the start of a fresh block.
+#[inline]
 pub fn init(arena: &Arena, at: Addr, header: Header) {
     // SAFETY: a fresh block of at least HEADER bytes, aligned to 64.
     unsafe { arena.write_ptr(at).cast::<Header>().write(header) }
 }
 
 /// `n` words of a block from byte `offset` on.
+#[inline]
 pub fn words(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u64] {
     // SAFETY: callers stay inside the block's `bytes`; blocks are 64-byte aligned and offsets multiples of 8; a
     // published block is immutable and a fresh one is written only between such borrows.
@@ -191,6 +206,7 @@ pub fn words(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u64] {
 }
 
 /// `n` words of a fresh block, or of what is unread of a version, from byte `offset` on.
+#[inline]
 #[allow(clippy::mut_from_ref)]
 pub fn words_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u64] {
     // SAFETY: as `words`, and the block is fresh, so nobody else sees it; or it is a version's part that nobody looks at
@@ -199,12 +215,14 @@ pub fn words_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u64]
 }
 
 /// `n` bytes of a block or of a run of chunks from byte `offset` on.
+#[inline]
 pub fn bytes(arena: &Arena, at: Addr, offset: usize, n: usize) -> &[u8] {
     // SAFETY: as `words`, without its alignment.
     unsafe { std::slice::from_raw_parts(arena.write_ptr(untag(at)).add(offset), n) }
 }
 
 /// `n` bytes of a fresh block or run of chunks, or of what is unread of a version, from byte `offset` on.
+#[inline]
 #[allow(clippy::mut_from_ref)]
 pub fn bytes_mut(arena: &Arena, at: Addr, offset: usize, n: usize) -> &mut [u8] {
     // SAFETY: as `words_mut`, without its alignment.

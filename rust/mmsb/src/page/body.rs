@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::base::codec::{Reader, Writer};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::page::delta::{Delta, Part};
+use crate::page::encode;
 use crate::page::schema::Schema;
 use crate::page::state_error::StateError;
 
@@ -181,6 +182,13 @@ pub fn encode_rule(to: &mut Writer, page: PageId, rule: &[u8]) {
 pub fn encode_delta(to: &mut Writer, delta: &Delta<'_>, put: impl FnMut(&Part<'_>, &mut Writer)) {
     to.u8(DELTA);
     delta.encode_with(to, put);
+}
+
+/// Writes the delta that assigns the rows from `start` up to `stop` of one column.
+#[inline]
+pub fn encode_rows(to: &mut Writer, page: PageId, column: u16, rows: (u64, u64), bytes: &[u8]) {
+    to.u8(DELTA);
+    encode::encode_rows(page, column, rows, bytes, to);
 }
 
 /// The records of a body, in order. Stops after the first error.

@@ -46,6 +46,7 @@ pub struct ColumnRef<'a> {
 }
 
 /// Chunks that hold `bytes` bytes.
+#[inline]
 pub fn chunks_of(bytes: u64) -> u64 {
     bytes.div_ceil(CHUNK as u64)
 }
@@ -73,6 +74,7 @@ pub struct Extent {
 
 impl<'a> ColumnRef<'a> {
     /// The bytes from `byte` to the end of the piece they lie in; at least one where `byte` is inside the column.
+    #[inline]
     pub fn piece(&self, byte: u64) -> &'a [u8] {
         let left = self.bytes - byte;
         match self.place {

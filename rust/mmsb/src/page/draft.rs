@@ -8,7 +8,7 @@ use crate::base::limits::{CHUNK, MAX_RULE};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::page::block::head;
+use crate::page::block::{head, is_null};
 use crate::page::body::Record;
 use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
@@ -42,6 +42,8 @@ pub struct Draft<'a> {
     tables: Tables<'a>,
     root: Addr,
     slots: RootSlots,
+    /// The fresh node of the directory in which the page hangs that was made fresh last; null where there is none.
+    near: Addr,
 }
 
 impl<'a> Draft<'a> {
@@ -71,7 +73,7 @@ impl<'a> Draft<'a> {
             names: old.names(),
             counter: old.counter(),
         };
-        Ok(Draft { stage, tables, root, slots })
+        Ok(Draft { stage, tables, root, slots, near: Addr::NULL })
     }
 
     /// The branch it is of.
@@ -91,6 +93,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The arena it lies in.
+    #[inline]
     pub fn arena(&self) -> &'a Arena {
         self.stage.arena()
     }
@@ -103,6 +106,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A page's columns.
+    #[inline]
     pub fn schema(&self, page: PageRef<'_>) -> &'a Arc<Schema> {
         self.tables.catalog.schema(page.def())
     }
@@ -146,6 +150,7 @@ impl<'a> Draft<'a> {
         if let Some(page) = self.root().find(self.tables.catalog, name) {
             return Err(StateError::NameTaken { name: name.into(), page });
         }
+        self.near = Addr::NULL;
         let (stage, slots) = (&mut self.stage, &mut self.slots);
         let epoch = slots.epoch;
         let interned = self.tables.catalog.intern(stage.arena(), schema)?;
@@ -166,6 +171,7 @@ impl<'a> Draft<'a> {
         self.tables.lazy.ready(page.arena, page.at)?;
         self.stage.note(id.0, Addr::default());
         self.stage.forget_leaves();
+        self.near = Addr::NULL;
         let name_key = head(self.stage.arena(), page.def().at).key;
         self.slots.rules -= u64::from(!page.def().rule().is_empty());
         self.slots.names = trie::remove(&mut self.stage, self.slots.names, name_key)?;
@@ -216,8 +222,7 @@ impl<'a> Draft<'a> {
         }
         let arena = self.stage.arena();
         self.tables.lazy.ready(arena, page.at)?;
-        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
-        let (slot, at) = found.ok_or(StateError::NoPage(id))?;
+        let (slot, at) = self.own_slot(id)?;
         let new = version::resize(&mut self.stage, at, schema, rows, self.slots.epoch)?;
         trie::set_leaf(arena, &mut self.slots.directory, slot, new);
         self.stage.note(id.0, new);
@@ -284,6 +289,20 @@ impl<'a> Draft<'a> {
         self.write_data(delta, delta.parts.iter().map(|part| part.data.bytes()))
     }
 
+    /// Puts bytes in the place of those of a page's column that lie behind its version's header, from byte `offset` of its
+    /// block on; where its version is from now on. The same as a delta that assigns those cells.
+    #[inline]
+    pub(crate) fn overwrite(
+        &mut self,
+        page: PageId,
+        offset: usize,
+        bytes: &[u8],
+    ) -> Result<Addr, StateError> {
+        let at = self.own_version(page)?;
+        version::overwrite(self.stage.arena(), at, offset, bytes);
+        Ok(at)
+    }
+
     /// Applies a delta whose parts' data is read here and not where the delta has it: as many bytes for each.
     pub fn write_data<'d>(
         &mut self,
@@ -304,20 +323,41 @@ impl<'a> Draft<'a> {
     /// The fresh version of a page, about to be written.
     #[inline]
     pub(super) fn own(&mut self, id: PageId, op: OperatorId) -> Result<Own<'a>, StateError> {
-        let arena = self.stage.arena();
+        let page = PageRef::new(self.stage.arena(), self.own_version(id)?);
+        Ok(Own { page, schema: self.tables.catalog.schema(page.def()), op })
+    }
+
+    #[inline]
+    fn own_version(&mut self, id: PageId) -> Result<Addr, StateError> {
         let at = match self.stage.known(id.0) {
             Some(at) => at,
             None => self.own_unknown(id)?,
         };
-        version::set_version(arena, at, self.slots.epoch);
-        let page = PageRef::new(arena, at);
-        Ok(Own { page, schema: self.tables.catalog.schema(page.def()), op })
+        version::set_version(self.stage.arena(), at, self.slots.epoch);
+        Ok(at)
+    }
+
+    /// Where a page hangs in the directory, in a fresh node, and its version there.
+    #[inline]
+    fn own_slot(&mut self, id: PageId) -> Result<(trie::Slot, Addr), StateError> {
+        let arena = self.stage.arena();
+        if !is_null(self.near)
+            && let Some(found) = trie::own_near(arena, self.near, id.0)
+        {
+            return Ok(found);
+        }
+        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
+        let found = found.ok_or(StateError::NoPage(id))?;
+        self.near = match found.0 {
+            trie::Slot::Child(node, _) => node,
+            trie::Slot::Root => Addr::NULL,
+        };
+        Ok(found)
     }
 
     fn own_unknown(&mut self, id: PageId) -> Result<Addr, StateError> {
         let arena = self.stage.arena();
-        let found = trie::own_path(&mut self.stage, &mut self.slots.directory, id.0)?;
-        let (slot, old) = found.ok_or(StateError::NoPage(id))?;
+        let (slot, old) = self.own_slot(id)?;
         self.tables.lazy.ready(arena, old)?;
         let page = self.stage.own(old)?;
         if page != old {

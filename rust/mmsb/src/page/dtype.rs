@@ -67,6 +67,7 @@ impl DType {
     };
 
     /// Bytes of one cell.
+    #[inline]
     #[must_use]
     pub const fn size(self) -> usize {
         match self {

@@ -51,6 +51,18 @@ impl Delta<'_> {
     }
 }
 
+/// Writes the delta that assigns the rows from `start` up to `stop` of one column.
+#[inline]
+pub fn encode_rows(page: PageId, column: u16, (start, stop): (u64, u64), bytes: &[u8], out: &mut Writer) {
+    out.varint(u64::from(page.birth_branch().get()));
+    out.varint(u64::from(page.counter()));
+    out.varint(u64::from(OperatorId::ASSIGN.0));
+    out.varint(1);
+    out.varint(u64::from(column));
+    encode_range(Axis { start, stop, step: 1 }, 0, out);
+    out.bytes(bytes);
+}
+
 impl<'a> Delta<'a> {
     /// Reads a delta; the data stays where it is. What it selects is not checked: [`Delta::check`] does that.
     ///
@@ -206,6 +218,7 @@ fn encode_select(select: &Select, fill: u8, data: usize, out: &mut Writer) {
     encode_inner(inner, out);
 }
 
+#[inline]
 fn encode_range(range: Axis, flags: u8, out: &mut Writer) {
     let strided = range.step != 1;
     out.u8(flags | if strided { STRIDED } else { RANGE });

@@ -18,6 +18,9 @@ pub struct Column {
     dtype: DType,
     inner: Vec<u64>,
     cells_per_row: u64,
+    // Known from the others, and asked for at every step of every kernel.
+    cell_bytes: u64,
+    row_bytes: u64,
 }
 
 impl Column {
@@ -43,10 +46,12 @@ impl Column {
             return wrong(format!("inner axis {axis} of column '{name}' has size 0"));
         }
         let cells = inner.iter().try_fold(1u64, |cells, &size| cells.checked_mul(size));
-        match cells
-            .filter(|cells| cells.checked_mul(dtype.size() as u64).is_some_and(|row| row <= MAX_PAGE_BYTES))
-        {
-            Some(cells_per_row) => Ok(Self { name, dtype, inner, cells_per_row }),
+        let cell_bytes = dtype.size() as u64;
+        let row = cells.and_then(|cells| Some((cells, cells.checked_mul(cell_bytes)?)));
+        match row.filter(|(_, row_bytes)| *row_bytes <= MAX_PAGE_BYTES) {
+            Some((cells_per_row, row_bytes)) => {
+                Ok(Self { name, dtype, inner, cells_per_row, cell_bytes, row_bytes })
+            }
             None => wrong(format!("a row of column '{name}' is larger than {MAX_PAGE_BYTES} bytes")),
         }
     }
@@ -58,6 +63,7 @@ impl Column {
     }
 
     /// The type of its cells.
+    #[inline]
     #[must_use]
     pub const fn dtype(&self) -> DType {
         self.dtype
@@ -70,21 +76,24 @@ impl Column {
     }
 
     /// Cells of one row; at least 1.
+    #[inline]
     #[must_use]
     pub const fn cells_per_row(&self) -> u64 {
         self.cells_per_row
     }
 
     /// Bytes of one cell.
+    #[inline]
     #[must_use]
     pub const fn cell_bytes(&self) -> u64 {
-        self.dtype.size() as u64
+        self.cell_bytes
     }
 
     /// Bytes of one row.
+    #[inline]
     #[must_use]
     pub const fn row_bytes(&self) -> u64 {
-        self.cells_per_row * self.cell_bytes()
+        self.row_bytes
     }
 }
 
@@ -168,6 +177,7 @@ impl Schema {
     }
 
     /// The columns, in order.
+    #[inline]
     #[must_use]
     pub fn columns(&self) -> &[Column] {
         &self.columns
@@ -183,6 +193,7 @@ impl Schema {
     ///
     /// # Errors
     /// [`PageError::NoSuchColumn`].
+    #[inline]
     pub fn column(&self, column: u16) -> Result<&Column, PageError> {
         let columns = self.columns.len();
         self.columns.get(usize::from(column)).ok_or(PageError::NoSuchColumn { column, columns })
@@ -195,6 +206,7 @@ impl Schema {
     }
 
     /// Bytes of one row over all columns, saturating.
+    #[inline]
     #[must_use]
     pub fn row_bytes(&self) -> u64 {
         self.columns.iter().fold(0, |sum, column| sum.saturating_add(column.row_bytes()))

@@ -117,11 +117,13 @@ impl<'a> Stage<'a> {
     }
 
     /// The arena it works in.
+    #[inline]
     pub fn arena(&self) -> &'a Arena {
         self.arena
     }
 
     /// The seq its blocks are born at.
+    #[inline]
     pub fn seq(&self) -> u64 {
         self.seq
     }
@@ -163,6 +165,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Whether this stage made the node, so that it may be written in place.
+    #[inline]
     pub fn is_fresh(&self, at: Addr) -> bool {
         head(self.arena, at).born == self.seq
     }
@@ -197,6 +200,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The node itself where it is fresh, else a fresh copy that takes its place under its parent.
+    #[inline]
     pub fn own(&mut self, at: Addr) -> Result<Addr, MemoryError> {
         if self.is_fresh(at) {
             return Ok(at);

@@ -26,18 +26,22 @@ pub enum Slot {
 }
 
 /// The part of `key` that a node at `shift` and everything below it share.
+#[inline]
 fn prefix(key: u64, shift: u32) -> u64 {
     if shift >= TOP { 0 } else { key >> (shift + BITS) }
 }
 
+#[inline]
 fn bit(key: u64, shift: u32) -> u32 {
     ((key >> shift) & 63) as u32
 }
 
+#[inline]
 fn bitmap(arena: &Arena, at: Addr) -> u64 {
     words(arena, at, HEADER, 1)[0]
 }
 
+#[inline]
 fn rank(bitmap: u64, bit: u32) -> usize {
     (bitmap & ((1u64 << bit) - 1)).count_ones() as usize
 }
@@ -47,6 +51,7 @@ pub fn children(arena: &Arena, at: Addr) -> &[u64] {
     words(arena, at, HEADER + 8, usize::from(head(arena, at).slots))
 }
 
+#[inline]
 fn shift_of(arena: &Arena, at: Addr) -> u32 {
     u32::from(head(arena, at).shift)
 }
@@ -180,33 +185,54 @@ pub fn remove(stage: &mut Stage<'_>, at: Addr, key: u64) -> Result<Addr, MemoryE
     Ok(at)
 }
 
-/// Makes the path to the leaf of `key` fresh and says where the leaf hangs, so that the caller can exchange it.
+/// Makes the path to the leaf of `key` fresh and says where the leaf hangs, so that the caller can exchange it; nothing
+/// where there is no such leaf.
 pub fn own_path(
     stage: &mut Stage<'_>,
     root: &mut Addr,
     key: u64,
 ) -> Result<Option<(Slot, Addr)>, MemoryError> {
     let arena = stage.arena();
-    if get(arena, *root, key).is_none() {
-        return Ok(None);
-    }
     let mut slot = Slot::Root;
     let mut at = *root;
+    if is_null(at) {
+        return Ok(None);
+    }
     while !is_leaf(at) {
         let node = stage.own(at)?;
         set(arena, root, slot, node);
-        let index = rank(bitmap(arena, node), bit(key, shift_of(arena, node)));
-        slot = Slot::Child(node, index);
-        at = Addr(children(arena, node)[index]);
+        let Some((next, child)) = child_of(arena, node, key) else { return Ok(None) };
+        (slot, at) = (next, child);
     }
-    Ok(Some((slot, untag(at))))
+    Ok((head(arena, at).key == key).then(|| (slot, untag(at))))
+}
+
+/// The child of a node on the way to the leaf of `key`, and where it hangs.
+#[inline]
+fn child_of(arena: &Arena, node: Addr, key: u64) -> Option<(Slot, Addr)> {
+    let shift = shift_of(arena, node);
+    let (map, bit) = (bitmap(arena, node), bit(key, shift));
+    if prefix(key, shift) != head(arena, node).key || map >> bit & 1 == 0 {
+        return None;
+    }
+    let index = rank(map, bit);
+    Some((Slot::Child(node, index), Addr(words(arena, node, HEADER + 8 + 8 * index, 1)[0])))
+}
+
+/// As [`own_path`], from a fresh node on which a path ended that it made: for keys that have the rest of the path in common.
+#[inline]
+pub fn own_near(arena: &Arena, node: Addr, key: u64) -> Option<(Slot, Addr)> {
+    let (slot, leaf) = child_of(arena, node, key)?;
+    (is_leaf(leaf) && head(arena, leaf).key == key).then(|| (slot, untag(leaf)))
 }
 
 /// Hangs `leaf` where `own_path` found the old one; counts are the caller's business.
+#[inline]
 pub fn set_leaf(arena: &Arena, root: &mut Addr, slot: Slot, leaf: Addr) {
     set(arena, root, slot, tag_leaf(leaf));
 }
 
+#[inline]
 fn set(arena: &Arena, root: &mut Addr, slot: Slot, child: Addr) {
     match slot {
         Slot::Root => *root = child,

@@ -31,36 +31,43 @@ pub struct PageRef<'a> {
 
 impl<'a> PageRef<'a> {
     /// The version at `at`.
+    #[inline]
     pub fn new(arena: &'a Arena, at: Addr) -> Self {
         PageRef { arena, at }
     }
 
     /// The page's id.
+    #[inline]
     pub fn id(&self) -> PageId {
         PageId(head(self.arena, self.at).key)
     }
 
     /// The epoch that made this version.
+    #[inline]
     pub fn version(&self) -> Epoch {
         Epoch(words(self.arena, self.at, HEADER, 1)[0])
     }
 
     /// The seq of the frame that made this version.
+    #[inline]
     pub fn born(&self) -> u64 {
         head(self.arena, self.at).born
     }
 
     /// The marks that it has, see [`crate::page::draft::Draft::set_marks`]; 0 for none.
+    #[inline]
     pub fn marks(&self) -> u8 {
         head(self.arena, self.at).shift
     }
 
     /// How many rows it has.
+    #[inline]
     pub fn rows(&self) -> u64 {
         words(self.arena, self.at, HEADER, 2)[1]
     }
 
     /// Its definition.
+    #[inline]
     pub fn def(&self) -> DefRef<'a> {
         DefRef { arena: self.arena, at: Addr(words(self.arena, self.at, HEADER, FIXED + 1)[FIXED]) }
     }
@@ -69,21 +76,38 @@ impl<'a> PageRef<'a> {
     ///
     /// # Panics
     /// When the cells are on disk still: whoever hands a version out to be read has had it read in.
+    #[inline]
     pub fn column(&self, schema: &Schema, i: usize) -> ColumnRef<'a> {
         self.check_read();
         self.column_so_far(schema, i)
     }
 
+    /// Whether its columns lie behind its header, where they can be read.
+    #[inline]
+    pub fn is_packed(&self) -> bool {
+        head(self.arena, self.at).kind == Kind::Packed && self.is_read()
+    }
+
+    /// The first bytes of the first column of a version of which [`PageRef::is_packed`] says that they are there.
+    #[inline]
+    pub(crate) fn first_cells(&self, bytes: usize) -> &'a [u8] {
+        debug_assert!(self.is_packed() && bytes <= head(self.arena, self.at).bytes as usize - PAYLOAD);
+        block::bytes(self.arena, self.at, PAYLOAD, bytes)
+    }
+
     /// Whether its cells are in memory.
+    #[inline]
     pub fn is_read(&self) -> bool {
         head(self.arena, self.at).unread().is_none()
     }
 
+    #[inline]
     fn check_read(&self) {
         assert!(self.is_read(), "{} is read before it was read in", self.id());
     }
 
     /// Column `i` of a version that is being made.
+    #[inline]
     pub(crate) fn column_so_far(&self, schema: &Schema, i: usize) -> ColumnRef<'a> {
         let bytes = self.rows() * schema.columns()[i].row_bytes();
         let place = if head(self.arena, self.at).kind == Kind::Packed {
@@ -100,6 +124,7 @@ impl<'a> PageRef<'a> {
     ///
     /// # Panics
     /// As [`PageRef::column`].
+    #[inline]
     pub fn packed(&self, schema: &Schema) -> Option<&'a [u8]> {
         self.check_read();
         let bytes = packed_bytes(schema, self.rows(), schema.columns().len()) as usize;
@@ -109,11 +134,13 @@ impl<'a> PageRef<'a> {
 }
 
 /// Where a column of a split version lies, from what its slot holds.
+#[inline]
 fn split_place(slot: Addr, bytes: u64) -> Place {
     if bytes <= SMALL_COLUMN { Place::Block(slot, PAYLOAD) } else { Place::Tree(slot) }
 }
 
 /// Bytes that the first `n` columns of `rows` rows take behind a header, each from a cache line on.
+#[inline]
 fn packed_bytes(schema: &Schema, rows: u64, n: usize) -> u64 {
     schema.columns()[..n].iter().map(|column| (rows * column.row_bytes()).next_multiple_of(64)).sum()
 }
@@ -170,8 +197,21 @@ pub fn set_def(arena: &Arena, at: Addr, def: Addr) {
 }
 
 /// Notes that `epoch` made the fresh version.
+#[inline]
 pub fn set_version(arena: &Arena, at: Addr, epoch: Epoch) {
     words_mut(arena, at, HEADER, 1)[0] = epoch.0;
+}
+
+/// Writes bytes of a fresh version's columns, which lie behind its header, from byte `offset` of its block on.
+#[inline]
+pub fn overwrite(arena: &Arena, at: Addr, offset: usize, bytes: &[u8]) {
+    let header = head(arena, at);
+    let room = header.bytes as usize;
+    assert!(
+        header.kind == Kind::Packed && offset >= PAYLOAD && offset + bytes.len() <= room,
+        "{offset} of {room}"
+    );
+    block::bytes_mut(arena, at, offset, bytes.len()).copy_from_slice(bytes);
 }
 
 /// The writable bytes of one column of a fresh version.

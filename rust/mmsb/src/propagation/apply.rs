@@ -1,6 +1,7 @@
 //! Putting what a kernel made into its page: only what is new, and saying what that is.
 
 use crate::base::ids::PageId;
+use crate::memory::addr::Addr;
 use crate::page::column::ColumnRef;
 use crate::page::cover;
 use crate::page::delta::Delta;
@@ -8,14 +9,18 @@ use crate::page::diff::differing_at;
 use crate::page::draft::Draft;
 use crate::page::operator::OperatorId;
 use crate::page::schema::{Column, Schema};
+use crate::page::version::PageRef;
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::made::{Made, Piece};
 use crate::propagation::runs::{Run, push};
+use crate::propagation::small;
 
 /// Who is told of everything that propagation does to pages, in order.
 pub trait Sink {
     /// Cells of a page were assigned.
     fn wrote(&mut self, delta: &Delta<'_>);
+    /// The rows from one up to another of a column were assigned.
+    fn assigned(&mut self, page: PageId, column: u16, rows: (u64, u64), bytes: &[u8]);
     /// A page got another number of rows.
     fn resized(&mut self, page: PageId, rows: u64);
     /// A page got other marks.
@@ -28,6 +33,7 @@ pub struct Nobody;
 
 impl Sink for Nobody {
     fn wrote(&mut self, _: &Delta<'_>) {}
+    fn assigned(&mut self, _: PageId, _: u16, _: (u64, u64), _: &[u8]) {}
     fn resized(&mut self, _: PageId, _: u64) {}
     fn marked(&mut self, _: PageId, _: u8) {}
 }
@@ -101,18 +107,31 @@ impl<'b> Batch<'b> {
     }
 }
 
-/// Puts what was made into the page, where it is not there already; the rows that changed go to `changed`, a list a
-/// column. How many rows changed, at most: one that changed in two columns counts twice.
-pub fn apply(
-    draft: &mut Draft<'_>,
-    id: PageId,
+/// What putting something into a page came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// How many rows changed, at most: one that changed in two columns counts twice.
+    pub rows: u64,
+    /// Where the page's version is from now on.
+    pub at: Addr,
+}
+
+/// Puts what was made into the page, which the draft has so, where it is not there already; the rows that changed go to
+/// `changed`, a list a column.
+pub fn apply<'a>(
+    draft: &mut Draft<'a>,
+    mut page: PageRef<'a>,
     schema: &Schema,
     made: &Made,
     changed: &mut [Vec<Run>],
     sink: &mut dyn Sink,
-) -> Result<u64, FlowError> {
-    let (mut rows, mut batch) = (0, Batch::default());
-    let mut page = draft.readable(id)?;
+) -> Result<Applied, FlowError> {
+    if let Some(one) = made.only_piece()
+        && let Some(applied) = small::apply(draft, page, schema, one, changed, sink)?
+    {
+        return Ok(applied);
+    }
+    let (id, mut rows, mut batch) = (page.id(), 0, Batch::default());
     for (piece, bytes) in made.pieces() {
         if !batch.goes_on(&piece) {
             batch.write(draft, id, schema, sink)?;
@@ -128,7 +147,8 @@ pub fn apply(
     for list in changed {
         tidy(list);
     }
-    Ok(rows)
+    let at = if rows > 0 { draft.readable(id)?.at } else { page.at };
+    Ok(Applied { rows, at })
 }
 
 fn check(piece: &Piece, bytes: &[u8], cell: u64, cells: u64) -> Result<(), String> {

@@ -3,7 +3,7 @@
 use crate::page::diff::differing_cells;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
-use crate::propagation::runs::{Run, push};
+use crate::propagation::runs::{Run, push, rows};
 
 /// What changed of some pages: of each a list of runs for every column.
 #[derive(Debug, Default)]
@@ -19,17 +19,6 @@ pub struct Listed {
     columns: u32,
 }
 
-impl Listed {
-    /// Of a page that nothing was found out about.
-    pub const NONE: Self = Self { first: 0, columns: 0 };
-
-    /// Whether there is something.
-    #[must_use]
-    pub const fn is_some(self) -> bool {
-        self.columns != 0
-    }
-}
-
 impl Changes {
     /// Forgets all, and keeps the memory.
     pub fn clear(&mut self) {
@@ -38,6 +27,7 @@ impl Changes {
     }
 
     /// Empty lists for a page of so many columns.
+    #[inline]
     pub fn list(&mut self, columns: usize) -> Listed {
         let first = self.used;
         self.used += columns;
@@ -48,14 +38,23 @@ impl Changes {
     }
 
     /// The lists of a page, one a column.
+    #[inline]
     #[must_use]
     pub fn get(&self, listed: Listed) -> &[Vec<Run>] {
         &self.lists[listed.first as usize..(listed.first + listed.columns) as usize]
     }
 
     /// As [`Changes::get`], to be written.
+    #[inline]
     pub fn get_mut(&mut self, listed: Listed) -> &mut [Vec<Run>] {
         &mut self.lists[listed.first as usize..(listed.first + listed.columns) as usize]
+    }
+
+    /// How many rows are in the lists of a page, each once a column.
+    #[inline]
+    #[must_use]
+    pub fn rows(&self, listed: Listed) -> u64 {
+        self.get(listed).iter().map(|list| rows(list)).sum()
     }
 
     /// Lists with all rows of a page.

@@ -8,27 +8,30 @@ use crate::base::ids::{Epoch, PageId};
 use crate::graph::edge::EdgeKind;
 use crate::graph::error::GraphError;
 use crate::graph::network::{Network, Slot};
-use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
 use crate::page::version::PageRef;
-use crate::propagation::changes::{Changes, Listed};
+use crate::propagation::changes::Changes;
 use crate::propagation::counters::Counters;
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::Kernel;
-use crate::propagation::made::Made;
+use crate::propagation::place::{Place, Table};
 use crate::propagation::program::Program;
 use crate::propagation::program::Programs;
 use crate::propagation::queue::Queue;
 use crate::propagation::rule::{Rule, When};
 use crate::propagation::run::BEHIND;
+use crate::propagation::task::Scratch;
 use crate::propagation::trace::{Step, Traces};
 
 /// What is known of a node beyond the graph.
 #[derive(Debug, Default)]
 pub(super) struct Node {
     /// What its page is made by; none where it follows from nothing.
-    pub rule: Option<Rule>,
+    pub rule: Option<Box<Rule>>,
+    /// When its rule says that its page is made.
+    pub when: When,
     /// What makes it, once it was made.
     pub kernel: Option<Box<dyn Kernel>>,
     /// The user's function that makes it, once it was asked for.
@@ -39,25 +42,18 @@ pub(super) struct Node {
     pub behind: bool,
     /// How long it took the last time, in nanoseconds.
     pub ns: u32,
-    /// What of it changed in the run that goes on.
-    pub changed: Option<Listed>,
-}
-
-/// Where a page is, so that nobody looks it up again.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
-    /// The page; another one may have had the node before.
-    pub page: PageId,
-    /// Its version in the state that is being made; none where that is not known.
-    pub at: Addr,
-    /// Its version before, where it changed in the run that goes on.
-    pub before: Addr,
 }
 
 impl Node {
+    /// One that nothing was made of yet.
+    pub(super) fn of(rule: Option<Rule>) -> Self {
+        let when = rule.as_ref().map_or_else(When::default, |rule| rule.when);
+        Node { rule: rule.map(Box::new), when, ..Self::default() }
+    }
+
     /// Whether its page is made when somebody reads it.
     pub(super) fn is_lazy(&self) -> bool {
-        self.rule.as_ref().is_some_and(|rule| rule.when == When::Lazy)
+        self.when == When::Lazy
     }
 }
 
@@ -70,9 +66,9 @@ pub struct Flow {
     pub(super) places: Vec<Place>,
     pub(super) queue: Queue,
     pub(super) changes: Changes,
-    pub(super) made: Made,
+    pub(super) scratch: Option<Box<Scratch>>,
     /// Memory for what several nodes make at the same time.
-    pub(super) spare: Vec<Made>,
+    pub(super) spare: Vec<Scratch>,
     /// The nodes of the level that is being run, and why; how many were looked at; which level it is.
     pub(super) level: Vec<(Slot, u8)>,
     pub(super) looked: usize,
@@ -88,6 +84,8 @@ pub struct Flow {
     pub(super) late: BTreeSet<PageId>,
     /// Whether the structure has changes that are in no commit.
     unsure: bool,
+    /// Whether a page of it was ever made when somebody reads it.
+    pub(super) has_lazy: bool,
 }
 
 impl Flow {
@@ -117,9 +115,10 @@ impl Flow {
         flow.network = Network::of(edges).map_err(|path| GraphError::Cycle { path })?;
         flow.fit();
         for (page, rule, behind) in rules {
+            flow.has_lazy |= rule.when == When::Lazy;
             if let Some(slot) = flow.network.slot(page) {
                 let node = &mut flow.nodes[slot as usize];
-                (node.rule, node.behind) = (Some(rule), behind);
+                *node = Node { behind, ..Node::of(Some(rule)) };
             }
         }
         Ok(flow)
@@ -163,9 +162,13 @@ impl Flow {
         // Another page may have the node next.
         if let Some(slot) = before {
             self.nodes[slot as usize] = Node::default();
+            self.places[slot as usize] = Place::default();
         }
         if let Some(slot) = self.network.slot(id) {
-            self.nodes[slot as usize] = Node { rule, ..Node::default() };
+            self.places[slot as usize] = Place::default();
+            let node = Node::of(rule);
+            self.has_lazy |= node.is_lazy();
+            self.nodes[slot as usize] = node;
             self.fresh.push(id);
         }
         Ok(())
@@ -213,6 +216,7 @@ impl Flow {
         self.unsure = true;
         self.late.remove(&page);
         self.nodes[slot as usize] = Node::default();
+        self.places[slot as usize] = Place::default();
         Ok(())
     }
 
@@ -243,7 +247,7 @@ impl Flow {
         let mut due = false;
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
-            if node.rule.as_ref().is_some_and(|rule| rule.when == When::Deferred) {
+            if node.when == When::Deferred {
                 let page = self.network.page(slot);
                 if node.behind {
                     self.late.insert(page)
@@ -252,8 +256,7 @@ impl Flow {
                 };
                 due |= node.behind;
             }
-            node.changed = None;
-            self.places[slot as usize].before = Addr::default();
+            self.places[slot as usize].settle();
             if let Some(kernel) = &mut node.kernel {
                 kernel.keep();
             }
@@ -268,7 +271,6 @@ impl Flow {
     pub fn undo(&mut self) {
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
-            node.changed = None;
             self.places[slot as usize] = Place::default();
             if let Some(kernel) = &mut node.kernel {
                 kernel.undo();
@@ -277,6 +279,11 @@ impl Flow {
             node.primed = false;
         }
         self.clear();
+    }
+
+    /// What its nodes find when they are looked at.
+    pub(super) fn table<'f>(&'f self, arena: &'f Arena) -> Table<'f> {
+        Table { arena, network: &self.network, places: &self.places, changes: &self.changes }
     }
 
     fn clear(&mut self) {
@@ -290,7 +297,7 @@ impl Flow {
         let slots = self.network.slots();
         if self.nodes.len() < slots {
             self.nodes.resize_with(slots, Node::default);
-            self.places.resize(slots, Place::default());
+            self.places.resize_with(slots, Place::default);
         }
         self.queue.fit(slots);
     }

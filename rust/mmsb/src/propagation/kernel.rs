@@ -61,6 +61,10 @@ pub struct Input<'a> {
     pub page: PageRef<'a>,
     /// Its columns.
     pub schema: &'a Schema,
+    /// Its rows.
+    pub(super) rows: u64,
+    /// Whether its first column lies behind its header, where it can be read.
+    pub(super) packed: bool,
     /// The version that the kernel last ran on; `None` where it is to make everything, whatever it remembers.
     pub before: Option<PageRef<'a>>,
     /// The rows of each column that may have changed since `before`, ascending and apart: all where that is `None`. Rows
@@ -69,13 +73,41 @@ pub struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
+    /// A page as it is, with what changed of it since another version.
+    #[must_use]
+    pub fn new(
+        page: PageRef<'a>,
+        schema: &'a Schema,
+        before: Option<PageRef<'a>>,
+        changed: &'a [Vec<Run>],
+    ) -> Self {
+        Input { page, schema, rows: page.rows(), packed: page.is_packed(), before, changed }
+    }
+
+    /// The cells of a column, where they lie in one piece and are of this type.
+    #[inline]
+    #[must_use]
+    pub fn cells<T: Value>(&self, i: u16) -> Option<&'a [T]> {
+        let column = self.schema.columns().get(usize::from(i))?;
+        let bytes = if self.packed && i == 0 {
+            self.page.first_cells((self.rows * column.row_bytes()) as usize)
+        } else {
+            let column = self.column(i);
+            let piece = if column.bytes == 0 { &[] } else { column.piece(0) };
+            (piece.len() as u64 == column.bytes).then_some(piece)?
+        };
+        value::cells(bytes).ok()
+    }
+
     /// What it looks like.
+    #[inline]
     #[must_use]
     pub fn shape(&self) -> Shape<'a> {
-        Shape { schema: self.schema, rows: self.page.rows() }
+        Shape { schema: self.schema, rows: self.rows }
     }
 
     /// A column.
+    #[inline]
     #[must_use]
     pub fn column(&self, i: u16) -> ColumnRef<'a> {
         self.page.column(self.schema, usize::from(i))
@@ -88,15 +120,17 @@ impl<'a> Input<'a> {
     }
 
     /// The rows of a column that may have changed.
+    #[inline]
     #[must_use]
     pub fn changed(&self, i: u16) -> &'a [Run] {
         self.changed.get(usize::from(i)).map_or(&[], Vec::as_slice)
     }
 
     /// Its rows.
+    #[inline]
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.page.rows()
+        self.rows
     }
 }
 
@@ -105,6 +139,7 @@ impl<'a> Input<'a> {
 ///
 /// # Errors
 /// Those of `visit`; [`crate::algebra::error::AlgebraError::Misaligned`] where the cells are not of this type.
+#[inline]
 pub fn pieces<'a, T: Value>(
     column: &ColumnRef<'a>,
     first: u64,

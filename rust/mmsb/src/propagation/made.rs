@@ -26,6 +26,7 @@ pub struct Made {
 
 impl Made {
     /// Forgets all, and keeps the memory.
+    #[inline]
     pub fn clear(&mut self) {
         self.rows = None;
         self.pieces.clear();
@@ -44,12 +45,14 @@ impl Made {
     }
 
     /// Room for `cells` cells of a column from `first` on, of zeros, to be filled.
+    #[inline]
     pub fn room<T: Value>(&mut self, column: u16, first: u64, cells: usize) -> &mut [T] {
         let bytes = self.room_of_bytes(column, first, cells * size_of::<T>());
         bytemuck::cast_slice_mut(bytes)
     }
 
     /// As [`Made::room`], for bytes, a whole number of cells of which the first is the column's cell `first`.
+    #[inline]
     pub fn room_of_bytes(&mut self, column: u16, first: u64, bytes: usize) -> &mut [u8] {
         let start = self.words.len();
         self.words.resize(start + bytes.div_ceil(8), 0);
@@ -62,7 +65,17 @@ impl Made {
         self.room::<T>(column, first, cells.len()).copy_from_slice(cells);
     }
 
+    /// The piece and its bytes, where that is all.
+    #[inline]
+    pub(super) fn only_piece(&self) -> Option<(Piece, &[u8])> {
+        match self.pieces.as_slice() {
+            [_] => self.pieces().next(),
+            _ => None,
+        }
+    }
+
     /// All pieces and their bytes, in the order in which they were made: a later one counts where two have the same cells.
+    #[inline]
     pub fn pieces(&self) -> impl Iterator<Item = (Piece, &[u8])> {
         let bytes: &[u8] = bytemuck::cast_slice(&self.words);
         self.pieces.iter().map(|piece| (*piece, &bytes[piece.from..piece.from + piece.bytes]))

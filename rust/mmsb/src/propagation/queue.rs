@@ -34,17 +34,21 @@ impl Queue {
     #[inline]
     pub fn put(&mut self, slot: Slot, level: u32, why: u8) {
         let (at, level) = (slot as usize, level as usize);
-        let before = self.why[at];
-        self.why[at] |= why;
-        if before != 0 {
-            return;
+        let reasons = &mut self.why[at];
+        let is_first = *reasons == 0;
+        *reasons |= why;
+        if is_first {
+            self.put_first(at, level);
         }
+    }
+
+    fn put_first(&mut self, at: usize, level: usize) {
         if level >= self.heads.len() {
             self.heads.resize((level + 1).next_power_of_two(), NONE);
             self.levels.resize(self.heads.len().div_ceil(64), 0);
         }
         self.next[at] = self.heads[level];
-        self.heads[level] = slot;
+        self.heads[level] = at as Slot;
         self.levels[level / 64] |= 1 << (level % 64);
         self.lowest = self.lowest.min(level / 64);
     }

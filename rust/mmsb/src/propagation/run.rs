@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::ids::PageId;
 use crate::graph::edge::EdgeKind;
-use crate::graph::network::Slot;
+use crate::graph::network::{Slot, unpacked};
 use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
@@ -17,11 +17,12 @@ use crate::page::version::PageRef;
 use crate::propagation::apply::{Sink, apply};
 use crate::propagation::changes::Listed;
 use crate::propagation::error::FlowError;
-use crate::propagation::flow::{Flow, Place};
+use crate::propagation::flow::Flow;
 use crate::propagation::made::Made;
+use crate::propagation::place::{Place, Table};
 use crate::propagation::program::Programs;
-use crate::propagation::rule::{Rule, When};
-use crate::propagation::task::{Came, Gave, Given, Job, Ran, Task, Todo};
+use crate::propagation::rule::When;
+use crate::propagation::task::{Came, Gave, How, Task, Todo};
 use crate::propagation::threads::Threads;
 use crate::propagation::trace::{Outcome, Step};
 
@@ -66,6 +67,19 @@ impl std::fmt::Debug for Ground<'_, '_> {
 /// Nanoseconds, no more than a `u32` holds.
 pub(super) fn nanoseconds(time: Duration) -> u32 {
     u32::try_from(time.as_nanos()).unwrap_or(u32::MAX)
+}
+
+/// What going over the inputs of a node finds.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Whether it is not known where one is.
+    unknown: bool,
+    /// Whether one is behind.
+    waits: bool,
+    /// Rows that changed of those that carry cells.
+    rows_in: u64,
+    /// The first that changed.
+    cause: Option<PageId>,
 }
 
 impl Flow {
@@ -167,59 +181,54 @@ impl Flow {
         let Some(slot) = self.network.slot(page) else { return Ok(()) };
         let Some(now) = ground.draft.page(page) else { return Ok(()) };
         let before = ground.base.page(page);
-        // Where it was is not where it is; until the run is over that may be undone.
-        let place = Place { page, at: Addr::default(), before: before.unwrap_or_default() };
-        self.places[slot as usize] = place;
-        self.touched.push(slot);
-        let node = &mut self.nodes[slot as usize];
-        if node.changed.is_some() || node.rule.is_some() {
+        if before == Some(now.at) {
             return Ok(());
         }
         let schema = ground.draft.schema(now);
+        let known = &mut self.places[slot as usize];
+        let is_new = known.changed.is_none();
+        if is_new {
+            *known = Place::of(now, schema, before.unwrap_or_default());
+        }
+        self.touched.push(slot);
+        if !is_new || self.nodes[slot as usize].rule.is_some() {
+            return Ok(());
+        }
         let before = before.map(|at| PageRef::new(now.arena, at));
         let (found, whole) = match before {
             Some(before) => (self.changes.between(before, now, schema), before.rows() != now.rows()),
             None => (Some(self.changes.whole(schema.columns().len(), now.rows())), true),
         };
         if let Some(found) = found {
-            self.nodes[slot as usize].changed = Some(found);
+            let rows = self.changes.rows(found);
+            self.places[slot as usize].set_changed(found, rows);
             self.tell(slot, if whole { WHOLE } else { CELLS });
         }
         Ok(())
     }
 
-    /// The version of a node's page in the state that is being made.
+    /// Finds where a node's page is in the state that is being made, unless that is known.
     #[inline]
-    fn current<'a>(&mut self, slot: Slot, ground: &Ground<'_, 'a>) -> Result<PageRef<'a>, FlowError> {
-        let (place, page) = (self.places[slot as usize], self.network.page(slot));
-        if place.page == page && place.at != Addr::default() {
-            return Ok(PageRef::new(ground.draft.arena(), place.at));
+    fn locate(&mut self, slot: Slot, ground: &Ground<'_, '_>) -> Result<&Place, FlowError> {
+        if self.places[slot as usize].at.is_null() {
+            let found = ground.draft.readable(self.network.page(slot))?;
+            self.places[slot as usize] = Place::of(found, ground.draft.schema(found), Addr::NULL);
         }
-        let found = ground.draft.readable(page)?;
-        let before = if place.page == page { place.before } else { Addr::default() };
-        self.places[slot as usize] = Place { page, at: found.at, before };
-        Ok(found)
-    }
-
-    /// Notes that a node's page has another version now.
-    fn moved(&mut self, slot: Slot, ground: &Ground<'_, '_>) {
-        let place = &mut self.places[slot as usize];
-        if place.before == Addr::default() {
-            place.before = place.at;
-        }
-        place.at = ground.draft.page(place.page).map_or_else(Addr::default, |page| page.at);
+        debug_assert_eq!(self.places[slot as usize].page, self.network.page(slot), "whose place it is");
+        Ok(&self.places[slot as usize])
     }
 
     /// Has all that follows from a node looked at.
     fn tell(&mut self, slot: Slot, why: u8) {
-        for (next, kind) in self.network.followers(slot) {
+        let Flow { network, nodes, queue, has_lazy, .. } = self;
+        for (next, kind) in network.followers(slot) {
             let data = kind == EdgeKind::Data;
             // What is made when somebody reads it is looked at only where it may have another number of rows.
-            if data && why & WHOLE == 0 && self.nodes[next as usize].is_lazy() {
+            if *has_lazy && data && why & WHOLE == 0 && nodes[next as usize].is_lazy() {
                 continue;
             }
             let why = if data { why } else { kind.mark() };
-            self.queue.put(next, self.network.level(next), why);
+            queue.put(next, network.level(next), why);
         }
     }
 
@@ -231,75 +240,116 @@ impl Flow {
         ground: &mut Ground<'_, '_>,
         clock: &mut Instant,
     ) -> Result<(), FlowError> {
-        let mut task = self.prepare(slot, why, ground)?;
-        let mut made = std::mem::take(&mut self.made);
-        let ran = task.run(&self.changes, (ground.programs, ground.lasts), &mut made);
-        let done = self.settle(task, ran, &made, ground, (clock, None));
-        self.made = made;
+        let task = self.prepare(slot, why, ground)?;
+        let mut scratch = self.scratch.take().unwrap_or_default();
+        let Flow { network, nodes, places, changes, .. } = self;
+        let table = Table { arena: ground.draft.arena(), network, places, changes };
+        let gave = task.run(&mut nodes[slot as usize], table, (ground.programs, ground.lasts), &mut scratch);
+        let done = self.settle(task, gave, &scratch.made, ground, (clock, None));
+        self.scratch = Some(scratch);
         done
     }
 
-    /// Takes a node, and all that its page is made from.
-    pub(super) fn prepare<'a>(
+    /// Finds out what is to be done about a node, and where all is that its page is made from.
+    pub(super) fn prepare(
         &mut self,
         slot: Slot,
         why: u8,
-        ground: &Ground<'_, 'a>,
-    ) -> Result<Task<'a>, FlowError> {
+        ground: &Ground<'_, '_>,
+    ) -> Result<Task, FlowError> {
         let page = self.network.page(slot);
         // Whatever comes of it, an error too, concerns this node from now on.
         self.touched.push(slot);
-        let cause = self.cause(slot, why);
-        let now = self.current(slot, ground)?;
-        let marks = now.marks();
-        let node = &self.nodes[slot as usize];
-        let (has_rule, is_lazy) = (node.rule.is_some(), node.is_lazy());
-        let todo = if why & !MARKS == 0 {
-            Todo::Nothing(Outcome::Marked)
-        } else if self.is_put_off(slot, ground) {
-            Todo::Nothing(Outcome::Behind)
-        } else {
-            let whole = why & WHOLE != 0 || !self.nodes[slot as usize].primed;
-            let (inputs, waits) = self.inputs(slot, whole, ground)?;
-            match (has_rule, waits && !is_lazy) {
-                (_, true) => Todo::Nothing(Outcome::Behind),
-                (false, _) => Todo::Nothing(Outcome::Equal),
-                (true, _) => {
-                    let schema = ground.draft.schema(now);
-                    Todo::Make(Job { page: now, schema, whole, rows_only: is_lazy, inputs })
+        let marks = self.locate(slot, ground)?.marks;
+        let makes = why & !MARKS != 0 && !self.is_put_off(slot, ground);
+        let mut seen = self.survey(slot, why);
+        if seen.unknown && makes {
+            let count = self.network.inputs(slot).len();
+            for i in 0..count {
+                let (input, kind) = self.network.input(slot, i);
+                if kind == EdgeKind::Data {
+                    self.locate(input, ground)?;
                 }
             }
+            seen = self.survey(slot, why);
+        }
+        let Seen { cause, waits, mut rows_in, .. } = seen;
+        let node = &self.nodes[slot as usize];
+        let is_lazy = node.is_lazy();
+        let todo = if why & !MARKS == 0 {
+            Todo::Nothing(Outcome::Marked)
+        } else if !makes || waits && !is_lazy {
+            Todo::Nothing(Outcome::Behind)
+        } else if node.rule.is_none() {
+            Todo::Nothing(Outcome::Equal)
+        } else {
+            let whole = (why & WHOLE != 0 || !node.primed).then(|| self.whole(slot));
+            Todo::Make(How { whole, rows_only: is_lazy })
         };
-        Ok(Task { slot, why, page, cause, marks, node: std::mem::take(&mut self.nodes[slot as usize]), todo })
+        match &todo {
+            Todo::Nothing(_) => rows_in = 0,
+            Todo::Make(How { whole: Some(lists), .. }) => {
+                rows_in = lists.iter().map(|list| self.changes.rows(*list)).sum();
+            }
+            Todo::Make(_) => {}
+        }
+        Ok(Task { slot, why, page, cause: cause.unwrap_or(page), marks, rows_in, todo })
     }
 
-    /// Puts a node back, what was made into its page, and has what follows from it looked at. How long running it took is
-    /// what the clock says, unless it is known.
+    /// Goes over the inputs of a node.
+    #[inline]
+    fn survey(&self, slot: Slot, why: u8) -> Seen {
+        let mut seen = Seen::default();
+        for &edge in self.network.packed_inputs(slot) {
+            let (input, kind) = unpacked(edge);
+            let place = &self.places[input as usize];
+            let carries = kind == EdgeKind::Data;
+            if carries {
+                seen.unknown |= place.at.is_null();
+                seen.waits |= place.marks & BEHIND != 0;
+                seen.rows_in += u64::from(place.rows_changed);
+            }
+            if seen.cause.is_none() && place.changed.is_some() && (carries || why & kind.mark() != 0) {
+                seen.cause = Some(place.page);
+            }
+        }
+        seen
+    }
+
+    /// Lists of all rows of the inputs of a node that carry cells.
+    fn whole(&mut self, slot: Slot) -> Vec<Listed> {
+        let Flow { network, places, changes, .. } = self;
+        let inputs = network.inputs(slot).filter(|(_, kind)| *kind == EdgeKind::Data);
+        let all = inputs.map(|(input, _)| {
+            let place = &places[input as usize];
+            let columns = place.schema.as_ref().map_or(0, |schema| schema.columns().len());
+            changes.whole(columns, place.rows)
+        });
+        all.collect()
+    }
+
+    /// Puts what was made into a node's page, and has what follows from it looked at. How long running it took is what the
+    /// clock says, unless it is known.
     pub(super) fn settle(
         &mut self,
-        task: Task<'_>,
-        ran: Result<Ran, FlowError>,
+        task: Task,
+        gave: Result<Gave, FlowError>,
         made: &Made,
         ground: &mut Ground<'_, '_>,
         (clock, took): (&mut Instant, Option<u32>),
     ) -> Result<(), FlowError> {
-        let Task { slot, why, page, cause, marks, node, todo } = task;
-        self.nodes[slot as usize] = node;
-        let Ran { rows_in, gave } = ran.inspect_err(|_| self.counters.raised(slot, page))?;
-        let mut came = match (gave, todo) {
-            (Gave::Cells { rows }, Todo::Make(job)) => self.put(slot, &job, rows, made, ground)?,
-            (Gave::Nothing(outcome), _) => Came::to(outcome),
-            (Gave::Cells { .. }, Todo::Nothing(outcome)) => Came::to(outcome),
+        let Task { slot, why, page, cause, marks, rows_in, .. } = task;
+        let mut came = match gave.inspect_err(|_| self.counters.raised(slot, page))? {
+            Gave::Cells { rows } => self.put(slot, rows, made, ground)?,
+            Gave::Nothing(outcome) => Came::to(outcome),
         };
-        let node = &mut self.nodes[slot as usize];
-        node.changed = came.listed;
         if came.outcome == Outcome::Behind {
-            node.primed = false;
-        } else {
+            self.nodes[slot as usize].primed = false;
+        } else if came.outcome != Outcome::Marked {
             // A page that was there may have been written, or been behind, before it got this rule: what follows from it is
             // to be made whatever comes out now.
             let remade = why & FRESH != 0 && ground.base.page(page).is_some();
-            came.again |= (marks & BEHIND != 0 || remade) && came.outcome != Outcome::Marked;
+            came.again |= marks & BEHIND != 0 || remade;
         }
         self.mark(slot, (marks, why & MARKS), &came, ground)?;
         let now = Instant::now();
@@ -321,26 +371,30 @@ impl Flow {
     fn put(
         &mut self,
         slot: Slot,
-        job: &Job<'_>,
         rows: Option<u64>,
         made: &Made,
         ground: &mut Ground<'_, '_>,
     ) -> Result<Came, FlowError> {
-        let id = job.page.id();
-        let rows = rows.filter(|rows| *rows != job.page.rows());
+        let Flow { places, changes, .. } = self;
+        let place = &mut places[slot as usize];
+        let Some(schema) = place.schema.clone() else { return Ok(Came::to(Outcome::Equal)) };
+        let rows = rows.filter(|rows| *rows != place.rows);
         if let Some(rows) = rows {
-            ground.draft.resize(id, rows)?;
-            ground.sink.resized(id, rows);
+            ground.draft.resize(place.page, rows)?;
+            ground.sink.resized(place.page, rows);
+            let moved = ground.draft.readable(place.page)?;
+            place.move_to(moved.at);
+            (place.rows, place.packed) = (rows, moved.is_packed());
         }
-        let listed = self.changes.list(job.schema.columns().len());
-        let lists = self.changes.get_mut(listed);
-        let rows_out = apply(ground.draft, id, job.schema, made, lists, ground.sink)?;
-        let changed = rows_out > 0 || rows.is_some();
-        if changed {
-            self.moved(slot, ground);
+        let now = PageRef::new(ground.draft.arena(), place.at);
+        let listed = changes.list(schema.columns().len());
+        let applied = apply(ground.draft, now, &schema, made, changes.get_mut(listed), ground.sink)?;
+        place.move_to(applied.at);
+        if applied.rows == 0 && rows.is_none() {
+            return Ok(Came::to(Outcome::Equal));
         }
-        let outcome = if changed { Outcome::Changed } else { Outcome::Equal };
-        Ok(Came { rows_out, outcome, listed: changed.then_some(listed), again: rows.is_some() })
+        place.set_changed(listed, changes.rows(listed));
+        Ok(Came { rows_out: applied.rows, outcome: Outcome::Changed, again: rows.is_some() })
     }
 
     /// Gives a node's page the marks that it has now, and has what follows from it looked at.
@@ -363,7 +417,9 @@ impl Flow {
         if new != marks {
             ground.draft.set_marks(page, new)?;
             ground.sink.marked(page, new);
-            self.moved(slot, ground);
+            let place = &mut self.places[slot as usize];
+            place.move_to(ground.draft.readable(page)?.at);
+            place.marks = new;
         }
         match came.outcome {
             Outcome::Changed | Outcome::Equal if came.again => self.tell(slot, WHOLE),
@@ -376,50 +432,6 @@ impl Flow {
 
     /// Whether a page is to be made in an epoch of its own, which this one is not.
     fn is_put_off(&self, slot: Slot, ground: &Ground<'_, '_>) -> bool {
-        let deferred = |rule: &Rule| rule.when == When::Deferred;
-        !ground.settles && self.nodes[slot as usize].rule.as_ref().is_some_and(deferred)
-    }
-
-    /// The first input that changed, or the page itself.
-    fn cause(&self, slot: Slot, why: u8) -> PageId {
-        let changed = |(input, kind): &(Slot, EdgeKind)| {
-            let carries = *kind == EdgeKind::Data || why & kind.mark() != 0;
-            carries && self.nodes[*input as usize].changed.is_some()
-        };
-        let found = self.network.inputs(slot).find(changed);
-        self.network.page(found.map_or(slot, |(input, _)| input))
-    }
-
-    /// The inputs of a node that carry cells: as they are, as they were before, and what changed, everything where it is to
-    /// be made whole; and whether one of them is behind.
-    fn inputs<'a>(
-        &mut self,
-        slot: Slot,
-        whole: bool,
-        ground: &Ground<'_, 'a>,
-    ) -> Result<(Vec<Given<'a>>, bool), FlowError> {
-        let count = self.network.inputs(slot).len();
-        let (mut given, mut waits) = (Vec::with_capacity(count), false);
-        for i in 0..count {
-            let (input, kind) = self.network.input(slot, i);
-            if kind != EdgeKind::Data {
-                continue;
-            }
-            let page = self.current(input, ground)?;
-            waits |= page.marks() & BEHIND != 0;
-            let schema = ground.draft.schema(page);
-            let changed = self.nodes[input as usize].changed;
-            let (before, changed) = if whole {
-                (None, self.changes.whole(schema.columns().len(), page.rows()))
-            } else if let Some(changed) = changed {
-                let before = self.places[input as usize].before;
-                ((before != Addr::default()).then_some(before), changed)
-            } else {
-                (Some(page.at), Listed::NONE)
-            };
-            let before = before.map(|at| PageRef::new(page.arena, at));
-            given.push(Given { page, schema, before, changed });
-        }
-        Ok((given, waits))
+        !ground.settles && self.nodes[slot as usize].when == When::Deferred
     }
 }

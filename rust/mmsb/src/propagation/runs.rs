@@ -17,6 +17,7 @@ impl Run {
     }
 
     /// How many rows it has.
+    #[inline]
     #[must_use]
     pub const fn rows(self) -> u64 {
         self.stop.saturating_sub(self.start)
@@ -30,6 +31,7 @@ impl Run {
 }
 
 /// Puts a run behind others, or makes it one with the last where they touch. Runs come ascending by where they start.
+#[inline]
 pub fn push(runs: &mut Vec<Run>, run: Run) {
     match runs.last_mut() {
         _ if run.is_empty() => {}
@@ -62,6 +64,7 @@ pub fn joined(runs: &[Run], gap: u64) -> impl Iterator<Item = Run> + '_ {
 }
 
 /// How many rows the runs have.
+#[inline]
 #[must_use]
 pub fn rows(runs: &[Run]) -> u64 {
     runs.iter().map(|run| run.rows()).sum()

@@ -10,14 +10,14 @@ use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::flow::Node;
 use crate::propagation::kernel::{Input, Shape};
 use crate::propagation::made::Made;
+use crate::propagation::place::Table;
 use crate::propagation::program::{Call, Programs};
 use crate::propagation::rule::Rule;
-use crate::propagation::runs;
 use crate::propagation::trace::Outcome;
 
-/// A node that is looked at, taken out of its flow for as long.
+/// A node that is looked at.
 #[derive(Debug)]
-pub(super) struct Task<'a> {
+pub(super) struct Task {
     pub slot: Slot,
     /// Why it is looked at.
     pub why: u8,
@@ -26,46 +26,37 @@ pub(super) struct Task<'a> {
     pub cause: PageId,
     /// The marks that its page has.
     pub marks: u8,
-    pub node: Node,
-    pub todo: Todo<'a>,
+    /// Rows of its inputs that had changed.
+    pub rows_in: u64,
+    pub todo: Todo,
 }
 
 /// What is to be done about it.
 #[derive(Debug)]
-pub(super) enum Todo<'a> {
+pub(super) enum Todo {
     /// Nothing: it came to this already.
     Nothing(Outcome),
-    Make(Job<'a>),
+    /// Its page is to be made.
+    Make(How),
 }
 
-/// What a page is to be made from.
+/// How a page is to be made.
 #[derive(Debug)]
-pub(super) struct Job<'a> {
-    /// The page as it is.
-    pub page: PageRef<'a>,
-    pub schema: &'a Schema,
-    /// Whether all of it is to be made, whatever is remembered.
-    pub whole: bool,
+pub(super) struct How {
+    /// Where all of it is to be made, whatever is remembered, the lists of all rows of its inputs.
+    pub whole: Option<Vec<Listed>>,
     /// Whether only how many rows it has is to be known: its cells are made when somebody reads them.
     pub rows_only: bool,
-    pub inputs: Vec<Given<'a>>,
 }
 
-/// An input, and where it is written what changed of it.
+/// A page that is to be made, and what from.
 #[derive(Debug)]
-pub(super) struct Given<'a> {
-    pub page: PageRef<'a>,
-    pub schema: &'a Schema,
-    pub before: Option<PageRef<'a>>,
-    pub changed: Listed,
-}
-
-/// What came of running a rule.
-#[derive(Debug)]
-pub(super) struct Ran {
-    /// Rows of its inputs that had changed.
-    pub rows_in: u64,
-    pub gave: Gave,
+struct Job<'v> {
+    page: PageRef<'v>,
+    schema: &'v Schema,
+    inputs: &'v [Input<'v>],
+    whole: bool,
+    rows_only: bool,
 }
 
 /// What a rule gave.
@@ -80,9 +71,8 @@ pub(super) enum Gave {
 /// What looking at a page came to.
 #[derive(Debug)]
 pub(super) struct Came {
-    /// Rows of it that changed, and where they are written down.
+    /// Rows of it that changed.
     pub rows_out: u64,
-    pub listed: Option<Listed>,
     pub outcome: Outcome,
     /// Whether what follows from it must be made whole: it is of another shape, or could not be made before.
     pub again: bool,
@@ -91,7 +81,7 @@ pub(super) struct Came {
 impl Came {
     /// It was not made.
     pub const fn to(outcome: Outcome) -> Self {
-        Self { rows_out: 0, listed: None, outcome, again: false }
+        Self { rows_out: 0, outcome, again: false }
     }
 }
 
@@ -107,18 +97,15 @@ pub(crate) fn from_nothing(
     made: &mut Made,
 ) -> Result<Option<u64>, FlowError> {
     let mut changes = Changes::default();
-    let mut given =
-        |(page, schema): (PageRef<'_>, &Schema)| changes.whole(schema.columns().len(), page.rows());
-    let inputs = inputs.iter().map(|&(page, schema)| {
-        let changed = given((page, schema));
-        Given { page, schema, before: None, changed }
-    });
-    let job = Job { page, schema, whole: true, rows_only: false, inputs: inputs.collect() };
+    let lists: Vec<Listed> =
+        inputs.iter().map(|(page, schema)| changes.whole(schema.columns().len(), page.rows())).collect();
+    let views = inputs.iter().zip(lists);
+    let views = views.map(|(&(page, schema), listed)| Input::new(page, schema, None, changes.get(listed)));
+    let job = Job { page, schema, inputs: &views.collect::<Vec<_>>(), whole: true, rows_only: false };
     let name = rule.name();
-    let node = Node { rule: Some(rule), ..Node::default() };
-    let id = page.id();
-    let mut task = Task { slot: 0, why: 0, page: id, cause: id, marks: 0, node, todo: Todo::Make(job) };
-    match task.run(&changes, (programs, false), made)?.gave {
+    let mut node = Node::of(Some(rule));
+    made.clear();
+    match node.make(&job, (programs, false), made)? {
         Gave::Cells { rows } => Ok(rows),
         Gave::Nothing(_) => {
             let what = format!("this process does not know '{name}', which makes the page when it is read");
@@ -127,57 +114,88 @@ pub(crate) fn from_nothing(
     }
 }
 
-impl Task<'_> {
-    /// Runs the rule, where there is something to make.
+impl Task {
+    /// Runs the rule of a node, where there is something to make.
     pub fn run(
+        &self,
+        node: &mut Node,
+        table: Table<'_>,
+        by: (&dyn Programs, bool),
+        scratch: &mut Scratch,
+    ) -> Result<Gave, FlowError> {
+        let Scratch { made, views } = scratch;
+        made.clear();
+        let How { whole, rows_only } = match &self.todo {
+            Todo::Make(how) => how,
+            Todo::Nothing(outcome) => return Ok(Gave::Nothing(*outcome)),
+        };
+        let Some((page, schema)) = table.page(self.slot) else {
+            return Ok(Gave::Nothing(Outcome::Equal));
+        };
+        let mut inputs = emptied(std::mem::take(views));
+        table.inputs(self.slot, whole.as_deref(), &mut inputs);
+        let job = Job { page, schema, inputs: &inputs, whole: whole.is_some(), rows_only: *rows_only };
+        let gave = node.make(&job, by, made);
+        *views = emptied(inputs);
+        gave
+    }
+
+    /// Whether it can be worked on by any thread, beside others, with what is known of its node.
+    pub fn goes_anywhere(&self, node: &Node) -> bool {
+        matches!(&self.todo, Todo::Make(how) if !how.rows_only) && node.goes_anywhere()
+    }
+}
+
+/// A vector of no inputs, in the memory of one of others.
+fn emptied<'v>(mut inputs: Vec<Input<'_>>) -> Vec<Input<'v>> {
+    inputs.clear();
+    // The standard library collects in place where both have elements of the same layout.
+    inputs.into_iter().map(|_| unreachable!("it is empty")).collect()
+}
+
+/// Memory for making one page after the other.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub made: Made,
+    views: Vec<Input<'static>>,
+}
+
+impl Node {
+    /// Makes a page.
+    fn make(
         &mut self,
-        changes: &Changes,
+        job: &Job<'_>,
         (programs, lasts): (&dyn Programs, bool),
         made: &mut Made,
-    ) -> Result<Ran, FlowError> {
-        made.clear();
-        let job = match &self.todo {
-            Todo::Make(job) => job,
-            Todo::Nothing(outcome) => return Ok(Ran { rows_in: 0, gave: Gave::Nothing(*outcome) }),
-        };
-        let views = job.inputs.iter().map(|given| Input {
-            page: given.page,
-            schema: given.schema,
-            before: given.before,
-            changed: changes.get(given.changed),
-        });
-        let views: Vec<Input<'_>> = views.collect();
-        let rows_in = views.iter().flat_map(|input| input.changed).map(|list| runs::rows(list)).sum();
-        let Node { rule: Some(rule), kernel, program, primed, .. } = &mut self.node else {
-            return Ok(Ran { rows_in, gave: Gave::Nothing(Outcome::Equal) });
+    ) -> Result<Gave, FlowError> {
+        let Node { rule: Some(rule), kernel, program, primed, .. } = self else {
+            return Ok(Gave::Nothing(Outcome::Equal));
         };
         let failed = |source| FlowError::of(job.page, source);
+        let shapes = || job.inputs.iter().map(Input::shape).collect::<Vec<Shape<'_>>>();
         let mut rows = None;
         if job.rows_only {
             if let Some(spec) = rule.spec() {
-                let shapes: Vec<Shape<'_>> = views.iter().map(Input::shape).collect();
-                rows = Some(spec.gives(&shapes).map_err(failed)?.rows);
+                rows = Some(spec.gives(&shapes()).map_err(failed)?.rows);
             }
-            return Ok(Ran { rows_in, gave: Gave::Cells { rows } });
+            return Ok(Gave::Cells { rows });
         }
-        if let Some(spec) = rule.spec() {
-            if job.whole {
-                let shapes: Vec<Shape<'_>> = views.iter().map(Input::shape).collect();
-                rows = Some(spec.gives(&shapes).map_err(failed)?.rows);
-                *kernel = Some(spec.kernel(&shapes).map_err(failed)?);
-            }
-            if let Some(kernel) = kernel {
-                kernel.run(&views, made).map_err(failed)?;
-            }
+        let id = job.page.id();
+        if job.whole
+            && let Some(spec) = rule.spec()
+        {
+            let shapes = shapes();
+            rows = Some(spec.gives(&shapes).map_err(failed)?.rows);
+            *kernel = Some(spec.kernel(&shapes).map_err(failed)?);
+        } else if kernel.is_none() && program.is_none() {
+            *program = programs.program(id, job.page.def().rule());
+        }
+        if let Some(kernel) = kernel {
+            kernel.run(job.inputs, made).map_err(failed)?;
         } else {
-            if program.is_none() {
-                *program = programs.program(self.page, job.page.def().rule());
-            }
-            let Some(program) = program else {
-                return Ok(Ran { rows_in, gave: Gave::Nothing(Outcome::Behind) });
-            };
-            let call = Call { inputs: &views, page: job.page, schema: job.schema, lasts };
-            programs.running(Some(self.page));
+            let Some(program) = program else { return Ok(Gave::Nothing(Outcome::Behind)) };
+            let call = Call { inputs: job.inputs, page: job.page, schema: job.schema, lasts };
+            programs.running(Some(id));
             let ran = program.run(&call, made);
             programs.running(None);
             ran.map_err(|source| FlowError::Raised {
@@ -187,12 +205,6 @@ impl Task<'_> {
             })?;
         }
         *primed = true;
-        Ok(Ran { rows_in, gave: Gave::Cells { rows: made.rows().or(rows) } })
-    }
-
-    /// Whether it can be worked on by any thread, beside others.
-    pub fn goes_anywhere(&self) -> bool {
-        let makes = matches!(&self.todo, Todo::Make(job) if !job.rows_only);
-        makes && self.node.goes_anywhere()
+        Ok(Gave::Cells { rows: made.rows().or(rows) })
     }
 }

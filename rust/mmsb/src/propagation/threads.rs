@@ -14,9 +14,8 @@ use crate::base::wait::aside;
 use crate::graph::network::Slot;
 use crate::propagation::error::FlowError;
 use crate::propagation::flow::{Flow, Node};
-use crate::propagation::made::Made;
 use crate::propagation::run::{Ground, WHOLE, nanoseconds};
-use crate::propagation::task::{Ran, Task};
+use crate::propagation::task::{Gave, Scratch, Task};
 
 /// How many threads propagate, and those that do beside the one that commits.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ impl Threads {
     }
 
     /// Does the work on every share, each by the thread that comes to it first.
-    fn share(&self, shares: &[Mutex<Share<'_>>], work: &(dyn Fn(&mut Share<'_>) + Sync)) {
+    fn share(&self, shares: &[Mutex<Share>], work: &(dyn Fn(&mut Share) + Sync)) {
         let next = AtomicUsize::new(0);
         let help = || {
             while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -73,11 +72,13 @@ impl Threads {
 
 /// A node, what it made, and what came of that.
 #[derive(Debug)]
-struct Share<'a> {
-    task: Task<'a>,
-    made: Made,
+struct Share {
+    task: Task,
+    /// Taken out of its flow for as long.
+    node: Node,
+    scratch: Scratch,
     /// With how long it took, in nanoseconds.
-    ran: Option<(Result<Ran, FlowError>, u32)>,
+    gave: Option<(Result<Gave, FlowError>, u32)>,
 }
 
 impl Node {
@@ -128,9 +129,12 @@ impl Flow {
         let mut shares = Vec::with_capacity(self.level.len());
         for at in 0..self.level.len() {
             let (slot, why) = self.level[at];
-            let made = self.spare.pop().unwrap_or_default();
             match self.prepare(slot, why, ground) {
-                Ok(task) => shares.push(Mutex::new(Share { task, made, ran: None })),
+                Ok(task) => {
+                    let node = std::mem::take(&mut self.nodes[slot as usize]);
+                    let scratch = self.spare.pop().unwrap_or_default();
+                    shares.push(Mutex::new(Share { task, node, scratch, gave: None }));
+                }
                 Err(error) => {
                     shares.into_iter().for_each(|share| self.put_back(share));
                     return Err(error);
@@ -138,12 +142,13 @@ impl Flow {
             }
         }
         self.looked = self.level.len();
-        let (changes, by) = (&self.changes, (ground.programs, ground.lasts));
-        ground.threads.share(&shares, &|Share { task, made, ran }| {
-            if task.goes_anywhere() {
+        let (arena, by) = (ground.draft.arena(), (ground.programs, ground.lasts));
+        let table = self.table(arena);
+        ground.threads.share(&shares, &|Share { task, node, scratch, gave }| {
+            if task.goes_anywhere(node) {
                 let began = Instant::now();
-                let done = task.run(changes, by, made);
-                *ran = Some((done, nanoseconds(began.elapsed())));
+                let done = task.run(node, table, by, scratch);
+                *gave = Some((done, nanoseconds(began.elapsed())));
             }
         });
         let mut done = Ok(());
@@ -152,22 +157,23 @@ impl Flow {
                 self.put_back(share);
                 continue;
             }
-            let Share { mut task, mut made, ran } =
+            let Share { task, mut node, mut scratch, gave } =
                 share.into_inner().unwrap_or_else(PoisonError::into_inner);
-            let (ran, took) = match ran {
-                Some((ran, took)) => (ran, Some(took)),
-                None => (task.run(&self.changes, (ground.programs, ground.lasts), &mut made), None),
+            let (gave, took) = match gave {
+                Some((gave, took)) => (gave, Some(took)),
+                None => (task.run(&mut node, self.table(arena), by, &mut scratch), None),
             };
-            done = self.settle(task, ran, &made, ground, (&mut *clock, took));
-            self.spare.push(made);
+            self.nodes[task.slot as usize] = node;
+            done = self.settle(task, gave, &scratch.made, ground, (&mut *clock, took));
+            self.spare.push(scratch);
         }
         done
     }
 
     /// Puts back a node that nothing came of: what it learned is forgotten with the run.
-    fn put_back(&mut self, share: Mutex<Share<'_>>) {
-        let Share { task, made, .. } = share.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.nodes[task.slot as usize] = task.node;
-        self.spare.push(made);
+    fn put_back(&mut self, share: Mutex<Share>) {
+        let Share { task, node, scratch, .. } = share.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.nodes[task.slot as usize] = node;
+        self.spare.push(scratch);
     }
 }

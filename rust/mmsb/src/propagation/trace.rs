@@ -53,6 +53,7 @@ const _: () = assert!(size_of::<Step>() == 32);
 
 impl Step {
     /// A step that took no time.
+    #[inline]
     #[must_use]
     pub fn new(page: PageId, cause: PageId, level: u32, rows: [u64; 2], outcome: Outcome) -> Self {
         let [rows_in, rows_out] = rows.map(|rows| u32::try_from(rows).unwrap_or(u32::MAX));

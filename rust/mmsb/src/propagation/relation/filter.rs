@@ -144,7 +144,7 @@ impl Kernel for Filtered {
         let input = one(RULE, inputs)?;
         match input.before {
             Some(before) if !is_new(input) && self.known == Some(input.rows()) => {
-                self.mend(input, Input { page: before, ..*input }, made)
+                self.mend(input, Input::new(before, input.schema, None, &[]), made)
             }
             _ => {
                 (self.known, self.fresh) = (None, true);
