@@ -33,6 +33,13 @@ impl Gather {
         self.bytes(wanted)
     }
 
+    /// Copies these bytes of a column behind the first so many that are there.
+    pub fn push(&mut self, column: &ColumnRef<'_>, bytes: Range<u64>, behind: u64) {
+        let all = behind + (bytes.end - bytes.start);
+        self.words.resize(all.div_ceil(8) as usize, 0);
+        self.put(column, bytes, behind);
+    }
+
     /// Copies these bytes of a column to where `to` is among those that are there.
     pub fn put(&mut self, column: &ColumnRef<'_>, bytes: Range<u64>, to: u64) {
         let all: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);

@@ -2,6 +2,7 @@
 
 use crate::algebra::family::Family;
 use crate::algebra::linear::{Matrix, matrix_vector};
+use crate::page::column::ColumnRef;
 use crate::page::dtype::DType;
 use crate::propagation::error::RuleError;
 use crate::propagation::kernel::{Input, Kernel};
@@ -14,8 +15,11 @@ use crate::propagation::runs::{Run, joined, push, union};
 /// Rows that are multiplied at once.
 const BLOCK: usize = 1024;
 
+/// Rows side by side that are multiplied where their entries are; those of fewer are copied together first.
+const LONG: u64 = 32;
+
 /// Rows between others that it costs less to multiply too than to begin anew behind them.
-const GAP: u64 = 4;
+const GAP: u64 = 2;
 
 /// Rows that are marked rather than sorted: from so many on that is less work.
 const MARKED: usize = 1024;
@@ -75,6 +79,62 @@ pub struct Sparse {
     ran: bool,
     values: Gather,
     offsets: Vec<u64>,
+    picked: Picked,
+}
+
+/// Rows that lie apart, with their entries side by side.
+#[derive(Debug, Default)]
+struct Picked {
+    runs: Vec<Run>,
+    /// Where each row's entries begin, and the last one's end; 0 where there are none.
+    starts: Vec<u64>,
+    columns: Vec<u32>,
+    values: Gather,
+    /// What comes of them.
+    cells: Vec<u64>,
+}
+
+impl Picked {
+    /// Takes rows of a matrix whose values are cells of so many bytes.
+    fn add(&mut self, known: &Known, rows: Run, (values, size): (&ColumnRef<'_>, u64)) {
+        let starts = &known.starts[rows.start as usize..=rows.stop as usize];
+        let (from, to) = (starts[0], starts[starts.len() - 1]);
+        let before = self.columns.len() as u64;
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        self.starts.extend(starts[1..].iter().map(|start| before + start - from));
+        self.columns.extend_from_slice(&known.columns[from as usize..to as usize]);
+        self.values.push(values, from * size..to * size, before * size);
+        self.runs.push(rows);
+    }
+
+    /// Multiplies them, and forgets them.
+    fn give(&mut self, which: (Family, DType), vector: &[u8], made: &mut Made) -> Result<(), RuleError> {
+        let (rows, size) = (self.starts.len().saturating_sub(1), which.1.size());
+        if rows > 0 {
+            self.cells.clear();
+            self.cells.resize((rows * size).div_ceil(8), 0);
+            let out = &mut bytemuck::cast_slice_mut(&mut self.cells)[..rows * size];
+            let values = self.values.bytes(self.columns.len() * size);
+            let matrix = Matrix::Sparse { starts: &self.starts, columns: &self.columns, values };
+            matrix_vector(which, matrix, vector, 0..rows, out)?;
+            let mut out: &[u8] = out;
+            for run in &self.runs {
+                let (cells, left) = out.split_at(run.rows() as usize * size);
+                made.room_of_bytes(0, run.start, cells.len()).copy_from_slice(cells);
+                out = left;
+            }
+        }
+        self.forget();
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.runs.clear();
+        self.starts.clear();
+        self.columns.clear();
+    }
 }
 
 fn wrong(what: String) -> RuleError {
@@ -84,8 +144,8 @@ fn wrong(what: String) -> RuleError {
 impl Sparse {
     /// The product of what these columns say.
     pub fn new(which: (Family, DType), starts: Places, index: Places, value: u16) -> Self {
-        let (values, offsets) = Default::default();
-        Self { which, starts, index, value, known: None, ran: false, values, offsets }
+        let (values, offsets, picked) = Default::default();
+        Self { which, starts, index, value, known: None, ran: false, values, offsets, picked }
     }
 
     /// Reads where the entries are, and the vector.
@@ -149,6 +209,35 @@ impl Sparse {
         dirty.joined(rows)
     }
 
+    /// Multiplies these rows.
+    fn mend(
+        &mut self,
+        known: &Known,
+        rows: impl Iterator<Item = Run>,
+        given: [&Input<'_>; 3],
+        made: &mut Made,
+    ) -> Result<(), RuleError> {
+        let [_, entries, vector] = given;
+        let size = self.which.1.size();
+        let values = (&entries.column(self.value), size as u64);
+        let vector = known.vector.bytes(vector.rows() as usize * size);
+        // Of a run that failed some may be left.
+        self.picked.forget();
+        for run in rows {
+            let is_long = run.rows() >= LONG;
+            if !is_long {
+                self.picked.add(known, run, values);
+            }
+            if is_long || self.picked.starts.len() > BLOCK {
+                self.picked.give(self.which, vector, made)?;
+            }
+            if is_long {
+                self.give(known, run.start as usize..run.stop as usize, given, made)?;
+            }
+        }
+        self.picked.give(self.which, vector, made)
+    }
+
     /// Multiplies rows that lie side by side.
     fn give(
         &mut self,
@@ -191,9 +280,7 @@ impl Kernel for Sparse {
         let known = match self.known.take() {
             Some(mut known) if stays => {
                 let dirty = self.dirty(&mut known, given);
-                for run in joined(&dirty, GAP) {
-                    self.give(&known, run.start as usize..run.stop as usize, given, made)?;
-                }
+                self.mend(&known, joined(&dirty, GAP), given, made)?;
                 known
             }
             _ => {
