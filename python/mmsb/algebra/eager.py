@@ -10,11 +10,24 @@ from mmsb.algebra import product
 from mmsb.algebra.fold import fold
 from mmsb.algebra.kinds import AnyMonoid, AnySemiring, Monoid, monoid_on, semiring_on
 from mmsb.algebra.operation import cell_dtype
-from mmsb.errors import DtypeError, InvalidArgument, ShapeError
+from mmsb.errors import DtypeError, IndexOutOfRange, InvalidArgument, ShapeError
+
+_PLAIN = frozenset(
+    np.dtype(kind)
+    for kind in ("bool", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "float16", "float32", "float64")
+)
+"""Types of cells as the machine has them."""
+_STARTS = frozenset((np.dtype(np.int64), np.dtype(np.uint64)))
+_COLUMNS = frozenset((np.dtype(np.int32), np.dtype(np.uint32)))
+"""Types of integers that a product takes as they are."""
 
 
 def array_of(what: str, given: Any, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
     """An array of cells that lie side by side, of a dtype where one is wanted."""
+    if type(given) is np.ndarray and given.flags.c_contiguous and given.flags.aligned:
+        fits = given.dtype in _PLAIN if dtype is None else given.dtype == dtype
+        if fits:
+            return given
     found = np.asarray(given)
     kind = cell_dtype(what, found.dtype)
     if dtype is not None and kind != dtype:
@@ -77,9 +90,19 @@ def spmv(
     if not columns.shape == cells.shape == (len(cells),) or other.ndim != 1:
         shapes = f"{columns.shape}, {cells.shape} and {other.shape}"
         raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
-    checked = product.starts_of(begins, len(cells)).astype(np.uint64)
-    narrow = product.places("column of entry", columns, min(len(other), 1 << 32)).astype(np.uint32)
-    return _product_csr(by.name, checked, narrow, cells, other)
+    if begins.ndim != 1 or begins.dtype not in _STARTS:
+        begins = product.starts_of(begins, len(cells)).astype(np.uint64)
+    if columns.dtype not in _COLUMNS:
+        columns = product.places("column of entry", columns, min(len(other), 1 << 32)).astype(np.uint32)
+    try:
+        return _product_csr(
+            by.name, np.ascontiguousarray(begins), np.ascontiguousarray(columns), cells, other
+        )
+    except (IndexOutOfRange, ShapeError):
+        # These say which number is wrong.
+        product.starts_of(begins, len(cells))
+        product.places("column of entry", columns, len(other))
+        raise
 
 
 def reduce(values: ArrayLike, monoid: AnyMonoid = "sum", axis: int | None = None) -> Any:

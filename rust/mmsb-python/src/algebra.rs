@@ -7,7 +7,7 @@ use mmsb::algebra::ladder::Traits;
 use mmsb::algebra::law::Law;
 use mmsb::algebra::linear::{Matrix, matrix_matrix, matrix_vector};
 use mmsb::algebra::mask::Mask;
-use mmsb::algebra::value::{Truth, cells};
+use mmsb::algebra::value::{Truth, Value, cells};
 use mmsb::bus::error::Code;
 use mmsb::page::dtype::DType;
 use numpy::npyffi::npy_intp;
@@ -154,7 +154,16 @@ pub fn _product<'py>(
     })
 }
 
-/// A sparse matrix, by rows, times a vector: starts are `uint64`, columns `uint32`.
+/// The cells of an array of integers, as those without a sign: negative ones become too large for anything.
+fn unsigned<'a, T: Value>(what: &str, array: &'a Array<'_>, signed: DType) -> Outcome<&'a [T]> {
+    let (dtype, bytes) = cells_of(what, array)?;
+    if dtype != T::DTYPE && dtype != signed {
+        return Err(Fault::dtype(format!("{what} is of {dtype} where {} or {signed} is wanted", T::DTYPE)));
+    }
+    Ok(cells::<T>(bytes)?)
+}
+
+/// A sparse matrix, by rows, times a vector: starts are `uint64` or `int64`, columns `uint32` or `int32`.
 #[pyfunction]
 pub fn _product_csr<'py>(
     py: Python<'py>,
@@ -167,8 +176,11 @@ pub fn _product_csr<'py>(
     let family = Family::named(semiring)?;
     let (dtype, entries) = cells_of("values", values)?;
     let vector = cells_like("vector", vector, dtype)?;
-    let starts = cells::<u64>(cells_like("starts", starts, DType::U64)?)?;
-    let columns = cells::<u32>(cells_like("columns", columns, DType::U32)?)?;
+    let starts = unsigned::<u64>("starts", starts, DType::I64)?;
+    let columns = unsigned::<u32>("columns", columns, DType::I32)?;
+    if starts.first() != Some(&0) {
+        return Err(Fault::shape("starts begin with 0"));
+    }
     let rows = starts.len().saturating_sub(1);
     filled(py, &dtype::descr(py, dtype)?, &[rows as npy_intp], |out| {
         let matrix = Matrix::Sparse { starts, columns, values: entries };

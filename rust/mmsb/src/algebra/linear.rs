@@ -64,7 +64,11 @@ impl Matrix<'_> {
                 if let Some(row) = starts.windows(2).position(|pair| pair[0] > pair[1]) {
                     return Err(AlgebraError::Descends { row });
                 }
-                if let Some((cell, column)) = columns.iter().enumerate().find(|(_, c)| **c as usize >= width)
+                // The largest is found many at a time, the first too large one only where there is one.
+                let largest = columns.iter().fold(0, |largest: u32, column| largest.max(*column));
+                if largest as usize >= width
+                    && let Some((cell, column)) =
+                        columns.iter().enumerate().find(|(_, c)| **c as usize >= width)
                 {
                     return Err(AlgebraError::Column { cell, column: *column, width });
                 }
