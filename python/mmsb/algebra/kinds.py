@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -81,19 +81,16 @@ class Semiring:
         return f"<Semiring {self.name!r} on {self.dtype}: {self.add}, {self.multiply}; {has}>"
 
 
-def _looked_up(what: str, name: str, on: Mapping[str, Any], dtype: DTypeLike) -> Any:
-    try:
-        return on[np.dtype(dtype).name]
-    except (TypeError, KeyError):
-        raise DtypeError(f"{what} {name!r} is not for cells of {dtype!r}: {', '.join(on)}") from None
+Kind = TypeVar("Kind", bound=Monoid | Semiring)
 
 
-class MonoidFamily:
-    """A built-in monoid, for every dtype that it is on: `family["float64"]` is the one of it."""
+class _Family(Generic[Kind]):
+    """One of each dtype that it is on."""
 
     __slots__ = ("_on", "name")
+    _what: str
 
-    def __init__(self, name: str, on: Mapping[str, Monoid]) -> None:
+    def __init__(self, name: str, on: Mapping[str, Kind]) -> None:
         self.name, self._on = name, on
 
     @property
@@ -101,36 +98,36 @@ class MonoidFamily:
         """The dtypes it is on."""
         return tuple(one.dtype for one in self._on.values())
 
-    def __getitem__(self, dtype: DTypeLike) -> Monoid:
-        found: Monoid = _looked_up("monoid", self.name, self._on, dtype)
-        return found
+    def __getitem__(self, dtype: DTypeLike) -> Kind:
+        try:
+            return self._on[np.dtype(dtype).name]
+        except (TypeError, KeyError):
+            said = f"{self._what} {self.name!r} is not for cells of {dtype!r}: {', '.join(self._on)}"
+            raise DtypeError(said) from None
 
-    def __iter__(self) -> Iterator[Monoid]:
+    def __iter__(self) -> Iterator[Kind]:
         return iter(self._on.values())
+
+
+class MonoidFamily(_Family[Monoid]):
+    """A built-in monoid, for every dtype that it is on: `family["float64"]` is the one of it."""
+
+    __slots__ = ()
+    _what = "monoid"
 
     def __repr__(self) -> str:
         return f"<monoid {self.name!r} on {', '.join(self._on)}>"
 
 
-class SemiringFamily:
+class SemiringFamily(_Family[Semiring]):
     """A built-in semiring, for every dtype that it is on: `family["float64"]` is the one of it."""
 
-    __slots__ = ("_on", "add", "multiply", "name")
+    __slots__ = ("add", "multiply")
+    _what = "semiring"
 
     def __init__(self, name: str, add: str, multiply: str, on: Mapping[str, Semiring]) -> None:
-        self.name, self.add, self.multiply, self._on = name, add, multiply, on
-
-    @property
-    def dtypes(self) -> tuple[np.dtype[Any], ...]:
-        """The dtypes it is on."""
-        return tuple(one.dtype for one in self._on.values())
-
-    def __getitem__(self, dtype: DTypeLike) -> Semiring:
-        found: Semiring = _looked_up("semiring", self.name, self._on, dtype)
-        return found
-
-    def __iter__(self) -> Iterator[Semiring]:
-        return iter(self._on.values())
+        super().__init__(name, on)
+        self.add, self.multiply = add, multiply
 
     def __repr__(self) -> str:
         return f"<semiring {self.name!r}: {self.add}, {self.multiply}; on {', '.join(self._on)}>"
