@@ -87,11 +87,13 @@ Kind = TypeVar("Kind", bound=Monoid | Semiring)
 class _Family(Generic[Kind]):
     """One of each dtype that it is on."""
 
-    __slots__ = ("_on", "name")
+    __slots__ = ("_by_dtype", "_on", "name")
     _what: str
 
     def __init__(self, name: str, on: Mapping[str, Kind]) -> None:
         self.name, self._on = name, on
+        # A dtype's name takes numpy longer than all the rest of a small product.
+        self._by_dtype = {one.dtype: one for one in on.values()}
 
     @property
     def dtypes(self) -> tuple[np.dtype[Any], ...]:
@@ -100,7 +102,7 @@ class _Family(Generic[Kind]):
 
     def __getitem__(self, dtype: DTypeLike) -> Kind:
         try:
-            return self._on[np.dtype(dtype).name]
+            return self._by_dtype[np.dtype(dtype)]
         except (TypeError, KeyError):
             said = f"{self._what} {self.name!r} is not for cells of {dtype!r}: {', '.join(self._on)}"
             raise DtypeError(said) from None

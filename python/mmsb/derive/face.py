@@ -136,8 +136,8 @@ class Deriving(CoreBus):
             The epoch that it made; nothing where there was nothing to make.
 
         Raises:
-            RuleError: a rule fails. The pages stay stale, and are tried again after the next commit that
-                concerns them.
+            RuleError: a rule fails, the first that does. The others are made; this page, and what follows
+                from it, stays stale and is tried again after the next commit that concerns a deferred page.
         """
         return _settle(self)
 

@@ -44,12 +44,38 @@ pub fn parse(given: &Bound<'_, PyAny>) -> Outcome<(DType, Vec<u64>)> {
         return Ok((DType::parse(name).map_err(|_| unsupported())?, inner));
     }
     let descr = PyArrayDescr::new(py, given.clone()).map_err(|_| unsupported())?;
+    if let Some(dtype) = plain(&descr) {
+        return Ok((dtype, Vec::new()));
+    }
     let inner: Vec<u64> = descr.shape().into_iter().map(|size| size as u64).collect();
     // Pages are little endian; what is not is turned round as it is written.
     let little = descr.base().call_method1(intern!(py, "newbyteorder"), ("<",))?;
     let cell = little.getattr(intern!(py, "str"))?;
     let name = cell.cast::<PyString>().map_err(PyErr::from)?.to_str()?.to_owned();
     Ok((DType::parse(&name).map_err(|_| unsupported())?, inner))
+}
+
+/// The type of cells that lie as they do in pages; nothing where it takes more to say.
+fn plain(descr: &Bound<'_, PyArrayDescr>) -> Option<DType> {
+    let is_little = cfg!(target_endian = "little") && descr.is_native_byteorder() != Some(false);
+    if !is_little || descr.has_subarray() {
+        return None;
+    }
+    Some(match (descr.kind(), descr.itemsize()) {
+        (b'b', 1) => DType::Bool,
+        (b'i', 1) => DType::I8,
+        (b'i', 2) => DType::I16,
+        (b'i', 4) => DType::I32,
+        (b'i', 8) => DType::I64,
+        (b'u', 1) => DType::U8,
+        (b'u', 2) => DType::U16,
+        (b'u', 4) => DType::U32,
+        (b'u', 8) => DType::U64,
+        (b'f', 2) => DType::F16,
+        (b'f', 4) => DType::F32,
+        (b'f', 8) => DType::F64,
+        _ => return None,
+    })
 }
 
 /// The least and the greatest integer that a cell holds; `None` for what is no integer.

@@ -106,6 +106,44 @@ fn one_that_fails_stays_behind_and_says_why() {
 }
 
 #[test]
+fn the_others_are_made_without_one_that_fails() {
+    let bus = memory();
+    let a = source(&bus, "a");
+    let programs: Vec<Arc<Sum>> = (0..4).map(Sum::plus).collect();
+    let made: Vec<PageId> = (0..4)
+        .map(|i| {
+            // The last follows from one that fails.
+            let inputs = if i == 3 { vec![a, PageId(a.0 + 2)] } else { vec![a] };
+            bus.derive(&format!("p{i}"), deferred(&inputs, &programs[i]), &Note::default()).unwrap()
+        })
+        .collect();
+    assert_eq!(made[1], PageId(a.0 + 2));
+    made.iter().for_each(|page| wait(&bus, *page));
+    let before: Vec<i64> = made.iter().map(|page| cells(&bus, *page)[0]).collect();
+    programs[1].fails.store(true, Ordering::Relaxed);
+    let epoch = write(&bus, a, 0, 100).unwrap();
+    wait(&bus, made[0]);
+    let error = bus.settle().unwrap_err();
+    assert_eq!(error.to_string(), "page 'p1', rule 'sum': it was told to fail");
+    assert_eq!(bus.settle_failed().unwrap(), Some(error.to_string()));
+    assert_eq!(bus.epoch().unwrap().0, epoch.0 + 1, "they are made once, together");
+    let found: Vec<i64> = made.iter().map(|page| cells(&bus, *page)[0]).collect();
+    assert_eq!(found, [100, before[1], 102, before[3]]);
+    let behind = made.iter().map(|page| bus.state().unwrap().is_behind(*page).unwrap());
+    assert_eq!(behind.collect::<Vec<_>>(), [false, true, false, true]);
+    // Nobody tries again and again what fails.
+    let tried = programs[0].runs();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!((programs[0].runs(), bus.epoch().unwrap().0), (tried, epoch.0 + 1));
+    programs[1].fails.store(false, Ordering::Relaxed);
+    bus.settle().unwrap().unwrap();
+    let found: Vec<i64> = made.iter().map(|page| cells(&bus, *page)[0]).collect();
+    assert_eq!(found, [100, 101, 102, 204]);
+    assert_eq!(bus.settle_failed().unwrap(), None);
+    bus.audit().unwrap();
+}
+
+#[test]
 fn it_is_behind_after_reopening_until_its_function_is_known() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { checkpoint_after: None, ..Options::default() };

@@ -74,8 +74,8 @@ pub(crate) struct Request<'r, 'd> {
     pub base: Option<&'r Base<'r>>,
     /// Whether the changes bring back a state that was, with all that follows in it.
     pub restores: bool,
-    /// Whether it makes what was put off to an epoch of its own.
-    pub settles: bool,
+    /// Where it makes what was put off to an epoch of its own, the pages that are left out.
+    pub settles: Option<&'r [PageId]>,
     /// Users' functions that make pages from this commit on.
     pub declared: &'r [Declared],
 }
@@ -253,7 +253,7 @@ fn stage<'a>(
     let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
     let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
     let base = RootRef::new(&core.arena, base);
-    let follows = !request.restores && (request.settles || concerns(base, request.changes));
+    let follows = !request.restores && (request.settles.is_some() || concerns(base, request.changes));
     writer.body.rewind();
     if let Err(error) = change(writer, request, follows, &mut draft) {
         writer.scratch = draft.abort();

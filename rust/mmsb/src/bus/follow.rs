@@ -67,10 +67,16 @@ impl Flows {
         Ok(flow)
     }
 
-    /// Whether an epoch of their own would make pages of a branch that are behind.
-    pub fn is_due(&mut self, core: &Core, branch: BranchId, root: RootRef<'_>) -> Result<bool, Error> {
+    /// Whether an epoch of their own would make pages of a branch that are behind, but for some.
+    pub fn is_due(
+        &mut self,
+        core: &Core,
+        branch: BranchId,
+        root: RootRef<'_>,
+        but: &[PageId],
+    ) -> Result<bool, Error> {
         let programs = &Known { core, branch, declared: &[] };
-        let due = self.at(branch, root).map(|flow| flow.is_due(root, programs));
+        let due = self.at(branch, root).map(|flow| flow.is_due(root, programs, but));
         self.running = None;
         due.map_err(|error| named(error, |page| page.to_string()))
     }
@@ -229,8 +235,8 @@ pub(crate) fn follow<'a>(
 /// A commit is made: what was learned stays, functions that it declares are in effect, and what is put off is asked for.
 pub(crate) fn keep(core: &Core, flows: &mut Flows, request: &Request<'_, '_>, root: RootRef<'_>) {
     let due = flows.keep(root);
-    // What a state had put off that is brought back is put off again.
-    if due || request.restores && root.rules() > 0 {
+    // What such an epoch leaves is what cannot be made. What a state had put off that is brought back is put off again.
+    if due && request.settles.is_none() || request.restores && root.rules() > 0 {
         Background::settle(core, request.line.id);
     }
     if !request.declared.is_empty() {
@@ -327,7 +333,7 @@ impl<'k, 'd, 'a> Unpublished<'k, 'd, 'a> {
         let Unpublished { programs, draft, base, .. } = self;
         let (core, base) = (programs.core, *base);
         let sink = &mut crate::propagation::apply::Nobody;
-        let (threads, lasts, settles) = (&core.threads, false, false);
+        let (threads, lasts, settles) = (&core.threads, false, None);
         let done = work(&mut Ground { draft, base, programs, sink, threads, lasts, settles });
         done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
     }

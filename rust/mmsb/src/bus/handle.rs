@@ -183,7 +183,7 @@ impl Bus {
             busy_timeout: self.manner.busy_timeout,
             base: None,
             restores: false,
-            settles: false,
+            settles: None,
             declared: &[],
         }
     }

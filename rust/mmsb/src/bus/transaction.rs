@@ -445,7 +445,7 @@ impl Transaction {
             busy_timeout: self.manner.busy_timeout,
             base: Some(&base),
             restores: self.restores,
-            settles: false,
+            settles: None,
             declared: &self.declared,
         };
         let committed = commit::commit(&self.core, request)?;

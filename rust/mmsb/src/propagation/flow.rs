@@ -226,12 +226,12 @@ impl Flow {
         !self.late.is_empty()
     }
 
-    /// Whether an epoch of their own would make pages that are behind.
+    /// Whether an epoch of their own would make pages that are behind, but for some.
     #[must_use]
-    pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs) -> bool {
+    pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs, but: &[PageId]) -> bool {
         let page_of = |id| root.page(id).map(|at| PageRef::new(root.arena, at));
         let behind = |page: PageId| page_of(page).is_some_and(|page| page.marks() & BEHIND != 0);
-        self.late.iter().any(|&id| {
+        self.late.iter().filter(|page| !but.contains(page)).any(|&id| {
             let Some(slot) = self.network.slot(id) else { return false };
             let known = || page_of(id).is_some_and(|page| programs.program(id, page.def().rule()).is_some());
             let node = &self.nodes[slot as usize];

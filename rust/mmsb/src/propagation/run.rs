@@ -54,8 +54,8 @@ pub struct Ground<'g, 'a> {
     pub threads: &'g Threads,
     /// Whether the draft is not changed any more but by this.
     pub lasts: bool,
-    /// Whether this is the epoch of those that are made in one of their own.
-    pub settles: bool,
+    /// Where this is the epoch of those that are made in one of their own, those that are not.
+    pub settles: Option<&'g [PageId]>,
 }
 
 impl std::fmt::Debug for Ground<'_, '_> {
@@ -125,7 +125,7 @@ impl Flow {
                 self.queue.put(slot, self.network.level(slot), WHOLE | FRESH);
             }
         }
-        for page in self.late.iter().filter(|_| ground.settles) {
+        for page in self.late.iter().filter(|page| ground.settles.is_some_and(|but| !but.contains(page))) {
             if let Some(slot) = self.network.slot(*page) {
                 self.queue.put(slot, self.network.level(slot), WHOLE);
             }
@@ -432,6 +432,7 @@ impl Flow {
 
     /// Whether a page is to be made in an epoch of its own, which this one is not.
     fn is_put_off(&self, slot: Slot, ground: &Ground<'_, '_>) -> bool {
-        !ground.settles && self.nodes[slot as usize].when == When::Deferred
+        let is_made = |but: &[PageId]| !but.contains(&self.network.page(slot));
+        self.nodes[slot as usize].when == When::Deferred && !ground.settles.is_some_and(is_made)
     }
 }
