@@ -1,6 +1,60 @@
 """Why no less was reached: what is told of a target that was missed, once a full run has established it."""
 
-REASONS: dict[str, str] = {}
+from flows import workloads as of
+
+_NODE = (
+    "a node that changes gets a version of its page, a place in the directory, a record in the frame, a line "
+    "in the trace and in the counters, and the version before is given back: some 2,800 counted "
+    "instructions (docs/decisions/0016-what-a-node-costs.md); the rivals overwrite a number"
+)
+_CALL = (
+    "beside what a node costs, numpy's addition by itself takes half a microsecond; lending an array, seeing "
+    "that it was given back and taking what was returned is the rest. The rivals hand over a number"
+)
+_DECLARED = (
+    "an expression is taken apart and its types are worked out; a page is created, with its definition, name "
+    "and rule in the log, and made. rustworkx adds an edge to a graph that holds nothing"
+)
+_KEPT = (
+    "a product that is a page: the vector is written and compared, pages are copied by chunks of 64 KiB, "
+    "what comes out is compared with what was there, and both are in the log"
+)
+_CHUNKS = (
+    "the cells lie apart, and the first one in each chunk of 64 KiB has it copied, in the vector and in the "
+    "product: so small changes far apart cost by the chunk (docs/decisions/0004-chunk-size.md)"
+)
+_CSR = "a call checks starts and columns each time, which python-graphblas does once, when a matrix is made"
+_ONE = "from Python a write of one cell is a commit, and takes what a commit takes"
+_KEYS = "a row is a cell of a delta: it is logged with its index, and added in the order it came in"
+
+REASONS: dict[str, str] = {
+    **{f"{key}: {key}, {size}": _NODE for key in of.NETS for size in ("8 B", "64 B")},
+    **{
+        f"{key}: {name}, {how}": _NODE
+        for key, name in ((of.LINE, "chain"), (of.FAN, "fan"))
+        for how in ("functions, Rust", "expressions, Rust", "expressions, Python")
+    },
+    **{
+        f"{key}: {name}, {how}": _CALL
+        for key, name in ((of.LINE_CALLS, "chain"), (of.FAN_CALLS, "fan"))
+        for how in ("scalars", "arrays")
+    },
+    **{
+        f"{of.sparse(semiring, size)}: {semiring}, {size}, {how}": why
+        for size in of.SIZES
+        for semiring in of.SEMIRINGS
+        for how, why in (("of arrays", _CSR), ("of pages", _KEPT))
+    },
+    f"{of.FLOOR}: call floor, of arrays": "five arguments are looked at by Python, four dtypes by the core",
+    f"{of.FLOOR}: call floor, of pages": _KEPT,
+    f"{of.DENSE}: mat-vec, of pages": _KEPT,
+    **{f"{of.frontier(many)}: of {many}": _CHUNKS for many in of.FRONTIERS},
+    f"{of.REDUCE}: Python": _ONE,
+    f"{of.P50}: p50": _ONE,
+    f"{of.BY_KEY}: merged": _KEYS,
+    f"{of.EDGE}: an edge, Rust": _DECLARED,
+    f"{of.PAGE}: a page, Python": _DECLARED,
+}
 """By a number's workload and what it is: `chain: chain, functions, Rust`."""
 
 

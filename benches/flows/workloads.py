@@ -9,6 +9,7 @@ MANY = "Sums, and rows by key"
 PRODUCTS = "Products by a semiring"
 WAYS = "Ways through a graph"
 DECLARED = "Declaring"
+THREADS = "One thread and two"
 
 NETS = {
     "25-1000x5": "25 inputs, 1,000 side by side, 5 rows: 244 run",
@@ -33,12 +34,21 @@ SIZES = {"65 k": 1 << 16, "1 M": 1 << 20}
 FLOOR, DENSE = "mat-vec of 64 rows", "dense min_plus"
 FRONTIERS = {"1": 1, "100": 100, "10 k": 10_000}
 """Cells of a vector of 1 M that get better."""
+LEVELS = {"large": 1 << 20, "middling": 10_000, "small": 100}
+"""Cells of each of the pages of a level."""
+WIDE = 8
+"""Pages of that level."""
 EDGE, PAGE = "declared, an edge", "declared, a page"
 
 
 def sparse(semiring: str, size: str) -> str:
     """The name of a mat-vec."""
     return f"{semiring}, {size} rows"
+
+
+def level(size: str) -> str:
+    """The name of a level of pages of a size."""
+    return f"a level of {size} pages"
 
 
 def frontier(many: str) -> str:
@@ -116,6 +126,15 @@ _ALL = [
     Workload(BY_KEY, MANY, "500,000 numbers added to 1,000 sums by their keys, all at once", "row"),
     *_products(),
     *_ways(),
+    *(
+        Workload(
+            level(size),
+            THREADS,
+            f"{WIDE} pages of {cells:,} cells, each exp(a) + a number, of one page",
+            "commit",
+        )
+        for size, cells in LEVELS.items()
+    ),
     Workload(EDGE, DECLARED, "100,000 pages, each following from three others, for an edge", "edge"),
     Workload(PAGE, DECLARED, "the same, for a page", "page"),
 ]

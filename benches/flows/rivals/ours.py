@@ -13,8 +13,8 @@ from flows.declared import INPUTS, SOURCES, declared, inputs
 from flows.nets import Node, Read, Write, kept
 from flows.sinks import ROWS as SINK_ROWS
 from flows.sinks import Step, sunk
-from flows.workloads import FAN, FAN_CALLS, LINE, LINE_CALLS
-from peers.case import OURS, Place
+from flows.workloads import FAN, FAN_CALLS, LEVELS, LINE, LINE_CALLS, WIDE, level
+from peers.case import OURS, Place, Work, case
 
 
 def opened(at: Place) -> mmsb.Bus:
@@ -67,6 +67,33 @@ kept(FAN, OURS, small((), False))
 for workload in (LINE_CALLS, FAN_CALLS):
     kept(workload, f"{OURS}: scalars", small((), True))
     kept(workload, OURS, small((8,), True))
+
+
+def levels(size: str, cells: int, who: str, threads: int) -> None:
+    """Adds a level of pages made by so many threads."""
+
+    @case(level(size), who, "memory")
+    def run(at: Place) -> Work:
+        bus = mmsb.open(threads=threads)
+        at.after.enter_context(bus)
+        source = bus.create_page("source", shape=(cells,), dtype="float64")
+        made = [bus.derive(str(i), np.exp(mmsb.col(source)) + i) for i in range(WIDE)]
+        given = [np.random.default_rng(seed).random(cells) for seed in range(2)]
+
+        def run(steps: range) -> None:
+            for step in steps:
+                source[:] = given[step % 2]
+
+        run(range(1))
+        if not all(np.allclose(page.array, np.exp(given[0]) + i) for i, page in enumerate(made)):
+            raise AssertionError(f"a level of {size} pages is not what numpy says")
+        at.checks.append("levels: what comes out is what numpy says, with one thread and with two")
+        return Work(run)
+
+
+for size, cells in LEVELS.items():
+    levels(size, cells, OURS, 2)
+    levels(size, cells, f"{OURS}: one thread", 1)
 
 
 def merged(at: Place) -> Any:

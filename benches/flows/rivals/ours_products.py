@@ -1,10 +1,11 @@
-"""mmsb: products by a semiring, kept while the vector changes. There is no product by itself from Python."""
+"""mmsb: products by a semiring, of arrays by a call, and as pages that are kept while the vector changes."""
 
 from typing import Any
 
 import mmsb
 from flows import matrices
 from flows.rivals.ours import opened
+from flows.targets import CALLED
 from flows.workloads import DENSE, FLOOR, FRONTIERS, SEMIRINGS, SIZES, frontier, sparse
 from peers.case import OURS, Place, Work, case
 
@@ -42,10 +43,28 @@ def times(workload: str, semiring: str, rows: int, parts: int) -> None:
         return Work(run, parts=parts)
 
 
-for size, rows in SIZES.items():
-    for semiring in SEMIRINGS:
-        times(sparse(semiring, size), semiring, rows, len(matrices.sparse(rows)[2]))
-times(FLOOR, "plus_times", 64, 1)
+def calls(workload: str, semiring: str, rows: int, parts: int) -> None:
+    """Adds a mat-vec of arrays: no page, no bus."""
+
+    @case(workload, CALLED, "memory")
+    def run(_: Place) -> Work:
+        matrix, given = matrices.sparse(rows), matrices.vectors(rows)
+        for vector in given:
+            found = mmsb.algebra.spmv(*matrix, vector, semiring)
+            matrices.agree(semiring, found, matrices.product(semiring, rows, vector))
+
+        def run(steps: range) -> None:
+            for step in steps:
+                mmsb.algebra.spmv(*matrix, given[step % 2], semiring)
+
+        return Work(run, parts=parts)
+
+
+for add in (times, calls):
+    for size, rows in SIZES.items():
+        for semiring in SEMIRINGS:
+            add(sparse(semiring, size), semiring, rows, len(matrices.sparse(rows)[2]))
+    add(FLOOR, "plus_times", 64, 1)
 
 
 @case(DENSE, OURS, "memory")
@@ -66,6 +85,19 @@ def dense(at: Place) -> Work:
     return Work(run)
 
 
+@case(DENSE, CALLED, "memory")
+def dense_call(_: Place) -> Work:
+    matrix, given = matrices.dense(1024), matrices.vectors(1024)
+    found = mmsb.algebra.matmul(matrix, given[0], "min_plus")
+    matrices.agree("min_plus", found, (matrix + given[0]).min(axis=1))
+
+    def run(steps: range) -> None:
+        for step in steps:
+            mmsb.algebra.matmul(matrix, given[1 - step % 2], "min_plus")
+
+    return Work(run)
+
+
 def frontiers(many: str, count: int) -> None:
     rows = SIZES["1 M"]
 
@@ -77,7 +109,6 @@ def frontiers(many: str, count: int) -> None:
 
         def write(step: int) -> None:
             vector[where] = matrices.better(count, rows, step)
-            product.array  # noqa: B018
 
         def exact() -> None:
             model = matrices.vectors(rows)[0].copy()
