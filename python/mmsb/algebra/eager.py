@@ -92,7 +92,8 @@ def spmv(
         raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
     if begins.ndim != 1 or begins.dtype not in _STARTS:
         begins = product.starts_of(begins, len(cells)).astype(np.uint64)
-    if columns.dtype not in _COLUMNS:
+    # Where so many columns are there, a negative one that is taken as it lies could be one of them.
+    if columns.dtype not in _COLUMNS or len(other) > 1 << 31:
         columns = product.places("column of entry", columns, min(len(other), 1 << 32)).astype(np.uint32)
     try:
         return _product_csr(

@@ -61,21 +61,11 @@ fn plain(descr: &Bound<'_, PyArrayDescr>) -> Option<DType> {
     if !is_little || descr.has_subarray() {
         return None;
     }
-    Some(match (descr.kind(), descr.itemsize()) {
-        (b'b', 1) => DType::Bool,
-        (b'i', 1) => DType::I8,
-        (b'i', 2) => DType::I16,
-        (b'i', 4) => DType::I32,
-        (b'i', 8) => DType::I64,
-        (b'u', 1) => DType::U8,
-        (b'u', 2) => DType::U16,
-        (b'u', 4) => DType::U32,
-        (b'u', 8) => DType::U64,
-        (b'f', 2) => DType::F16,
-        (b'f', 4) => DType::F32,
-        (b'f', 8) => DType::F64,
-        _ => return None,
-    })
+    let (kind, bytes) = (descr.kind(), descr.itemsize());
+    if !matches!(kind, b'b' | b'i' | b'u' | b'f') || bytes > 8 {
+        return None;
+    }
+    DType::parse(str::from_utf8(&[kind, b'0' + bytes as u8]).ok()?).ok()
 }
 
 /// The least and the greatest integer that a cell holds; `None` for what is no integer.

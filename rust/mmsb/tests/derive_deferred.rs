@@ -31,6 +31,16 @@ fn wait(bus: &Bus, page: PageId) {
     }
 }
 
+/// A source, a page that follows from it, and its function, which fails from now on.
+fn failing(bus: &Bus) -> (PageId, PageId, Arc<Sum>) {
+    let a = source(bus, "a");
+    let program = Sum::plus(0);
+    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
+    wait(bus, b);
+    program.fails.store(true, Ordering::Relaxed);
+    (a, b, program)
+}
+
 #[test]
 fn it_is_behind_until_an_epoch_of_its_own_makes_it_and_what_follows() {
     let bus = memory();
@@ -87,11 +97,7 @@ fn many_commits_are_made_up_for_together() {
 #[test]
 fn one_that_fails_stays_behind_and_says_why() {
     let bus = memory();
-    let a = source(&bus, "a");
-    let program = Sum::plus(0);
-    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
-    wait(&bus, b);
-    program.fails.store(true, Ordering::Relaxed);
+    let (a, b, program) = failing(&bus);
     let epoch = write(&bus, a, 0, 3).unwrap();
     let error = bus.settle().unwrap_err();
     assert_eq!(error.to_string(), "page 'b', rule 'sum': it was told to fail");
@@ -149,11 +155,7 @@ fn it_is_behind_after_reopening_until_its_function_is_known() {
     let options = Options { checkpoint_after: None, ..Options::default() };
     let (a, b) = {
         let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
-        let a = source(&bus, "a");
-        let program = Sum::plus(0);
-        let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
-        wait(&bus, b);
-        program.fails.store(true, Ordering::Relaxed);
+        let (a, b, _) = failing(&bus);
         write(&bus, a, 0, 3).unwrap();
         bus.close();
         (a, b)
@@ -178,11 +180,7 @@ fn it_is_behind_after_reopening_until_its_function_is_known() {
 #[test]
 fn forks_and_reverts_make_up_for_what_was_put_off() {
     let bus = memory();
-    let a = source(&bus, "a");
-    let program = Sum::plus(0);
-    let b = bus.derive("b", deferred(&[a], &program), &Note::default()).unwrap();
-    wait(&bus, b);
-    program.fails.store(true, Ordering::Relaxed);
+    let (a, b, program) = failing(&bus);
     let stale = write(&bus, a, 0, 3).unwrap();
     bus.settle().unwrap_err();
     let branch = bus.branch("other", None).unwrap();

@@ -1,8 +1,8 @@
 //! What follows from what is changed, in the same commit: the flows of all branches, and who may be told of their errors.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use crate::base::ids::{BranchId, PageId};
 use crate::base::spread::Spread;
@@ -75,7 +75,7 @@ impl Flows {
         root: RootRef<'_>,
         but: &[PageId],
     ) -> Result<bool, Error> {
-        let programs = &Known { core, branch, declared: &[] };
+        let programs = &Known::new(core, branch, &[]);
         let due = self.at(branch, root).map(|flow| flow.is_due(root, programs, but));
         self.running = None;
         due.map_err(|error| named(error, |page| page.to_string()))
@@ -145,15 +145,35 @@ impl Flows {
 /// The users' functions that a commit on a branch goes by: those it declares itself first.
 #[derive(Debug)]
 pub(crate) struct Known<'k> {
-    pub core: &'k Core,
-    pub branch: BranchId,
-    pub declared: &'k [Declared],
+    core: &'k Core,
+    branch: BranchId,
+    declared: &'k [Declared],
+    /// The numbers of those in the order of their pages, once one was asked for.
+    by_page: OnceLock<Vec<usize>>,
+}
+
+impl<'k> Known<'k> {
+    pub fn new(core: &'k Core, branch: BranchId, declared: &'k [Declared]) -> Self {
+        Known { core, branch, declared, by_page: OnceLock::new() }
+    }
+
+    /// The function of a page's rule that the commit declared last.
+    fn own(&self, page: PageId, rule: &[u8]) -> Option<&Arc<dyn Program>> {
+        let by_page = self.by_page.get_or_init(|| {
+            let mut numbers: Vec<usize> = (0..self.declared.len()).collect();
+            numbers.sort_by_key(|&number| self.declared[number].page);
+            numbers
+        });
+        let from = by_page.partition_point(|&number| self.declared[number].page < page);
+        let of_page = by_page[from..].iter().map(|&number| &self.declared[number]);
+        let found = of_page.take_while(|own| own.page == page).filter(|own| own.rule == rule).last();
+        found.map(|own| &own.program)
+    }
 }
 
 impl Programs for Known<'_> {
     fn program(&self, page: PageId, rule: &[u8]) -> Option<Arc<dyn Program>> {
-        let own = self.declared.iter().rfind(|own| own.page == page && own.rule == rule);
-        own.map(|own| Arc::clone(&own.program)).or_else(|| self.core.function(self.branch, page, rule))
+        self.own(page, rule).cloned().or_else(|| self.core.function(self.branch, page, rule))
     }
 
     fn running(&self, page: Option<PageId>) {
@@ -208,7 +228,7 @@ pub(crate) fn follow<'a>(
     base: RootRef<'a>,
 ) -> Result<(), Error> {
     let branch = request.line.id;
-    let programs = &Known { core, branch, declared: request.declared };
+    let programs = &Known::new(core, branch, request.declared);
     if !request.declared.is_empty() {
         core.may_run();
     }
@@ -299,7 +319,7 @@ impl<'k, 'd, 'a> Unpublished<'k, 'd, 'a> {
         base: Addr,
     ) -> Self {
         let base = RootRef::new(draft.arena(), base);
-        Unpublished { programs: Known { core, branch, declared }, changes, draft, base }
+        Unpublished { programs: Known::new(core, branch, declared), changes, draft, base }
     }
 
     /// A flow in which all that follows from the changes is to be looked at.

@@ -144,7 +144,7 @@ impl State {
             let input = self.page(input)?;
             inputs.push((input, &**core.catalog.schema(input.def())));
         }
-        let known = Known { core, branch: self.branch_id(), declared: self.declared().unwrap_or_default() };
+        let known = Known::new(core, self.branch_id(), self.declared().unwrap_or_default());
         let mut made = Made::default();
         let wrong = |error: FlowError| named(error, |page| page.to_string());
         let rows = from_nothing(rule, (page, schema), &inputs, &known, &mut made).map_err(wrong)?;

@@ -27,7 +27,7 @@ pub(super) fn apply(
     let (cell, cells) = (column.cell_bytes() as usize, bytes.len() / column.cell_bytes() as usize);
     let now = page.column(schema, usize::from(piece.column));
     let Place::Block(block, offset) = now.place else { return Ok(None) };
-    let fits = piece.first.checked_add(cells as u64).is_some_and(|end| end * cell as u64 <= now.bytes);
+    let fits = piece.first.checked_add(cells as u64).is_some_and(|end| end <= now.bytes / cell as u64);
     if block != page.at
         || column.cells_per_row() != 1
         || cells > CELLS
