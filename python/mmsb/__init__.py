@@ -1,7 +1,7 @@
 """Memory-Mapped State Bus: typed arrays in pages, every change a delta in one log, every past state kept."""
 
 from mmsb import algebra
-from mmsb._core import Change, Column, Log, LogEntry, Page, Snapshot, Transaction, __version__
+from mmsb._core import Change, Column, Log, LogEntry, Page, Producer, Snapshot, Transaction, __version__
 from mmsb.algebra import Monoid, MonoidFamily, Semiring, SemiringFamily, monoid, semiring
 from mmsb.bus import Branch, Bus, open  # noqa: A004 - it is used as `mmsb.open`
 from mmsb.classic import create_page, mmsb, mmsb_start, mmsb_stop, query_page, update_page
@@ -66,6 +66,7 @@ from mmsb.errors import (
     WrongTransaction,
 )
 from mmsb.keep import Checkpoint, Diagnosis, Pin, Pruned, Report, doctor, verify
+from mmsb.posts import Collected, Refused
 from mmsb.upsert import Upsert
 from mmsb.watch import Update, Watch
 
@@ -82,6 +83,7 @@ __all__ = [
     "Change",
     "Checkpoint",
     "ClosedError",
+    "Collected",
     "Column",
     "CommitUnknown",
     "ConflictError",
@@ -114,9 +116,11 @@ __all__ = [
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "Producer",
     "Provenance",
     "Pruned",
     "ReadOnlyError",
+    "Refused",
     "Report",
     "Rule",
     "RuleError",

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
 from mmsb.algebra import Monoid, MonoidFamily
+from mmsb.errors import MmsbError
 
-__all__ = ["Bus", "Change", "Column", "Handle", "Log", "LogEntry", "Page", "Snapshot", "Transaction"]
-__all__ += ["View", "error_codes", "open"]
-__all__ += ["_Circuit", "__version__", "_before_stepping", "_counters", "_derive", "_derive_by"]
-__all__ += ["_derive_native", "_doctor", "_fold", "_last_step", "_laws", "_monoids", "_pending"]
-__all__ += ["_product", "_product_csr", "_provenance", "_release", "_rule", "_rules", "_semirings"]
+__all__ = ["Bus", "Change", "Column", "Handle", "Log", "LogEntry", "Page", "Producer", "Snapshot"]
+__all__ += ["Transaction", "View", "error_codes", "open"]
+__all__ += ["_Circuit", "__version__", "_before_stepping", "_collect", "_counters", "_derive"]
+__all__ += ["_derive_by", "_derive_native", "_doctor", "_fold", "_last_step", "_laws", "_monoids"]
+__all__ += ["_pending", "_producer", "_product", "_product_csr", "_provenance", "_release", "_rule", "_rules", "_semirings"]
 __all__ += ["_settle", "_settle_failed", "_step", "_step_by_step", "_trace", "_traces"]
 __all__ += ["_transaction_of", "_verify", "_write"]
 
@@ -224,6 +225,19 @@ class Snapshot:
     def _repr_html_(self) -> str: ...
 
 @final
+class Producer:
+    """Hands over changes of a branch without waiting for anybody."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def posts(self) -> int: ...
+    def write(self, page: Page | Column, values: Any, rows: Any = None) -> None: ...
+    def merge(self, page: Page | Column, values: Any, rows: Any = None, op: str | None = None) -> None: ...
+
+@final
 class Transaction:
     """A context manager whose writes become one epoch, or nothing."""
 
@@ -315,6 +329,10 @@ _Told = tuple[int, int, int, int, int, str, int]
 _Ruled = tuple[str, str, list[tuple[int, str]], str]
 _Runs = list[tuple[int, int]]
 
+def _producer(bus: Bus, name: str, limit: int | None) -> Producer: ...
+def _collect(
+    bus: Bus, refused: str, source: str | None, intent: str | None, durability: str | None
+) -> tuple[int | None, int, list[tuple[str, int, int, MmsbError]]]: ...
 def _derive(
     bus: Bus,
     name: str,

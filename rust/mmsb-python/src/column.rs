@@ -199,6 +199,15 @@ pub fn merge<'py>(
     rows: Option<&Bound<'py, PyAny>>,
     op: Option<&str>,
 ) -> Outcome<()> {
+    write(py, sheet, columns, rows, operator(sheet, columns, op)?)
+}
+
+/// The operator by which values are merged into columns.
+pub fn operator(
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'_, PyAny>)],
+    op: Option<&str>,
+) -> Outcome<OperatorId> {
     let bus = sheet.live()?.bus()?;
     let op = match op {
         Some(name) => {
@@ -215,7 +224,7 @@ pub fn merge<'py>(
         let works = bus.operators().on(op, sheet.schema.columns()[column].dtype());
         works.map_err(|wrong| Fault::from(wrong).about(&sheet.named(column)))?;
     }
-    write(py, sheet, columns, rows, op)
+    Ok(op)
 }
 
 /// Writes values into cells of columns, as one delta.
@@ -225,6 +234,21 @@ pub fn write<'py>(
     columns: &[(usize, Bound<'py, PyAny>)],
     rows: Option<&Bound<'py, PyAny>>,
     op: OperatorId,
+) -> Outcome<()> {
+    let write = |parts: Vec<Part<'_>>| match parts.is_empty() {
+        true => sheet.write_nothing(),
+        false => sheet.write(py, op, parts),
+    };
+    as_parts(py, sheet, columns, rows, write)
+}
+
+/// Gives values for cells of columns to `put`, as the parts of a delta; none where no cell is picked.
+pub fn as_parts<'py>(
+    py: Python<'py>,
+    sheet: &Sheet,
+    columns: &[(usize, Bound<'py, PyAny>)],
+    rows: Option<&Bound<'py, PyAny>>,
+    put: impl FnOnce(Vec<Part<'_>>) -> Outcome<()>,
 ) -> Outcome<()> {
     sheet.live()?;
     let count = sheet.rows(py)?;
@@ -238,13 +262,10 @@ pub fn write<'py>(
             encoded.push((*column, picked.select, value));
         }
     }
-    if encoded.is_empty() {
-        return sheet.write_nothing();
-    }
     let parts = encoded.iter().map(|(column, select, value)| Part {
         column: *column as u16,
         select: select.clone(),
         data: value.data(),
     });
-    sheet.write(py, op, parts.collect())
+    put(parts.collect())
 }

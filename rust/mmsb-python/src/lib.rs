@@ -24,6 +24,7 @@ mod native;
 mod numpy;
 mod open;
 mod page;
+mod producer;
 mod progress;
 mod python;
 mod rows;
@@ -54,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<column::Column>()?;
     module.add_class::<state::Snapshot>()?;
     module.add_class::<transaction::Transaction>()?;
+    module.add_class::<producer::Producer>()?;
     module.add_class::<diff::Change>()?;
     module.add_class::<log::Log>()?;
     module.add_class::<log::Entry>()?;
@@ -70,6 +72,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(algebra::_fold, module)?,
         wrap_pyfunction!(algebra::_write, module)?,
         wrap_pyfunction!(transaction::_transaction_of, module)?,
+        wrap_pyfunction!(producer::_producer, module)?,
+        wrap_pyfunction!(producer::_collect, module)?,
         wrap_pyfunction!(derive::_derive, module)?,
         wrap_pyfunction!(derive::_derive_by, module)?,
         wrap_pyfunction!(native::_derive_native, module)?,

@@ -6,6 +6,10 @@ use std::time::Duration;
 /// it keeps a frame's length far below the 48 bits of its header, and a reader's buffer boundable.
 pub const MAX_FRAME: u64 = 4 << 30;
 
+/// Bytes of posts of one producer that may wait to be collected unless it was made with another limit: some seconds of
+/// what a fast producer makes, and little beside what the pages take.
+pub const POSTED_MAX: u64 = 64 << 20;
+
 /// Bytes of a chunk, the unit in which columns are copied on write. A power of two and whole memory pages, so that a
 /// chunk can be remapped into a view; 8 KiB by measurement, `docs/decisions/0004-chunk-size.md`.
 pub const CHUNK: usize = 8192;

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod codec;
 pub mod crc;
 pub mod ids;
+pub mod inbox;
 pub mod limits;
 pub mod spread;
 pub mod sync;

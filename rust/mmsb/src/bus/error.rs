@@ -250,6 +250,30 @@ pub enum Error {
     /// Something is at the path.
     #[error("there is something at {0} already")]
     Exists(String),
+    /// A post that does not fit its page any more.
+    #[error("post {number} of producer '{producer}': {source}")]
+    Post {
+        /// Who posted it.
+        producer: String,
+        /// As the how-manieth, from 0 on.
+        number: u64,
+        /// Why it does not fit.
+        source: Box<Error>,
+    },
+    /// More is posted than may wait.
+    #[error(
+        "a post of {bytes} bytes: producer '{producer}' has {waiting} bytes posted that nobody collected, {limit} may wait"
+    )]
+    Posted {
+        /// Who posts.
+        producer: String,
+        /// Bytes that wait.
+        waiting: u64,
+        /// Bytes of the post.
+        bytes: u64,
+        /// Bytes that may wait.
+        limit: u64,
+    },
     /// From below, of the bus at a path.
     #[error("{place}: {source}")]
     At {
@@ -343,7 +367,8 @@ impl Error {
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
             Error::NotABus { .. } => Code::NotABus,
-            Error::At { source, .. } => source.code(),
+            Error::Posted { .. } => Code::MemoryBudget,
+            Error::At { source, .. } | Error::Post { source, .. } => source.code(),
         }
     }
 }

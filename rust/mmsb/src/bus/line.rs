@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::error::Error;
+use crate::bus::posts::Posts;
 use crate::memory::addr::Addr;
 
 /// Where a branch comes from.
@@ -49,6 +50,8 @@ pub struct Line {
     /// that may still be published, and the one that is. Nothing where nothing was merged: most branches are forked,
     /// written and dropped, and are known for ever.
     merged: Mutex<Vec<(Epoch, Arc<Merged>)>>,
+    /// What was posted on it.
+    pub(crate) posts: Posts,
 }
 
 impl Line {
@@ -71,6 +74,7 @@ impl Line {
             counter: AtomicU32::new(counter),
             dropped: AtomicBool::new(false),
             merged: Mutex::new(first.into_iter().collect()),
+            posts: Posts::new(),
         })
     }
 

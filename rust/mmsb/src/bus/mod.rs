@@ -21,6 +21,7 @@ mod open;
 mod opened;
 pub mod options;
 pub mod past;
+pub mod posts;
 mod private;
 pub mod seeing;
 pub mod state;

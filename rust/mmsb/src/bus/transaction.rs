@@ -16,7 +16,7 @@ use crate::bus::options::{Manner, Note};
 use crate::bus::private::Private;
 use crate::bus::state::{PageInfo, State, read_column};
 use crate::bus::stepping::Stepping;
-use crate::bus::validate::{Base, Read};
+use crate::bus::validate::{Base, Read, fits, named};
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;
@@ -223,12 +223,7 @@ impl Transaction {
     pub fn write(&mut self, delta: Delta<'_>) -> Result<(), Error> {
         let page = self.page(delta.page)?;
         self.check_own(page)?;
-        let schema = self.core.catalog.schema(page.def());
-        delta.check(schema, page.rows()).map_err(|source| named(page, source))?;
-        for part in &delta.parts {
-            let column = schema.column(part.column)?;
-            self.core.operators.on(delta.op, column.dtype()).map_err(|source| named(page, source))?;
-        }
+        fits(&self.core, page, &delta)?;
         match self.same_page(delta.page) {
             Some(Change::Write(before)) if before.op == delta.op => {
                 before.parts.extend(delta.into_owned().parts);
@@ -463,8 +458,4 @@ fn bytes_of(changes: &[Change<'_>]) -> usize {
         _ => 0,
     };
     changes.iter().map(of).sum()
-}
-
-fn named(page: PageRef<'_>, source: crate::page::error::PageError) -> StateError {
-    StateError::Page { page: page.def().name().into(), source }
 }

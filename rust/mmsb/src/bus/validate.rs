@@ -1,4 +1,4 @@
-//! Whether what a transaction read and wrote still holds at the head of its branch.
+//! Whether a delta fits its page, and whether what a transaction read and wrote still holds at the head of its branch.
 
 use std::sync::Arc;
 
@@ -10,9 +10,11 @@ use crate::bus::line::Line;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;
+use crate::page::error::PageError;
 use crate::page::operator::OperatorId;
 use crate::page::schema::Schema;
 use crate::page::select::Select;
+use crate::page::state_error::StateError;
 use crate::page::version::PageRef;
 
 /// Rows that a conflict names at most.
@@ -34,6 +36,22 @@ pub(crate) struct Base<'b> {
     pub reads: &'b [Read],
     /// Whether the list of pages was read, and must be the same.
     pub listed: bool,
+}
+
+/// An error of a page with its name.
+pub(crate) fn named(page: PageRef<'_>, source: PageError) -> StateError {
+    StateError::Page { page: page.def().name().into(), source }
+}
+
+/// Fails where a delta does not fit the page it is for.
+pub(crate) fn fits(core: &Core, page: PageRef<'_>, delta: &Delta<'_>) -> Result<(), Error> {
+    let schema = core.catalog.schema(page.def());
+    delta.check(schema, page.rows()).map_err(|source| named(page, source))?;
+    for part in &delta.parts {
+        let column = schema.column(part.column)?;
+        core.operators.on(delta.op, column.dtype()).map_err(|source| named(page, source))?;
+    }
+    Ok(())
 }
 
 /// Fails where a commit behind the base wrote cells that the changes assign, or that were read.
