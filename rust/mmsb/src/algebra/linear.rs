@@ -43,7 +43,7 @@ impl Matrix<'_> {
         }
     }
 
-    /// Makes sure that it can be multiplied with a vector of `width` cells of this type.
+    /// Makes sure that its lengths go with a vector of `width` cells of this type.
     fn check(&self, dtype: DType, width: usize) -> Result<(), AlgebraError> {
         match *self {
             Matrix::Dense { values, columns } => {
@@ -61,28 +61,27 @@ impl Matrix<'_> {
                 if columns.len() != cells || last != cells as u64 {
                     return Err(AlgebraError::Cells { starts: last, columns: columns.len(), values: cells });
                 }
-                if let Some(row) = starts.windows(2).position(|pair| pair[0] > pair[1]) {
-                    return Err(AlgebraError::Descends { row });
-                }
-                // The largest is found many at a time, the first too large one only where there is one.
-                let largest = columns.iter().fold(0, |largest: u32, column| largest.max(*column));
-                if largest as usize >= width
-                    && let Some((cell, column)) =
-                        columns.iter().enumerate().find(|(_, c)| **c as usize >= width)
-                {
-                    return Err(AlgebraError::Column { cell, column: *column, width });
-                }
             }
         }
         Ok(())
     }
 }
 
+/// What is wrong with a sparse matrix whose lengths fit, where not all of its cells are there or have one to go with.
+fn misplaced(starts: &[u64], columns: &[u32], width: usize) -> AlgebraError {
+    if let Some(row) = starts.windows(2).position(|pair| pair[0] > pair[1]) {
+        return AlgebraError::Descends { row };
+    }
+    let mut cells = columns.iter().enumerate();
+    let (cell, column) = cells.find(|(_, column)| **column as usize >= width).unwrap_or((0, &0));
+    AlgebraError::Column { cell, column: *column, width }
+}
+
 /// Rows of a matrix times a vector over a semiring: `out[r] = sum over c of matrix[r][c] * vector[c]`, for the rows of `rows`.
 /// All are bytes of cells of `dtype`, aligned to them; `out` has a cell for each of `rows`.
 ///
 /// # Errors
-/// [`AlgebraError::Unsupported`], and where lengths and columns do not fit together. `out` stays as it is.
+/// [`AlgebraError::Unsupported`], and where lengths and columns do not fit together. What `out` has then is not said.
 pub fn matrix_vector(
     which: (Family, DType),
     matrix: Matrix<'_>,
@@ -134,13 +133,9 @@ impl OnSemiring for Vector<'_> {
             }
             Matrix::Sparse { starts, columns, values } => {
                 let matrix = Csr { starts, columns, values: cells::<T>(values)? };
-                self.wide.run(SparseVector::<T, S> {
-                    matrix,
-                    rows: self.rows,
-                    vector,
-                    out,
-                    semiring: PhantomData,
-                });
+                let (rows, semiring) = (self.rows, PhantomData);
+                let done = self.wide.run(SparseVector::<T, S> { matrix, rows, vector, out, semiring });
+                return done.ok_or_else(|| misplaced(starts, columns, vector.len()));
             }
         }
         Ok(())
@@ -172,11 +167,11 @@ struct SparseVector<'a, T, S> {
 }
 
 impl<T: Value, S: Semiring<T>> Loop for SparseVector<'_, T, S> {
-    type Out = ();
+    type Out = Option<()>;
 
     #[inline(always)]
-    fn run(self) {
-        product::sparse_vector::<T, S>(&self.matrix, self.rows, self.vector, self.out);
+    fn run(self) -> Self::Out {
+        product::sparse_vector::<T, S>(&self.matrix, self.rows, self.vector, self.out)
     }
 }
 

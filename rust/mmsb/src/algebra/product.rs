@@ -49,19 +49,36 @@ fn halves<T: Copy, S: Semiring<T>, const N: usize>(mut lanes: [T; N]) -> T {
     lanes[0]
 }
 
-/// The product of a row and a vector as long.
+/// The product of a row and a vector as long: quickly, and again with care where something in it is peculiar.
 #[inline(always)]
-fn dot<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
+fn dot<T: Copy + PartialEq, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
+    // Of each lane, as a value of its own type: so all are looked at in one go.
+    let mut peculiar = [S::ZERO; LANES];
+    let quick = |lane: usize, sum, a, x| {
+        let (sum, is_plain) = S::quick(sum, a, x);
+        peculiar[lane] = if is_plain { peculiar[lane] } else { S::ONE };
+        sum
+    };
+    let found = dot_by::<T, S>(row, vector, quick);
+    if peculiar.iter().all(|peculiar| *peculiar == S::ZERO) {
+        return found;
+    }
+    dot_by::<T, S>(row, vector, |_, sum, a, x| S::add(sum, S::mul(a, x)))
+}
+
+/// The product of a row and a vector by what brings one more product to a lane.
+#[inline(always)]
+fn dot_by<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T], mut bring: impl FnMut(usize, T, T, T) -> T) -> T {
     let mut lanes = [S::ZERO; LANES];
     let (rows, rest) = row.as_chunks::<LANES>();
     let (vectors, vector_rest) = vector.as_chunks::<LANES>();
     for (a, x) in rows.iter().zip(vectors) {
         for i in 0..LANES {
-            lanes[i] = S::add(lanes[i], S::mul(a[i], x[i]));
+            lanes[i] = bring(i, lanes[i], a[i], x[i]);
         }
     }
-    for ((lane, a), x) in lanes.iter_mut().zip(rest).zip(vector_rest) {
-        *lane = S::add(*lane, S::mul(*a, *x));
+    for (i, (a, x)) in rest.iter().zip(vector_rest).enumerate() {
+        lanes[i] = bring(i, lanes[i], *a, *x);
     }
     halves::<T, S, LANES>(lanes)
 }
@@ -69,7 +86,7 @@ fn dot<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
 /// Rows of a dense matrix times a vector: `out[r] = sum(matrix[r][c] * vector[c])`. The matrix has `out.len()` rows as long as
 /// the vector.
 #[inline(always)]
-pub(crate) fn dense_vector<T: Copy, S: Semiring<T>>(matrix: &[T], vector: &[T], out: &mut [T]) {
+pub(crate) fn dense_vector<T: Copy + PartialEq, S: Semiring<T>>(matrix: &[T], vector: &[T], out: &mut [T]) {
     if vector.is_empty() {
         out.fill(S::ZERO);
         return;
@@ -79,30 +96,54 @@ pub(crate) fn dense_vector<T: Copy, S: Semiring<T>>(matrix: &[T], vector: &[T], 
     }
 }
 
-/// Rows of a sparse matrix times a vector. Cells that are not there are zeros, which annihilate.
+/// Rows of a sparse matrix times a vector. Cells that are not there are zeros, which annihilate. `None` where a row is no range
+/// of the entries, or one of its columns not in the vector; rows before it are written.
 #[inline(always)]
 pub(crate) fn sparse_vector<T: Copy, S: Semiring<T>>(
     matrix: &Csr<'_, T>,
     rows: Range<usize>,
     vector: &[T],
     out: &mut [T],
-) {
-    for (row, out) in rows.zip(out) {
-        let cells = matrix.row(row);
-        let (columns, values) = (&matrix.columns[cells.clone()], &matrix.values[cells]);
-        let mut lanes = [S::ZERO; FEW];
-        let (many, rest) = columns.as_chunks::<FEW>();
-        let (many_values, rest_values) = values.as_chunks::<FEW>();
-        for (columns, values) in many.iter().zip(many_values) {
-            for i in 0..FEW {
-                lanes[i] = S::add(lanes[i], S::mul(values[i], vector[columns[i] as usize]));
-            }
+) -> Option<()> {
+    // By number, here and in the row: std's `zip` is called, not compiled in, where wider instructions are used, and a row is
+    // so short that it shows.
+    for at in 0..out.len().min(rows.len()) {
+        let (cells, out) = (matrix.row(rows.start + at), &mut out[at]);
+        let (columns, values) = (matrix.columns.get(cells.clone())?, matrix.values.get(cells)?);
+        let mut is_plain = true;
+        let quick = |sum, a, x| {
+            let (sum, plain) = S::quick(sum, a, x);
+            is_plain &= plain;
+            sum
+        };
+        *out = sparse_by::<T, S>(columns, values, vector, quick)?;
+        if !is_plain {
+            *out = sparse_by::<T, S>(columns, values, vector, |sum, a, x| S::add(sum, S::mul(a, x)))?;
         }
-        for ((lane, column), value) in lanes.iter_mut().zip(rest).zip(rest_values) {
-            *lane = S::add(*lane, S::mul(*value, vector[*column as usize]));
-        }
-        *out = halves::<T, S, FEW>(lanes);
     }
+    Some(())
+}
+
+/// A sparse row times a vector by what brings one more product to a lane.
+#[inline(always)]
+fn sparse_by<T: Copy, S: Semiring<T>>(
+    columns: &[u32],
+    values: &[T],
+    vector: &[T],
+    mut bring: impl FnMut(T, T, T) -> T,
+) -> Option<T> {
+    let mut lanes = [S::ZERO; FEW];
+    let (many, rest) = columns.as_chunks::<FEW>();
+    let (many_values, rest_values) = values.as_chunks::<FEW>();
+    for at in 0..many.len().min(many_values.len()) {
+        for i in 0..FEW {
+            lanes[i] = bring(lanes[i], many_values[at][i], *vector.get(many[at][i] as usize)?);
+        }
+    }
+    for i in 0..rest.len().min(rest_values.len()) {
+        lanes[i] = bring(lanes[i], rest_values[i], *vector.get(rest[i] as usize)?);
+    }
+    Some(halves::<T, S, FEW>(lanes))
 }
 
 /// Rows of a dense matrix times a dense matrix of `width` columns: `out[r][c] = sum(left[r][k] * right[k][c])`, each cell in

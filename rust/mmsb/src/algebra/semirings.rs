@@ -13,6 +13,8 @@
 //! | log | log of sum | sum | -inf | 0 | f32 f64 | how likely in all |
 //! | gf2 | xor | and | false | true | bool, 64 in a u64 | odd or even |
 
+use std::ops::{Add, Mul};
+
 use crate::algebra::ladder::{Semiring, Traits};
 use crate::algebra::operations::{
     And, Better, CountPlus, CountTimes, Gain, Length, LogPlus, Max, Min, Or, Plus, Rate, Times, Xor,
@@ -55,9 +57,65 @@ const WAY32: u32 = i32::MAX as u32 / 8;
 /// See [`WAY32`].
 const WAY64: u64 = i64::MAX as u64 / 8;
 
-/// A semiring on some types, and which of their values the laws, and that of absorption, are promised for.
+/// [`Semiring::quick`] of a semiring in which nothing is peculiar.
+#[inline(always)]
+fn exactly<T: Copy, S: Semiring<T>>(sum: T, a: T, b: T) -> (T, bool) {
+    (S::add(sum, S::mul(a, b)), true)
+}
+
+/// Floats.
+trait Float: Copy + PartialOrd + Add<Output = Self> + Mul<Output = Self> {
+    /// Whether it is neither NaN, which also infinities of both signs add up to, nor a zero, whose sign no comparison sees.
+    fn is_plain(self) -> bool;
+}
+
+impl Float for f32 {
+    #[inline(always)]
+    fn is_plain(self) -> bool {
+        self.abs() > 0.0
+    }
+}
+
+impl Float for f64 {
+    #[inline(always)]
+    fn is_plain(self) -> bool {
+        self.abs() > 0.0
+    }
+}
+
+/// That of sums of floats.
+#[inline(always)]
+fn summed<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+    (sum + a * b, true)
+}
+
+/// That of shortest ways of floats.
+#[inline(always)]
+fn shortest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+    let way = a + b;
+    (if way < sum { way } else { sum }, way.is_plain())
+}
+
+/// That of longest ways of floats.
+#[inline(always)]
+fn longest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+    let way = a + b;
+    (if way > sum { way } else { sum }, way.is_plain())
+}
+
+/// That of likeliest ways.
+#[inline(always)]
+fn likeliest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+    let way = a * b;
+    (if way > sum { way } else { sum }, way.is_plain())
+}
+
+/// A semiring on some types, and which of their values the laws, and that of absorption, are promised for; and its
+/// [`Semiring::quick`].
 macro_rules! semiring {
-    ($name:ident = $add:ident, $mul:ident; $traits:expr; $($type:ty),+; $carries:expr; $absorbs:expr) => {$(
+    (
+        $name:ident = $add:ident, $mul:ident; $traits:expr; $($type:ty),+; $carries:expr; $absorbs:expr; $quick:ident
+    ) => {$(
         impl Semiring<$type> for $name {
             type Add = $add;
             type Mul = $mul;
@@ -74,25 +132,30 @@ macro_rules! semiring {
                 let absorbs: fn($type) -> bool = $absorbs;
                 absorbs(a)
             }
+
+            #[inline(always)]
+            fn quick(sum: $type, a: $type, b: $type) -> ($type, bool) {
+                $quick::<$type, Self>(sum, a, b)
+            }
         }
     )+};
 }
 
-semiring!(Boolean = Or, And; LATTICE; Truth; |_| true; |_| true);
-semiring!(Boolean = Or, And; PACKED; u64; |_| true; |_| true);
-semiring!(Gf2 = Xor, And; RING; Truth, u64; |_| true; |_| false);
-semiring!(Counting = CountPlus, CountTimes; EXACT; u64; |_| true; |_| false);
-semiring!(PlusTimes = Plus, Times; RING; i8, i16, i32, i64, u8, u16, u32, u64; |_| true; |_| false);
-semiring!(PlusTimes = Plus, Times; Traits::COMMUTATIVE; f32, f64; |a| a.is_finite(); |_| false);
-semiring!(MinPlus = Min, Length; LATTICE; i32; |a| a == i32::MAX || a.unsigned_abs() <= WAY32; |a| a >= 0);
-semiring!(MinPlus = Min, Length; LATTICE; i64; |a| a == i64::MAX || a.unsigned_abs() <= WAY64; |a| a >= 0);
-semiring!(MinPlus = Min, Length; PATHS; f32, f64; |_| true; |a| a >= 0.0);
-semiring!(MaxPlus = Max, Gain; LATTICE; i32; |a| a == i32::MIN || a.unsigned_abs() <= WAY32; |a| a <= 0);
-semiring!(MaxPlus = Max, Gain; LATTICE; i64; |a| a == i64::MIN || a.unsigned_abs() <= WAY64; |a| a <= 0);
-semiring!(MaxPlus = Max, Gain; PATHS; f32, f64; |_| true; |a| a <= 0.0);
-semiring!(MaxMin = Max, Min; LATTICE; i32, i64; |_| true; |_| true);
-semiring!(MaxMin = Max, Min; LATTICE; f32, f64; |a| !a.is_nan(); |_| true);
+semiring!(Boolean = Or, And; LATTICE; Truth; |_| true; |_| true; exactly);
+semiring!(Boolean = Or, And; PACKED; u64; |_| true; |_| true; exactly);
+semiring!(Gf2 = Xor, And; RING; Truth, u64; |_| true; |_| false; exactly);
+semiring!(Counting = CountPlus, CountTimes; EXACT; u64; |_| true; |_| false; exactly);
+semiring!(PlusTimes = Plus, Times; RING; i8, i16, i32, i64, u8, u16, u32, u64; |_| true; |_| false; exactly);
+semiring!(PlusTimes = Plus, Times; Traits::COMMUTATIVE; f32, f64; |a| a.is_finite(); |_| false; summed);
+semiring!(MinPlus = Min, Length; LATTICE; i32; |a| a == i32::MAX || a.unsigned_abs() <= WAY32; |a| a >= 0; exactly);
+semiring!(MinPlus = Min, Length; LATTICE; i64; |a| a == i64::MAX || a.unsigned_abs() <= WAY64; |a| a >= 0; exactly);
+semiring!(MinPlus = Min, Length; PATHS; f32, f64; |_| true; |a| a >= 0.0; shortest);
+semiring!(MaxPlus = Max, Gain; LATTICE; i32; |a| a == i32::MIN || a.unsigned_abs() <= WAY32; |a| a <= 0; exactly);
+semiring!(MaxPlus = Max, Gain; LATTICE; i64; |a| a == i64::MIN || a.unsigned_abs() <= WAY64; |a| a <= 0; exactly);
+semiring!(MaxPlus = Max, Gain; PATHS; f32, f64; |_| true; |a| a <= 0.0; longest);
+semiring!(MaxMin = Max, Min; LATTICE; i32, i64; |_| true; |_| true; exactly);
+semiring!(MaxMin = Max, Min; LATTICE; f32, f64; |a| !a.is_nan(); |_| true; exactly);
 // A zero with a sign is no zero: it would come out of a product without it.
-semiring!(MaxTimes = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive(); |a| a <= 1.0);
-semiring!(Viterbi = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive() && a <= 1.0; |_| true);
-semiring!(Log = LogPlus, Gain; Traits::COMMUTATIVE; f32, f64; |a| !a.is_nan(); |_| false);
+semiring!(MaxTimes = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive(); |a| a <= 1.0; likeliest);
+semiring!(Viterbi = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive() && a <= 1.0; |_| true; likeliest);
+semiring!(Log = LogPlus, Gain; Traits::COMMUTATIVE; f32, f64; |a| !a.is_nan(); |_| false; exactly);
