@@ -85,27 +85,27 @@ impl Float for f64 {
 
 /// That of sums of floats.
 #[inline(always)]
-fn summed<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+fn summed<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
     (sum + a * b, true)
 }
 
 /// That of shortest ways of floats.
 #[inline(always)]
-fn shortest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+fn shortest<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
     let way = a + b;
     (if way < sum { way } else { sum }, way.is_plain())
 }
 
 /// That of longest ways of floats.
 #[inline(always)]
-fn longest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+fn longest<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
     let way = a + b;
     (if way > sum { way } else { sum }, way.is_plain())
 }
 
 /// That of likeliest ways.
 #[inline(always)]
-fn likeliest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
+fn likeliest<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
     let way = a * b;
     (if way > sum { way } else { sum }, way.is_plain())
 }
@@ -114,7 +114,7 @@ fn likeliest<T: Float, S>(sum: T, a: T, b: T) -> (T, bool) {
 /// [`Semiring::quick`].
 macro_rules! semiring {
     (
-        $name:ident = $add:ident, $mul:ident; $traits:expr; $($type:ty),+; $carries:expr; $absorbs:expr; $quick:ident
+        $name:ident = $add:ident, $mul:ident; $traits:expr; $($type:ty),+; $carries:expr; $absorbs:expr; $quick:expr
     ) => {$(
         impl Semiring<$type> for $name {
             type Add = $add;
@@ -135,27 +135,27 @@ macro_rules! semiring {
 
             #[inline(always)]
             fn quick(sum: $type, a: $type, b: $type) -> ($type, bool) {
-                $quick::<$type, Self>(sum, a, b)
+                $quick(sum, a, b)
             }
         }
     )+};
 }
 
-semiring!(Boolean = Or, And; LATTICE; Truth; |_| true; |_| true; exactly);
-semiring!(Boolean = Or, And; PACKED; u64; |_| true; |_| true; exactly);
-semiring!(Gf2 = Xor, And; RING; Truth, u64; |_| true; |_| false; exactly);
-semiring!(Counting = CountPlus, CountTimes; EXACT; u64; |_| true; |_| false; exactly);
-semiring!(PlusTimes = Plus, Times; RING; i8, i16, i32, i64, u8, u16, u32, u64; |_| true; |_| false; exactly);
+semiring!(Boolean = Or, And; LATTICE; Truth; |_| true; |_| true; exactly::<_, Self>);
+semiring!(Boolean = Or, And; PACKED; u64; |_| true; |_| true; exactly::<_, Self>);
+semiring!(Gf2 = Xor, And; RING; Truth, u64; |_| true; |_| false; exactly::<_, Self>);
+semiring!(Counting = CountPlus, CountTimes; EXACT; u64; |_| true; |_| false; exactly::<_, Self>);
+semiring!(PlusTimes = Plus, Times; RING; i8, i16, i32, i64, u8, u16, u32, u64; |_| true; |_| false; exactly::<_, Self>);
 semiring!(PlusTimes = Plus, Times; Traits::COMMUTATIVE; f32, f64; |a| a.is_finite(); |_| false; summed);
-semiring!(MinPlus = Min, Length; LATTICE; i32; |a| a == i32::MAX || a.unsigned_abs() <= WAY32; |a| a >= 0; exactly);
-semiring!(MinPlus = Min, Length; LATTICE; i64; |a| a == i64::MAX || a.unsigned_abs() <= WAY64; |a| a >= 0; exactly);
+semiring!(MinPlus = Min, Length; LATTICE; i32; |a| a == i32::MAX || a.unsigned_abs() <= WAY32; |a| a >= 0; exactly::<_, Self>);
+semiring!(MinPlus = Min, Length; LATTICE; i64; |a| a == i64::MAX || a.unsigned_abs() <= WAY64; |a| a >= 0; exactly::<_, Self>);
 semiring!(MinPlus = Min, Length; PATHS; f32, f64; |_| true; |a| a >= 0.0; shortest);
-semiring!(MaxPlus = Max, Gain; LATTICE; i32; |a| a == i32::MIN || a.unsigned_abs() <= WAY32; |a| a <= 0; exactly);
-semiring!(MaxPlus = Max, Gain; LATTICE; i64; |a| a == i64::MIN || a.unsigned_abs() <= WAY64; |a| a <= 0; exactly);
+semiring!(MaxPlus = Max, Gain; LATTICE; i32; |a| a == i32::MIN || a.unsigned_abs() <= WAY32; |a| a <= 0; exactly::<_, Self>);
+semiring!(MaxPlus = Max, Gain; LATTICE; i64; |a| a == i64::MIN || a.unsigned_abs() <= WAY64; |a| a <= 0; exactly::<_, Self>);
 semiring!(MaxPlus = Max, Gain; PATHS; f32, f64; |_| true; |a| a <= 0.0; longest);
-semiring!(MaxMin = Max, Min; LATTICE; i32, i64; |_| true; |_| true; exactly);
-semiring!(MaxMin = Max, Min; LATTICE; f32, f64; |a| !a.is_nan(); |_| true; exactly);
+semiring!(MaxMin = Max, Min; LATTICE; i32, i64; |_| true; |_| true; exactly::<_, Self>);
+semiring!(MaxMin = Max, Min; LATTICE; f32, f64; |a| !a.is_nan(); |_| true; exactly::<_, Self>);
 // A zero with a sign is no zero: it would come out of a product without it.
 semiring!(MaxTimes = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive(); |a| a <= 1.0; likeliest);
 semiring!(Viterbi = Better, Rate; PATHS; f32, f64; |a| a.is_sign_positive() && a <= 1.0; |_| true; likeliest);
-semiring!(Log = LogPlus, Gain; Traits::COMMUTATIVE; f32, f64; |a| !a.is_nan(); |_| false; exactly);
+semiring!(Log = LogPlus, Gain; Traits::COMMUTATIVE; f32, f64; |a| !a.is_nan(); |_| false; exactly::<_, Self>);
