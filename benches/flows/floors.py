@@ -16,15 +16,19 @@ _DECLARED = (
     "and rule in the log, and made. rustworkx adds an edge to a graph that holds nothing"
 )
 _KEPT = (
-    "a product that is a page: the vector is written and compared, pages are copied by chunks of 64 KiB, "
+    "a product that is a page: the vector is written and compared, pages are copied by chunks of 8 KiB, "
     "what comes out is compared with what was there, and both are in the log"
 )
 _CHUNKS = (
-    "the cells lie apart, and the first one in each chunk of 64 KiB has it copied, in the vector and in the "
+    "the cells lie apart, and the first one in each chunk of 8 KiB has it copied, in the vector and in the "
     "product: so small changes far apart cost by the chunk (docs/decisions/0004-chunk-size.md)"
 )
-_CSR = "a call checks starts and columns each time, which python-graphblas does once, when a matrix is made"
+_CSR = "all is fetched from memory once: what is left is waiting for cells of the vector, which lie anywhere"
 _ONE = "from Python a write of one cell is a commit, and takes what a commit takes"
+_WATCH = (
+    "a watch takes a snapshot and has the states compared, in Python; meanwhile both states are held, so "
+    "that the next write finds no memory to use again"
+)
 _KEYS = "a row is a cell of a delta: it is logged with its index, and added in the order it came in"
 
 REASONS: dict[str, str] = {
@@ -50,7 +54,9 @@ REASONS: dict[str, str] = {
     f"{of.DENSE}: mat-vec, of pages": _KEPT,
     **{f"{of.frontier(many)}: of {many}": _CHUNKS for many in of.FRONTIERS},
     f"{of.REDUCE}: Python": _ONE,
-    f"{of.P50}: p50": _ONE,
+    f"{of.P50}: p50, a function that follows": _ONE,
+    f"{of.P50}: p50, a watch": _WATCH,
+    f"{of.P99}: p99, a watch": _WATCH,
     f"{of.BY_KEY}: merged": _KEYS,
     f"{of.EDGE}: an edge, Rust": _DECLARED,
     f"{of.PAGE}: a page, Python": _DECLARED,

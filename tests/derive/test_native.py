@@ -52,6 +52,30 @@ def test_a_function_of_c_makes_its_page(bus: mmsb.Bus) -> None:
     assert (bus.epoch, a.array[0]) == (epoch, 1)
 
 
+# ctypes says itself what is raised in a callback, and goes on with 0.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_calls_back_into_the_bus_is_refused(bus: mmsb.Bus) -> None:
+    a, other = (bus.create_page(name, shape=(4,), dtype="int64") for name in ("a", "other"))
+    writes = False
+
+    @CFunction  # type: ignore[untyped-decorator]
+    def meddles(inputs: Given, lengths: Given, out: int, length: int) -> int:
+        if writes:
+            other[0] = 1
+        seen(out, length, "i8")[:] = 1
+        return 0
+
+    made = bus.derive("made", meddles, inputs=[a], shape=(4,), dtype="int64")
+    writes, epoch = True, bus.epoch
+    with pytest.raises(mmsb.RuleError, match=r"page 'made', rule '.*': a rule uses the bus that it makes"):
+        a[0] = 1
+    assert (bus.epoch, a.array[0], other.array[0]) == (epoch, 0, 0)
+    writes = False
+    a[0] = 1
+    other[0] = 2
+    assert (made.array[0], other.array[0]) == (1, 2)
+
+
 def test_columns_come_one_after_another(bus: mmsb.Bus) -> None:
     """Of tables, pages with inner axes, scalars and truth values; as many cells as each has."""
     book = bus.create_page("book", rows=3, columns={"price": "f8", "open": "?", "at": ("f4", (2,))})

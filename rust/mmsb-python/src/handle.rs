@@ -86,13 +86,7 @@ impl Handle {
                 "the bus was opened before a fork: open it again in the child process".into(),
             ));
         }
-        if rule::runs_on(self.opening) {
-            return Err(Fault::Face(
-                Code::Rule,
-                "a rule uses the bus that it makes a page of: it has its inputs, and returns what it makes"
-                    .into(),
-            ));
-        }
+        rule::refuse_on(self.opening)?;
         Ok(self.bus.get())
     }
 

@@ -19,6 +19,7 @@ use crate::derive::{Shape, edges, schema};
 use crate::error::{Fault, Outcome};
 use crate::handle::LONG;
 use crate::page::Page;
+use crate::rule::{REENTERED, Running};
 
 /// The cells of each column of the inputs and how many those are, and the cells to be made and how many; 0 where it
 /// succeeds.
@@ -28,6 +29,8 @@ type Entry = unsafe extern "C" fn(*const *const c_void, *const i64, *mut c_void,
 struct Native {
     entry: Entry,
     lender: Lender,
+    /// The opening of its bus.
+    opening: u64,
     /// What owns the code.
     _owner: Py<PyAny>,
 }
@@ -56,6 +59,8 @@ impl Program for Native {
         let length = call.page.rows() * column.cells_per_row();
         let room = made.room_of_bytes(0, 0, (call.page.rows() * column.row_bytes()) as usize);
         bytes += room.len();
+        // It may call back into Python, and from there the bus.
+        let running = Running::new(self.opening);
         let mut run = || {
             // SAFETY: the address is that of a function of this signature, which whoever declared the rule vouches for, and
             // `_owner` keeps its code. `cells` and `lengths` have an entry for each column; each points to so many cells
@@ -65,6 +70,10 @@ impl Program for Native {
         };
         // As everywhere: what is done in less time than it takes to let others have the interpreter keeps it.
         let status = if bytes < LONG { run() } else { aside(run) };
+        if running.used_the_bus() {
+            return Err(REENTERED.into());
+        }
+        drop(running);
         if column.dtype() == DType::Bool {
             // A truth value is 0 or 1, whatever C calls true.
             room.iter_mut().for_each(|cell| *cell = u8::from(*cell != 0));
@@ -108,7 +117,8 @@ pub fn _derive_native<'py>(
     let entry =
         unsafe { std::mem::transmute::<*const c_void, Entry>(std::ptr::with_exposed_provenance(address)) };
     let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
-    let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), _owner: owner });
+    let opening = bus.handle.opening();
+    let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), opening, _owner: owner });
     let rule = Rule::new(edges(&inputs, &after), What::Program(called.to_owned()));
     bus.follow(py, name, Derived { rule, shape: Some((schema, rows)), program: Some(program) }, when)
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use mmsb::bus::error::Code;
 use mmsb::bus::lend::Lender;
 use mmsb::page::schema::{Kind, Schema};
 use mmsb::propagation::kernel::Input;
@@ -26,12 +27,21 @@ use crate::wait;
 thread_local! {
     /// The opening of the bus whose rule runs on this thread; 0 where none does.
     static RUNS: Cell<u64> = const { Cell::new(0) };
+    /// Whether the bus was used since that rule began.
+    static USED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a rule of a bus runs on this thread.
-pub fn runs_on(opening: u64) -> bool {
-    RUNS.get() == opening
+/// Refuses a bus to the rule that runs on this thread, if that makes a page of it.
+pub fn refuse_on(opening: u64) -> Outcome<()> {
+    if RUNS.get() != opening {
+        return Ok(());
+    }
+    USED.set(true);
+    Err(Fault::Face(Code::Rule, format!("{REENTERED}: it has its inputs, and returns what it makes")))
 }
+
+/// What a rule does that is refused a bus.
+pub const REENTERED: &str = "a rule uses the bus that it makes a page of";
 
 /// A function of Python's that makes a page.
 pub struct Function {
@@ -63,18 +73,25 @@ impl fmt::Display for Exception {
 
 impl std::error::Error for Exception {}
 
-/// Says, for as long as it lives, that a rule runs.
-struct Running(u64);
+/// Says, for as long as it lives, that a rule runs; and keeps what was said of the one around it.
+pub struct Running(u64, bool);
 
 impl Running {
-    fn new(opening: u64) -> Self {
-        Running(RUNS.replace(opening))
+    /// That a rule of a bus runs, by the bus's opening.
+    pub fn new(opening: u64) -> Self {
+        Running(RUNS.replace(opening), USED.replace(false))
+    }
+
+    /// Whether it was refused the bus since.
+    pub fn used_the_bus(&self) -> bool {
+        USED.get()
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         RUNS.set(self.0);
+        USED.set(self.1);
     }
 }
 
