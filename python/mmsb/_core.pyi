@@ -17,7 +17,17 @@ __all__ = ["Bus", "Change", "Column", "Handle", "Log", "LogEntry", "Page", "Prod
 __all__ += ["Transaction", "View", "error_codes", "open"]
 __all__ += ["_Circuit", "__version__", "_before_stepping", "_collect", "_counters", "_derive"]
 __all__ += ["_derive_by", "_derive_native", "_doctor", "_fold", "_last_step", "_laws", "_monoids"]
-__all__ += ["_pending", "_producer", "_product", "_product_csr", "_provenance", "_release", "_rule", "_rules", "_semirings"]
+__all__ += [
+    "_pending",
+    "_producer",
+    "_product",
+    "_product_csr",
+    "_provenance",
+    "_release",
+    "_rule",
+    "_rules",
+    "_semirings",
+]
 __all__ += ["_settle", "_settle_failed", "_step", "_step_by_step", "_trace", "_traces"]
 __all__ += ["_transaction_of", "_verify", "_write"]
 

@@ -9,11 +9,12 @@ from typing import Any, Literal, Self, SupportsIndex
 from numpy.typing import DTypeLike
 
 from mmsb._core import Bus as CoreBus
-from mmsb._core import Change, Log, Page, Producer, Snapshot, Transaction, _producer
+from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
 from mmsb.derive import Deriving
 from mmsb.errors import InvalidArgument
 from mmsb.given import (
+    Durability,
     Progress,
     callback,
     count,
@@ -30,12 +31,11 @@ from mmsb.given import (
 from mmsb.keep import Checkpoint, Pin, Pruned, Report, pins, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
-from mmsb.posts import Collected, collect
+from mmsb.posts import Posting
 from mmsb.upsert import Upsert, until_settled
 from mmsb.watch import Watch
 
 Isolation = Literal["snapshot", "serializable"]
-Durability = Literal["memory", "process", "disk"]
 Moment = SupportsIndex | Snapshot | CoreBus
 
 
@@ -94,7 +94,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     )
 
 
-class Bus(Deriving):
+class Bus(Deriving, Posting):
     """One versioned state: pages by name, one log, branches. Made by `mmsb.open`."""
 
     __slots__ = ()
@@ -175,52 +175,6 @@ class Bus(Deriving):
         text("isolation", isolation)
         survives = perhaps_text("durability", durability)
         return self._transaction(perhaps_text("source", source), reason(intent), isolation, survives)
-
-    def producer(self, name: str, *, limit: int | None = None) -> Producer:
-        """Whoever hands over changes of this branch without waiting: the same one for the same name.
-
-        A commit waits for other commits, and for what follows from them. What a producer posts is only put
-        aside, by any thread, until `collect` commits it; a bus that is closed before has none of it.
-
-        Args:
-            name: up to 255 bytes of UTF-8. Posts are committed in the order of their producers' names.
-            limit: bytes of its posts that may wait to be collected; by default 64 MiB, or what it has.
-
-        Raises:
-            MemoryBudgetExceeded: by what it posts, where more than `limit` bytes would wait.
-            InvalidArgument, ReadOnlyError, ClosedError: as they say.
-        """
-        return _producer(self, text("a producer's name", name), perhaps_count("limit", limit))
-
-    def collect(
-        self,
-        *,
-        refused: Literal["raise", "drop"] = "raise",
-        source: str | None = None,
-        intent: Any = None,
-        durability: Durability | None = None,
-    ) -> Collected:
-        """Commits what producers posted on this branch so far, as one epoch; what follows is made once.
-
-        The order is that of the producers' names, and of each one's posts: never that in which they came. So
-        the same posts come to the same state and log, however threads ran. After an exception all of them
-        wait on.
-
-        Args:
-            refused: what becomes of posts that do not fit their page any more, since it was dropped, resized
-                or given a rule: "raise" commits nothing, "drop" leaves them out and tells of them.
-            source: who writes, for the log; by default the producers' names.
-            intent: why, for the log.
-            durability: what it must survive; by default what the bus was opened with.
-
-        Raises:
-            PageNotFound, IndexOutOfRange, FollowsError: a post does not fit any more; it says whose and which.
-            RuleError: a page that follows could not be made.
-            WrongTransaction: this thread and task have a transaction open on the branch.
-        """
-        survives = perhaps_text("durability", durability)
-        who, why = perhaps_text("source", source), reason(intent)
-        return collect(self, text("refused", refused), who, why, survives)
 
     def at(self, epoch: SupportsIndex | None = None, *, time: datetime | None = None) -> Snapshot:
         """The state at an epoch, or at a time: after the last commit that is not later.

@@ -5,11 +5,14 @@ import operator
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from mmsb.errors import InvalidArgument
+
+Durability = Literal["memory", "process", "disk"]
+"""What a commit survives: nothing, the death of the process, a loss of power."""
 
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_NS = 2**64 - 1

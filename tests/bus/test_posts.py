@@ -4,6 +4,7 @@ import threading
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import mmsb
 from mmsb.errors import (
@@ -31,7 +32,8 @@ def test_posts_are_one_commit_in_the_order_of_their_producers() -> None:
     right.merge(book["qty"], [10, 20], rows=[0, 0], op="add")
     epoch = bus.epoch
     assert (left.waiting, right.waiting, left.posts) == (2, 2, 2)
-    assert not pos.array.any() and total.array == 0
+    assert not pos.array.any()
+    assert total.array == 0
     assert repr(left) == "<Producer 'left' of branch main, 2 waiting>"
     collected = bus.collect(intent={"step": 1})
     assert (collected.epoch, collected.posts, collected.refused) == (epoch + 1, 4, ())
@@ -128,12 +130,12 @@ def test_a_rule_that_raises_keeps_all_waiting() -> None:
     bus = mmsb.open()
     page = bus.create_page("page", shape=(3,), dtype="i8")
 
-    @bus.derive("positive", inputs=[page], shape=(3,), dtype="i8")
-    def positive(page: np.ndarray) -> np.ndarray:
+    def positive(page: NDArray[np.int64]) -> NDArray[np.int64]:
         if (page < 0).any():
             raise ValueError("negative")
         return page
 
+    made = bus.derive("positive", positive, inputs=[page], shape=(3,), dtype="i8")
     one = bus.producer("one")
     one.write(page, -1, rows=1)
     with pytest.raises(RuleError, match="negative"):
@@ -141,7 +143,7 @@ def test_a_rule_that_raises_keeps_all_waiting() -> None:
     assert (one.waiting, bus["page"].array[1]) == (1, 0)
     one.write(page, 1, rows=1)
     assert bus.collect().posts == 2
-    np.testing.assert_array_equal(positive.array, [0, 1, 0])
+    np.testing.assert_array_equal(made.array, [0, 1, 0])
 
 
 def test_no_more_waits_than_the_limit() -> None:
