@@ -25,7 +25,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Collected:
-    """What `collect` committed: the epoch, `None` where there was none, how many posts; which were left out."""
+    """What `collect` committed: the epoch, if there was one, and how many posts; which were left out."""
 
     epoch: int | None
     posts: int

@@ -109,6 +109,19 @@ def test_what_cannot_be_is_refused_when_it_is_posted() -> None:
         one.write(page, 1)
 
 
+def test_a_post_is_no_part_of_a_transaction() -> None:
+    bus = mmsb.open()
+    page = bus.create_page("page", shape=(2,), dtype="i8")
+    one = bus.producer("one")
+    with bus.transaction():
+        page.resize(4)
+        one.write(page, 1)
+        with pytest.raises(IndexOutOfRange, match="page 'page'"):
+            one.write(page, 1, rows=3)
+    assert bus.collect().posts == 1
+    np.testing.assert_array_equal(page.array, [1, 1, 0, 0])
+
+
 def test_one_that_fits_no_more_keeps_all_waiting_or_is_left_out() -> None:
     bus = mmsb.open()
     page, gone = (bus.create_page(name, shape=(3,), dtype="i8") for name in ("page", "gone"))

@@ -239,19 +239,18 @@ pub fn write<'py>(
         true => sheet.write_nothing(),
         false => sheet.write(py, op, parts),
     };
-    as_parts(py, sheet, columns, rows, write)
+    sheet.live()?;
+    as_parts(py, (sheet, sheet.rows(py)?), columns, rows, write)
 }
 
-/// Gives values for cells of columns to `put`, as the parts of a delta; none where no cell is picked.
+/// Gives values for cells of columns to `put`, as the parts of a delta; none where no cell is picked of so many rows.
 pub fn as_parts<'py>(
     py: Python<'py>,
-    sheet: &Sheet,
+    (sheet, count): (&Sheet, u64),
     columns: &[(usize, Bound<'py, PyAny>)],
     rows: Option<&Bound<'py, PyAny>>,
     put: impl FnOnce(Vec<Part<'_>>) -> Outcome<()>,
 ) -> Outcome<()> {
-    sheet.live()?;
-    let count = sheet.rows(py)?;
     let everything = everything(py);
     let rows = rows.filter(|rows| !rows.is_none()).unwrap_or(&everything);
     let mut encoded = Vec::with_capacity(columns.len());

@@ -17,7 +17,7 @@ use crate::page::Page;
 use crate::rows;
 use crate::sheet::Sheet;
 use crate::show::legible;
-use crate::transaction::{outside, survives};
+use crate::transaction::{any_open, outside, survives};
 
 /// What is written: a page and its columns with their values.
 type Written<'py> = (Arc<Sheet>, Vec<(usize, Bound<'py, PyAny>)>);
@@ -132,7 +132,9 @@ impl Producer {
     ) -> Outcome<()> {
         let rows = rows.map(|rows| rows::of_rows(sheet, rows));
         let bus = self.handle.bus()?;
-        as_parts(py, sheet, columns, rows.as_ref(), |parts| {
+        // A transaction of this thread's has nothing to do with it.
+        let count = if any_open() { bus.state()?.version(sheet.id)?.1 } else { sheet.rows(py)? };
+        as_parts(py, (sheet, count), columns, rows.as_ref(), |parts| {
             if parts.is_empty() {
                 return sheet.write_nothing();
             }

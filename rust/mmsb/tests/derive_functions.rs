@@ -166,6 +166,30 @@ fn branches_that_were_opened_take_the_functions_of_their_origin() {
     assert_eq!(cells(&other, b)[0], 8);
 }
 
+/// A branch that is forked off one that takes functions from its origin has those and its parent's own, and from then on no
+/// others.
+#[test]
+fn forks_of_branches_that_were_opened_have_all_their_functions() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { checkpoint_after: None, ..Options::default() };
+    let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+    let a = source(&bus, "a");
+    let ((b, _), (c, _)) = (sum(&bus, "b", &[a]), sum(&bus, "c", &[a]));
+    bus.branch("other", None).unwrap();
+    bus.close();
+    let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
+    let other = bus.checkout("other").unwrap();
+    bus.rewire(b, derived(&[a], &Sum::plus(5)), &Note::default()).unwrap();
+    other.rewire(c, derived(&[a], &Sum::plus(70)), &Note::default()).unwrap();
+    let fork = other.branch("fork", None).unwrap();
+    let epoch = write(&fork, a, 0, 1).unwrap();
+    assert_eq!(ran(&fork, epoch), [(b, Outcome::Changed), (c, Outcome::Changed)]);
+    assert_eq!((cells(&fork, b)[0], cells(&fork, c)[0]), (6, 71));
+    bus.rewire(c, derived(&[a], &Sum::plus(900)), &Note::default()).unwrap();
+    write(&fork, a, 0, 2).unwrap();
+    assert_eq!((cells(&fork, b)[0], cells(&fork, c)[0]), (7, 72));
+}
+
 /// Both sides settle a page that follows from others, each in its own way, and merge again.
 #[test]
 fn crossed_merges_of_rules_do_not_write_what_follows() {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use derive_common::{cells, delta, memory, schema, source, sum, write};
 use mmsb::algebra::operator::Builtin;
@@ -85,7 +86,10 @@ fn one_name_is_one_producer_and_a_branch_has_its_own() {
     assert_eq!(cells(&bus, a), [1, 2, 0, 0]);
     let error = branch.post(&one, delta(a, 0, 1)).unwrap_err();
     assert_eq!(error.to_string(), "producer 'one' posts on branch 'main', not on 'other'");
+    let one_there = branch.producer("one", None).unwrap();
+    branch.post(&one_there, delta(a, 0, 9)).unwrap();
     branch.drop_branch().unwrap();
+    assert_eq!(branch.post(&one_there, delta(a, 0, 9)).unwrap_err().code(), Code::BranchNotFound);
     assert_eq!(branch.producer("one", None).unwrap_err().code(), Code::BranchNotFound);
 }
 
@@ -182,19 +186,23 @@ impl Program for Slow {
     }
 }
 
-#[test]
-fn whoever_posts_does_not_wait_for_the_writer() {
+/// A bus with a page, and another that follows from it by a rule that runs until it is told to end.
+fn slow() -> (Bus, PageId, Arc<Slow>, mpsc::Receiver<()>, mpsc::SyncSender<()>) {
     let bus = memory();
     let a = source(&bus, "a");
     let ((runs, running), (end, ended)) = (mpsc::sync_channel(0), mpsc::sync_channel(0));
     let slow = Arc::new(Slow(runs, ended.into(), AtomicBool::new(false)));
-    let derived = Derived {
-        rule: Rule::program("slow", &[a]),
-        shape: Some((schema(), 4)),
-        program: Some(Arc::clone(&slow) as _),
-    };
+    let program: Arc<dyn Program> = Arc::clone(&slow) as _;
+    let derived =
+        Derived { rule: Rule::program("slow", &[a]), shape: Some((schema(), 4)), program: Some(program) };
     bus.derive("b", derived, &Note::default()).unwrap();
     slow.2.store(true, Ordering::Relaxed);
+    (bus, a, slow, running, end)
+}
+
+#[test]
+fn whoever_posts_does_not_wait_for_the_writer() {
+    let (bus, a, slow, running, end) = slow();
     let one = bus.producer("one", None).unwrap();
     thread::scope(|scope| {
         scope.spawn(|| write(&bus, a, 0, 1).unwrap());
@@ -207,6 +215,28 @@ fn whoever_posts_does_not_wait_for_the_writer() {
     });
     collect(&bus).unwrap();
     assert_eq!(cells(&bus, a), [1, 5, 0, 0]);
+}
+
+/// What one thread took out to commit is committed before what another takes out later.
+#[test]
+fn one_collects_at_a_time() {
+    for _ in 0..5 {
+        let (bus, a, slow, running, end) = slow();
+        let one = bus.producer("one", None).unwrap();
+        bus.post(&one, delta(a, 1, 5)).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| write(&bus, a, 0, 1).unwrap());
+            running.recv().unwrap();
+            scope.spawn(|| collect(&bus).unwrap());
+            thread::sleep(Duration::from_millis(10));
+            bus.post(&one, delta(a, 1, 6)).unwrap();
+            scope.spawn(|| collect(&bus).unwrap());
+            thread::sleep(Duration::from_millis(10));
+            slow.2.store(false, Ordering::Relaxed);
+            end.send(()).unwrap();
+        });
+        assert_eq!((cells(&bus, a)[1], one.waiting()), (6, 0));
+    }
 }
 
 #[test]

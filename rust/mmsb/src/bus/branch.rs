@@ -73,13 +73,15 @@ pub(crate) fn fork(
         (stage, merged) = (rebuilt, brought);
         root
     };
+    let has_rules = RootRef::new(&core.arena, root).rules() > 0;
     let record = Record::Fork { name, parent: parent.id, at: epoch };
     let control = Control { branch: id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || {
         Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
     })?;
-    core.functions(|functions| functions.fork(parent.id, id));
-    let late = writer.flows.has_late(parent.id);
+    core.fork_functions(parent.id, id);
+    // What an earlier epoch had put off may be made where it was forked from.
+    let late = writer.flows.has_late(parent.id) || epoch < head && has_rules;
     commit::show(core, writer, Seq(seq))?;
     if late {
         Background::settle(core, id);
@@ -145,5 +147,6 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let shown = commit::show(core, writer, Seq(seq));
     drop(core.functions(|functions| functions.forget(line.id)));
     core.remembered.forget(line.id);
+    line.posts.forget();
     shown
 }

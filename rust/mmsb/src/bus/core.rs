@@ -185,6 +185,19 @@ impl Core {
         }
     }
 
+    /// A branch is forked off another: it begins with the functions that make pages there.
+    pub fn fork_functions(&self, parent: BranchId, child: BranchId) {
+        let mut origins = vec![parent];
+        let mut newest = parent;
+        while !self.functions.read().unwrap_or_else(PoisonError::into_inner).is_forked(newest)
+            && let Some(origin) = self.line_of(newest).and_then(|line| line.origin)
+        {
+            newest = origin.parent;
+            origins.push(newest);
+        }
+        self.functions(|functions| functions.fork(&origins, child));
+    }
+
     /// As [`Core::function`], as a declaration.
     pub fn declared(&self, branch: BranchId, page: PageId, rule: &[u8]) -> Option<Declared> {
         let program = self.function(branch, page, rule)?;

@@ -54,15 +54,19 @@ impl Functions {
         of_page.iter().find(|declared| declared.rule == rule).map(|declared| &declared.program)
     }
 
-    /// A branch is forked.
-    pub fn fork(&mut self, parent: BranchId, child: BranchId) {
-        // What the parent has from its own origin goes on to be looked for there.
-        if self.by_branch.contains_key(&parent) || self.forked.contains(&parent) {
-            self.forked.insert(child);
+    /// A branch is forked off the first of these, each of which has what it was not told itself from the next.
+    pub fn fork(&mut self, origins: &[BranchId], child: BranchId) {
+        let mut told = origins.iter().filter_map(|origin| self.by_branch.get(origin)).map(Arc::clone);
+        match told.next() {
+            Some(nearest) => {
+                let all = told.fold(nearest, with);
+                self.by_branch.insert(child, all);
+            }
+            // Nobody was told anything so far: it goes on to be looked for where the parent has it from.
+            None if !origins.first().is_some_and(|parent| self.forked.contains(parent)) => return,
+            None => {}
         }
-        if let Some(known) = self.by_branch.get(&parent).map(Arc::clone) {
-            self.by_branch.insert(child, known);
-        }
+        self.forked.insert(child);
     }
 
     /// Whether a branch took what its origin knew when it was forked.
@@ -87,6 +91,20 @@ impl Functions {
     pub fn is_empty(&self) -> bool {
         self.by_branch.is_empty()
     }
+}
+
+/// Functions with those of another branch for the rules that they have none for.
+fn with(mut ours: Arc<OfBranch>, theirs: Arc<OfBranch>) -> Arc<OfBranch> {
+    let all = Arc::make_mut(&mut ours);
+    for (page, declared) in theirs.iter() {
+        let of_page = all.entry(*page).or_default();
+        for one in declared {
+            if !of_page.iter().any(|known| known.rule == one.rule) {
+                of_page.push(one.clone());
+            }
+        }
+    }
+    ours
 }
 
 impl Transaction {

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use crate::base::ids::PageId;
 use crate::base::inbox::Inbox;
 use crate::base::limits::POSTED_MAX;
-use crate::bus::commit::{Change, Committed};
+use crate::base::wait::aside;
+use crate::bus::commit::{Change, Committed, commit_with};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::handle::Bus;
@@ -33,7 +35,7 @@ const NAMED: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Posts {
     inbox: Inbox<Post>,
-    /// What was taken out of that for a commit that was refused.
+    /// What was taken out of that for a commit that was refused; locked by who collects.
     kept: Mutex<Vec<Post>>,
     /// By name.
     sources: Mutex<BTreeMap<String, Arc<Source>>>,
@@ -63,7 +65,7 @@ struct Post {
 /// Whoever hands over changes of a branch, by [`Bus::post`].
 ///
 /// Posts of one producer are applied in the order in which they were made. Where several threads use it at once that
-/// is the order in which they came.
+/// is the order in which they came, but for those that one is in the midst of handing over while another collects.
 #[derive(Clone, Debug)]
 pub struct Producer {
     line: Arc<Line>,
@@ -113,17 +115,41 @@ impl Posts {
         Posts { inbox: Inbox::new(), kept: Mutex::default(), sources: Mutex::default() }
     }
 
-    /// Takes all out, by producer and number.
-    fn take(&self) -> Vec<Post> {
-        let mut posts = std::mem::take(&mut *lock(&self.kept));
-        posts.extend(self.inbox.take());
-        posts.sort_by(|a, b| (&a.source.name, a.number).cmp(&(&b.source.name, b.number)));
-        posts
+    /// What is to be collected, for one at a time who collects.
+    fn collecting(&self, timeout: Duration) -> Result<MutexGuard<'_, Vec<Post>>, Error> {
+        let mut kept = match self.kept.try_lock() {
+            Ok(kept) => kept,
+            Err(TryLockError::Poisoned(kept)) => kept.into_inner(),
+            Err(TryLockError::WouldBlock) => aside(|| self.wait(timeout))?,
+        };
+        kept.extend(self.inbox.take());
+        kept.sort_by(|a, b| (&a.source.name, a.number).cmp(&(&b.source.name, b.number)));
+        Ok(kept)
     }
 
-    /// Has posts wait on.
-    fn keep(&self, posts: Vec<Post>) {
-        lock(&self.kept).extend(posts);
+    fn wait(&self, timeout: Duration) -> Result<MutexGuard<'_, Vec<Post>>, Error> {
+        let end = Instant::now().checked_add(timeout);
+        loop {
+            match self.kept.try_lock() {
+                Ok(kept) => return Ok(kept),
+                Err(TryLockError::Poisoned(kept)) => return Ok(kept.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                let by = "another thread is collecting".into();
+                return Err(Error::Busy { seconds: timeout.as_secs(), by });
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    /// Forgets all: their branch is gone.
+    pub fn forget(&self) {
+        drop((
+            self.inbox.take(),
+            std::mem::take(&mut *lock(&self.kept)),
+            std::mem::take(&mut *lock(&self.sources)),
+        ));
     }
 }
 
@@ -193,37 +219,41 @@ impl Bus {
     /// posts. Where the note has no source, their names are it. After an error all of it waits on.
     pub fn collect(&self, on_refused: OnRefused, note: &Note) -> Result<Collected, Error> {
         self.writable()?;
-        let posts = &self.line().posts;
-        let taken = posts.take();
-        match self.commit_posts(&taken, on_refused, note) {
-            Ok(collected) => {
-                taken.iter().for_each(Post::is_through);
-                Ok(collected)
-            }
-            Err(error) => {
-                posts.keep(taken);
-                Err(error)
-            }
-        }
+        let mut posts = self.line().posts.collecting(self.manner().busy_timeout)?;
+        let collected = self.commit_posts(&posts, on_refused, note)?;
+        posts.drain(..).for_each(|post| post.is_through());
+        Ok(collected)
     }
 
     fn commit_posts(&self, posts: &[Post], on_refused: OnRefused, note: &Note) -> Result<Collected, Error> {
         let mut collected = Collected::default();
-        let mut changes = Composed::default();
-        let (pin, root) = self.core().pin(self.line())?;
+        if posts.is_empty() {
+            return Ok(collected);
+        }
+        // What lies on disk still is read while others can commit.
+        let state = self.state()?;
+        posts.iter().try_for_each(|post| state.page_if(post.delta.page).map(drop))?;
+        drop(state);
+        let (core, mut changes, mut names) = (self.core(), Composed::default(), Vec::new());
+        // Nobody changes a page between its check and the commit.
+        let writer = core.writer_within(self.manner().busy_timeout)?;
         for post in posts {
-            match check(self.core(), root, &post.delta) {
-                Ok(()) => changes.add(&post.delta),
+            let root = self.line().appended();
+            match check(core, root, &post.delta) {
+                Ok(()) => {
+                    changes.add(core, root, &post.delta)?;
+                    names.push(&*post.source.name);
+                }
                 Err(why) if on_refused == OnRefused::Drop => collected.refused.push(post.refused(why)),
                 Err(why) => return Err(post.error(why)),
             }
         }
-        drop(pin);
-        collected.posts = posts.len() - collected.refused.len();
-        if collected.posts > 0 {
-            let source = note.source.clone().unwrap_or_else(|| who(posts));
+        collected.posts = names.len();
+        if !names.is_empty() {
+            let source = note.source.clone().unwrap_or_else(|| who(names));
             let note = Note { source: Some(source), ..note.clone() };
-            collected.committed = Some(self.commit(&changes.changes, &note)?);
+            let request = self.request(&changes.changes, &note);
+            collected.committed = Some(commit_with(core, writer, &request)?);
         }
         Ok(collected)
     }
@@ -244,9 +274,8 @@ impl Post {
     }
 }
 
-/// The names of those who posted, the first ones.
-fn who(posts: &[Post]) -> String {
-    let mut names: Vec<&str> = posts.iter().map(|post| &*post.source.name).collect();
+/// The names of those who posted, the first ones; they are sorted.
+fn who(mut names: Vec<&str>) -> String {
     names.dedup();
     let others = names.split_off(names.len().min(NAMED));
     match others.len() {
@@ -265,17 +294,23 @@ struct Composed<'p> {
 }
 
 impl<'p> Composed<'p> {
-    fn add(&mut self, delta: &'p Delta<'static>) {
+    /// Adds a delta that fits its page.
+    fn add(&mut self, core: &Core, root: Addr, delta: &'p Delta<'static>) -> Result<(), Error> {
         let parts = delta.parts.iter().map(borrowed);
         let newest = self.newest.get(&delta.page).map(|&at| &mut self.changes[at]);
         match newest {
-            Some(Change::Write(before)) if before.op == delta.op => before.parts.extend(parts),
+            Some(Change::Write(before)) if before.op == delta.op => {
+                let schema = core.catalog.schema(page_at(core, root, delta.page)?.def());
+                let operator = core.operators.get(delta.op)?;
+                parts.for_each(|part| before.add(part, schema, operator));
+            }
             _ => {
                 self.newest.insert(delta.page, self.changes.len());
                 let delta = Delta { page: delta.page, op: delta.op, parts: parts.collect() };
                 self.changes.push(Change::Write(delta));
             }
         }
+        Ok(())
     }
 }
 
@@ -287,14 +322,18 @@ fn borrowed<'p>(part: &'p Part<'static>) -> Part<'p> {
     Part { column: part.column, select: part.select.clone(), data }
 }
 
-/// Fails where a delta cannot be written to its page as the state at a root, which is pinned, has it.
+/// Fails where a delta cannot be written to its page as the state at a root has it, which stays meanwhile.
 fn check(core: &Core, root: Addr, delta: &Delta<'_>) -> Result<(), Error> {
-    let at = RootRef::new(&core.arena, root).page(delta.page).ok_or(StateError::NoPage(delta.page))?;
-    let page = PageRef::new(&core.arena, at);
+    let page = page_at(core, root, delta.page)?;
     if !page.def().rule().is_empty() {
         return Err(Error::Follows(page.def().name().into()));
     }
     fits(core, page, delta)
+}
+
+fn page_at(core: &Core, root: Addr, page: PageId) -> Result<PageRef<'_>, Error> {
+    let at = RootRef::new(&core.arena, root).page(page).ok_or(StateError::NoPage(page))?;
+    Ok(PageRef::new(&core.arena, at))
 }
 
 /// Bytes that a post takes while it waits.

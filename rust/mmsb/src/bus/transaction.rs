@@ -224,9 +224,12 @@ impl Transaction {
         let page = self.page(delta.page)?;
         self.check_own(page)?;
         fits(&self.core, page, &delta)?;
+        let (core, schema) = (Arc::clone(&self.core), Arc::clone(self.core.catalog.schema(page.def())));
+        let operator = core.operators.get(delta.op)?;
         match self.same_page(delta.page) {
             Some(Change::Write(before)) if before.op == delta.op => {
-                before.parts.extend(delta.into_owned().parts);
+                let parts = delta.into_owned().parts.into_iter();
+                parts.for_each(|part| before.add(part, &schema, operator));
             }
             _ => self.changes.push(Change::Write(delta.into_owned())),
         }

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod column;
 pub mod compact;
 pub mod compare;
+mod compose;
 pub mod cover;
 pub mod delta;
 pub mod diff;
