@@ -56,6 +56,10 @@ def test_products_of_users_are_those_of_rust(
     sparse = algebra.spmv(starts, index, left[here], vector, builtin)
     assert np.array_equal(sparse, algebra.matmul(np.where(here, left, mine.zero), vector, builtin))
     assert np.array_equal(algebra.spmv(starts, index, left[here], vector, mine), sparse)
+    several = algebra.spmv(starts, index, left[here], right, builtin)
+    assert several.shape == (rows, width)
+    assert np.array_equal(several, algebra.matmul(np.where(here, left, mine.zero), right, builtin))
+    assert np.array_equal(algebra.spmv(starts, index, left[here], right, mine), several)
 
 
 def test_products_by_a_function_of_numbers() -> None:
@@ -141,6 +145,10 @@ def test_what_does_not_fit_is_refused() -> None:
             algebra.spmv([0, 1, 0, 1], [0], [1.0], v, semiring)
         with pytest.raises(mmsb.ShapeError, match="one axis each"):
             algebra.spmv([0, 1], [0, 1], [1.0], v, semiring)
+        with pytest.raises(mmsb.ShapeError, match="of the vector there may be two"):
+            algebra.spmv([0, 1], [0], [1.0], np.zeros((5, 2, 2)), semiring)
+        with pytest.raises(mmsb.IndexOutOfRange, match="5"):
+            algebra.spmv([0, 1], [5], [1.0], np.zeros((5, 2)), semiring)
     with pytest.raises(mmsb.DtypeError, match="semiring 'floats' is on cells of float64, not of float32"):
         algebra.matmul(a.astype("f4"), np.zeros(4, "f4"), FLOATS)
     with pytest.raises(mmsb.DtypeError, match="'counting' is not for cells of"):

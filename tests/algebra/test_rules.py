@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_refused_as_it_is_declared() -> None:
             mmsb.closure(edges, vertices=3, semiring=WAYS)
         with pytest.raises(mmsb.IndexOutOfRange, match="start 3 of 3 vertices"):
             mmsb.closure(edges, 3, vertices=3, semiring=WAYS, target="source")
-        with pytest.raises(mmsb.ShapeError, match="one axis each"):
+        with pytest.raises(mmsb.ShapeError, match="one axis, and one or two"):
             mmsb.spmv(b, edges, bus.create_page("v", shape=(2, 2), dtype="i8"), semiring=WAYS, value="weight",
                       index="source")  # fmt: skip
         with pytest.raises(mmsb.DtypeError, match="semiring 'min_plus' is on cells of int32, not of int64"):

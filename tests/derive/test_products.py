@@ -44,12 +44,22 @@ def test_sparse_products_follow_what_concerns_them() -> None:
         )
         vector = bus.create_page("vector", data=rng.integers(0, 9, 25).astype("f8"))
         made = bus.derive("made", mmsb.spmv(bus.create_page("starts", data=starts), entries, vector))
+        matrix = bus.create_page("matrix", data=rng.integers(0, 9, (25, 3)).astype("f8"))
+        wide = bus.derive("wide", mmsb.spmv(bus["starts"], entries, matrix))
+        own = mmsb.semiring("own", np.maximum, np.minimum, -np.inf, np.inf, "f8")
+        by_own = bus.derive("by_own", mmsb.spmv(bus["starts"], entries, matrix, semiring=own))
+        likewise = bus.derive("likewise", mmsb.spmv(bus["starts"], entries, matrix, semiring="max_min"))
         for _ in range(10):
             assert made.array.tolist() == (dense @ vector.array).tolist()
+            assert wide.array.tolist() == (dense @ matrix.array).tolist()
+            assert by_own.array.tolist() == likewise.array.tolist()
             at, cell = int(rng.integers(len(rows))), int(rng.integers(25))
             dense[rows[at], columns[at]] = 7
             entries["value"][at] = 7.0
             vector[cell] = float(rng.integers(0, 9))
+            matrix[cell, 1] = float(rng.integers(0, 9))
+            steps = {step.page: step.rows_out for step in bus.trace()}
+            assert steps.get("wide", 0) <= np.count_nonzero(dense[:, cell])
     with mmsb.open() as bus:
         a = bus.create_page("a", shape=(3, 4), dtype="f8")
         v = bus.create_page("v", shape=(5,), dtype="f8")

@@ -119,3 +119,19 @@ def test_a_transaction_sees_as_many_rows_as_follow(world: Any) -> None:
         assert live["row"].array.tolist() == [7]
     assert len(live) == 1
     assert before > 1
+
+
+def test_cells_are_put_where_an_index_says(world: Any) -> None:
+    bus, book, _, rng = world
+    book["key"] = rng.integers(-1, 40, ROWS)
+    put = bus.derive("put", mmsb.scatter(book["paid"], book["key"], 40))
+    most = bus.derive("most", mmsb.scatter(book["paid"], book["key"], 40, "max"))
+    for _ in range(5):
+        keys, paid = book["key"].array, book["paid"].array
+        wanted = np.zeros(40)
+        np.add.at(wanted, keys[keys >= 0], paid[keys >= 0])
+        np.testing.assert_allclose(put.array, wanted, rtol=1e-12, atol=1e-9)
+        for key in np.unique(keys[keys >= 0]):
+            assert most.array[key] == paid[keys == key].max()
+        book["key"][rng.integers(0, ROWS, 4)] = rng.integers(-1, 40, 4)
+        book["paid"][rng.integers(0, ROWS, 4)] = rng.normal(0, 100, 4)

@@ -90,7 +90,7 @@ def monoid(
 
     Returns:
         The monoid: for `mmsb.reduce`, `page.merge(op=)`, and everything in `mmsb.algebra`. Built in, the
-        family of all its dtypes.
+        family of all its dtypes; of these `mmsb.reduce` makes pages by sum, min and max alone.
 
     Raises:
         BrokenLaw: a law does not hold; the message has the values.

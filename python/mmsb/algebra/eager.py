@@ -65,17 +65,17 @@ def spmv(
     vector: ArrayLike,
     semiring: AnySemiring = "plus_times",
 ) -> NDArray[Any]:
-    """A sparse matrix, by rows (CSR), times a vector, over a semiring, of arrays.
+    """A sparse matrix, by rows (CSR), times a vector or a dense matrix, over a semiring, of arrays.
 
     Args:
         starts: where each row begins among the entries, and at last where they end: shape (n + 1,), integers.
         index: the column of each entry, integers.
         values: the value of each entry.
-        vector: an array of shape (m,), of the dtype of the values.
+        vector: an array of shape (m,) or (m, k), of the dtype of the values.
         semiring: as of `matmul`.
 
     Returns:
-        An array of shape (n,), with the bits that the rule `mmsb.spmv` makes.
+        An array of shape (n,) or (n, k), with the bits that the rule `mmsb.spmv` makes.
 
     Raises:
         DtypeError, ShapeError: as of `matmul`.
@@ -87,9 +87,7 @@ def spmv(
     begins, columns = np.asarray(starts), np.asarray(index)
     if not by.is_builtin:
         return product.spmv(by, begins, columns, cells, other)
-    if not columns.shape == cells.shape == (len(cells),) or other.ndim != 1:
-        shapes = f"{columns.shape}, {cells.shape} and {other.shape}"
-        raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
+    product.check_sparse(columns, cells, other)
     if begins.ndim != 1 or begins.dtype not in _STARTS:
         begins = product.starts_of(begins, len(cells)).astype(np.uint64)
     # Where so many columns are there, a negative one that is taken as it lies could be one of them.

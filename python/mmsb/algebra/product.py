@@ -71,6 +71,14 @@ def starts_of(given: NDArray[Any], entries: int) -> NDArray[np.intp]:
     return starts
 
 
+def check_sparse(index: NDArray[Any], values: NDArray[Any], right: NDArray[Any]) -> None:
+    """Refuses entries of a sparse matrix that are not alike, and what no matrix can be multiplied with."""
+    if not index.shape == values.shape == (len(values),) or right.ndim not in (1, 2):
+        shapes = f"{index.shape}, {values.shape} and {right.shape}"
+        alike = "one axis each, the first two alike; of the vector there may be two"
+        raise ShapeError(f"index, values and vector have shapes {shapes}: {alike}")
+
+
 def spmv(
     semiring: Semiring,
     starts: NDArray[Any],
@@ -78,14 +86,17 @@ def spmv(
     values: NDArray[Any],
     vector: NDArray[Any],
 ) -> NDArray[Any]:
-    """A sparse matrix, by rows, of shape (n, m) times a vector of shape (m,).
+    """A sparse matrix, by rows, of shape (n, m) times a vector of shape (m,) or a matrix of shape (m, k).
 
     Each row is brought together by the tree of `fold`, in the order of its entries.
     """
     plus, times = _operations(semiring)
-    if not index.shape == values.shape == (len(values),) or vector.ndim != 1:
-        shapes = f"{index.shape}, {values.shape} and {vector.shape}"
-        raise ShapeError(f"index, values and vector have shapes {shapes}: one axis each, the first two alike")
+    check_sparse(index, values, vector)
+    if vector.ndim == 2:
+        out = np.empty((max(len(starts) - 1, 0), vector.shape[1]), semiring.dtype)
+        for column in range(vector.shape[1]):
+            out[:, column] = spmv(semiring, starts, index, values, vector[:, column])
+        return out
     begins = starts_of(starts, len(values))
     products = times(values, vector[places("column of entry", index, len(vector))])
     return fold_runs(plus, products, begins, semiring.zero)

@@ -14,6 +14,7 @@ from mmsb.derive.rules import (
     join,
     matmul,
     reduce,
+    scatter,
     spmv,
     window,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "matmul",
     "native",
     "reduce",
+    "scatter",
     "spmv",
     "where",
     "window",

@@ -97,15 +97,15 @@ def spmv_rule(starts: Page, entries: Page, vector: Page, by: Semiring, index: st
     _on("spmv: values", _column(entries, value), by)
     _on("spmv: vector", vector, by)
     _column(entries, index)
-    if starts.ndim != 1 or vector.ndim != 1 or len(starts) == 0:
+    if starts.ndim != 1 or vector.ndim not in (1, 2) or len(starts) == 0:
         raise ShapeError(
-            f"spmv: starts of shape {starts.shape} and a vector of {vector.shape}: one axis each"
+            f"spmv: starts of shape {starts.shape} and a vector of {vector.shape}: one axis, and one or two"
         )
 
     def product(begins: NDArray[Any], cells: Any, other: NDArray[Any]) -> NDArray[Any]:
         return spmv(begins, cells[index], cells[value], other, by)
 
-    return _rule("spmv", by, pages, product, (starts.shape[0] - 1,))
+    return _rule("spmv", by, pages, product, (starts.shape[0] - 1, *vector.shape[1:]))
 
 
 def _column(page: Page, name: str) -> Column:

@@ -84,6 +84,21 @@ def gather(source: Page, index: Of) -> Rule:
     return Rule((page, of), ("gather", column))
 
 
+def scatter(of: Column, index: Column, rows: int, how: str = "sum") -> Rule:
+    """Cells put where an index says: row `index[i]` of what comes out is made of row `i`, -1 for none.
+
+    Of several rows with one index `how` says what comes of them: it is `reduce` by key, whose words it takes.
+    There is no "the last one": what comes out does not depend on the order of rows.
+
+    Args:
+        of: the column whose cells are put.
+        index: a column of integers of the same page, from -1 to below `rows`.
+        rows: how many rows come out.
+        how: as of `reduce`.
+    """
+    return reduce(of, how, by=index, groups=rows)
+
+
 def filter(where: Column) -> Rule:  # noqa: A001 - it is used as `mmsb.filter`
     """The rows of a table for which a column of it is true, in their order: a page that grows and shrinks.
 
@@ -202,19 +217,19 @@ def spmv(
     index: str = "index",
     value: str = "value",
 ) -> Rule:
-    """The product of a sparse matrix, by rows (CSR), and a vector, by the operations of a semiring.
+    """The product of a sparse matrix, by rows (CSR), and a vector or a dense matrix, by a semiring.
 
     Args:
         starts: where each row begins among the entries, and at last where they end: shape (n + 1,), integers.
         entries: a table of the entries, row after row.
-        vector: an array page of shape (m,), of the dtype of the values.
+        vector: an array page of shape (m,) or (m, k), of the dtype of the values.
         semiring: as of `matmul`.
         index: the column of the entries that has their columns, integers.
         value: the column that has their values.
 
     Returns:
-        A rule that makes an array page of shape (n,). A change makes the rows anew that it concerns; by a
-        semiring of one's own all, each brought together by a tree with a fan-in of 16.
+        A rule that makes an array page of shape (n,) or (n, k). A change makes the rows anew that it
+        concerns; by a semiring of one's own all, each brought together by a tree with a fan-in of 16.
     """
     if isinstance(semiring, Semiring) and not semiring.is_builtin:
         return spmv_rule(starts, entries, vector, semiring, text("index", index), text("value", value))

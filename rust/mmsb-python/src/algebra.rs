@@ -5,7 +5,7 @@ use mmsb::algebra::error::AlgebraError;
 use mmsb::algebra::family::{Family, Reducer};
 use mmsb::algebra::ladder::Traits;
 use mmsb::algebra::law::Law;
-use mmsb::algebra::linear::{Matrix, matrix_matrix, matrix_vector};
+use mmsb::algebra::linear::{Matrix, matrix_matrix, matrix_vector, sparse_matrix};
 use mmsb::algebra::mask::Mask;
 use mmsb::algebra::value::{Truth, Value, cells};
 use mmsb::bus::error::Code;
@@ -163,7 +163,7 @@ fn unsigned<'a, T: Value>(what: &str, array: &'a Array<'_>, signed: DType) -> Ou
     Ok(cells::<T>(bytes)?)
 }
 
-/// A sparse matrix, by rows, times a vector: starts are `uint64` or `int64`, columns `uint32` or `int32`.
+/// A sparse matrix, by rows, times a vector or a dense matrix: starts are `uint64` or `int64`, columns `uint32` or `int32`.
 #[pyfunction]
 pub fn _product_csr<'py>(
     py: Python<'py>,
@@ -175,6 +175,11 @@ pub fn _product_csr<'py>(
 ) -> Outcome<Bound<'py, PyAny>> {
     let family = Family::named(semiring)?;
     let (dtype, entries) = cells_of("values", values)?;
+    let (right, width) = match *shape_of(vector) {
+        [_] => (None, 1),
+        [_, width] => (Some(width), width),
+        ref other => return Err(Fault::shape(format!("vector has {} axes, not one or two", other.len()))),
+    };
     let vector = cells_like("vector", vector, dtype)?;
     let starts = unsigned::<u64>("starts", starts, DType::I64)?;
     let columns = unsigned::<u32>("columns", columns, DType::I32)?;
@@ -182,9 +187,10 @@ pub fn _product_csr<'py>(
         return Err(Fault::shape("starts begin with 0"));
     }
     let rows = starts.len().saturating_sub(1);
-    filled(py, &dtype::descr(py, dtype)?, &[rows as npy_intp], |out| {
-        let matrix = Matrix::Sparse { starts, columns, values: entries };
-        Ok(py.detach(|| matrix_vector((family, dtype), matrix, vector, 0..rows, out))?)
+    let dims: Vec<npy_intp> = [Some(rows), right].into_iter().flatten().map(|axis| axis as _).collect();
+    filled(py, &dtype::descr(py, dtype)?, &dims, |out| {
+        let matrix = (starts, columns, entries);
+        Ok(py.detach(|| sparse_matrix((family, dtype), matrix, (vector, width), 0..rows, out))?)
     })
 }
 

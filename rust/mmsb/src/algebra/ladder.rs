@@ -131,7 +131,7 @@ pub trait Semiring<T: Copy>: Send + Sync + 'static {
         Self::Mul::op(a, b)
     }
 
-    /// `sum + a*b` in as few instructions as cells without anything peculiar need, and whether these were such: only then, and
+    /// `sum + a*b`, where the sum began as a zero, in as few instructions as cells without anything peculiar need, and whether these were such: only then, and
     /// but for which NaN a NaN is, it is what [`Semiring::add`] and [`Semiring::mul`] come to.
     fn quick(sum: T, a: T, b: T) -> (T, bool);
 }

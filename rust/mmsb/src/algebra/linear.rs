@@ -142,6 +142,78 @@ impl OnSemiring for Vector<'_> {
     }
 }
 
+/// Rows of a matrix in compressed sparse rows (`starts`, `columns`, `values`, as in [`Matrix::Sparse`]) times a dense matrix with
+/// rows of `width` cells: `out[r][c] = sum over k of matrix[r][k] * right[k][c]`, each cell in the order of the row's entries.
+/// One of a single column is a vector, and multiplied as [`matrix_vector`] does.
+///
+/// # Errors
+/// As [`matrix_vector`].
+pub fn sparse_matrix(
+    which: (Family, DType),
+    (starts, columns, values): (&[u64], &[u32], &[u8]),
+    (right, width): (&[u8], usize),
+    rows: Range<usize>,
+    out: &mut [u8],
+) -> Result<(), AlgebraError> {
+    let matrix = Matrix::Sparse { starts, columns, values };
+    let (family, dtype) = which;
+    if width == 1 {
+        return matrix_vector(which, matrix, right, rows, out);
+    }
+    let (size, there) = (dtype.size(), matrix.rows(dtype));
+    let height = (right.len() / size).checked_div(width).unwrap_or(0);
+    if right.len() != height * width * size {
+        return Err(AlgebraError::Ragged { bytes: right.len(), row: width * size });
+    }
+    matrix.check(dtype, height)?;
+    if out.len() != rows.len() * width * size || rows.end > there {
+        return Err(AlgebraError::Rows { rows, there, out: out.len() / size / width.max(1) });
+    }
+    family.with(dtype, Sparse { starts, columns, values, right, width, rows, out })?
+}
+
+/// What [`sparse_matrix`] was given.
+struct Sparse<'a> {
+    starts: &'a [u64],
+    columns: &'a [u32],
+    values: &'a [u8],
+    right: &'a [u8],
+    width: usize,
+    rows: Range<usize>,
+    out: &'a mut [u8],
+}
+
+impl OnSemiring for Sparse<'_> {
+    type Out = Result<(), AlgebraError>;
+
+    fn on<T: Value, S: Semiring<T>>(self) -> Self::Out {
+        let Sparse { starts, columns, width, rows, .. } = self;
+        let (right, out) = (cells::<T>(self.right)?, cells_mut::<T>(self.out)?);
+        let matrix = Csr { starts, columns, values: cells::<T>(self.values)? };
+        let done =
+            Wide::best().run(SparseDense::<T, S> { matrix, rows, right, width, out, semiring: PhantomData });
+        done.ok_or_else(|| misplaced(starts, columns, right.len().checked_div(width).unwrap_or(0)))
+    }
+}
+
+struct SparseDense<'a, T, S> {
+    matrix: Csr<'a, T>,
+    rows: Range<usize>,
+    right: &'a [T],
+    width: usize,
+    out: &'a mut [T],
+    semiring: PhantomData<S>,
+}
+
+impl<T: Value, S: Semiring<T>> Loop for SparseDense<'_, T, S> {
+    type Out = Option<()>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Out {
+        product::sparse_dense::<T, S>(&self.matrix, self.rows, (self.right, self.width), self.out)
+    }
+}
+
 struct DenseVector<'a, T, S> {
     values: &'a [T],
     vector: &'a [T],

@@ -52,33 +52,42 @@ fn halves<T: Copy, S: Semiring<T>, const N: usize>(mut lanes: [T; N]) -> T {
 /// The product of a row and a vector as long: quickly, and again with care where something in it is peculiar.
 #[inline(always)]
 fn dot<T: Copy + PartialEq, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
-    // Of each lane, as a value of its own type: so all are looked at in one go.
-    let mut peculiar = [S::ZERO; LANES];
-    let quick = |lane: usize, sum, a, x| {
-        let (sum, is_plain) = S::quick(sum, a, x);
-        peculiar[lane] = if is_plain { peculiar[lane] } else { S::ONE };
-        sum
-    };
-    let found = dot_by::<T, S>(row, vector, quick);
-    if peculiar.iter().all(|peculiar| *peculiar == S::ZERO) {
-        return found;
+    // What is peculiar is noted by lane, as a value of its own type: so all lanes are looked at in one go.
+    let (mut lanes, mut peculiar) = ([S::ZERO; LANES], [S::ZERO; LANES]);
+    let (rows, rest) = row.as_chunks::<LANES>();
+    let (vectors, vector_rest) = vector.as_chunks::<LANES>();
+    for (a, x) in rows.iter().zip(vectors) {
+        for i in 0..LANES {
+            let (sum, is_plain) = S::quick(lanes[i], a[i], x[i]);
+            lanes[i] = sum;
+            peculiar[i] = if is_plain { peculiar[i] } else { S::ONE };
+        }
     }
-    dot_by::<T, S>(row, vector, |_, sum, a, x| S::add(sum, S::mul(a, x)))
+    for (i, (a, x)) in rest.iter().zip(vector_rest).enumerate() {
+        let (sum, is_plain) = S::quick(lanes[i], *a, *x);
+        lanes[i] = sum;
+        peculiar[i] = if is_plain { peculiar[i] } else { S::ONE };
+    }
+    if peculiar.iter().all(|peculiar| *peculiar == S::ZERO) {
+        halves::<T, S, LANES>(lanes)
+    } else {
+        careful_dot::<T, S>(row, vector)
+    }
 }
 
-/// The product of a row and a vector by what brings one more product to a lane.
+/// The product of a row and a vector as long, whatever is in them.
 #[inline(always)]
-fn dot_by<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T], mut bring: impl FnMut(usize, T, T, T) -> T) -> T {
+fn careful_dot<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
     let mut lanes = [S::ZERO; LANES];
     let (rows, rest) = row.as_chunks::<LANES>();
     let (vectors, vector_rest) = vector.as_chunks::<LANES>();
     for (a, x) in rows.iter().zip(vectors) {
         for i in 0..LANES {
-            lanes[i] = bring(i, lanes[i], a[i], x[i]);
+            lanes[i] = S::add(lanes[i], S::mul(a[i], x[i]));
         }
     }
-    for (i, (a, x)) in rest.iter().zip(vector_rest).enumerate() {
-        lanes[i] = bring(i, lanes[i], *a, *x);
+    for ((lane, a), x) in lanes.iter_mut().zip(rest).zip(vector_rest) {
+        *lane = S::add(*lane, S::mul(*a, *x));
     }
     halves::<T, S, LANES>(lanes)
 }
@@ -119,6 +128,31 @@ pub(crate) fn sparse_vector<T: Copy, S: Semiring<T>>(
         *out = sparse_by::<T, S>(columns, values, vector, quick)?;
         if !is_plain {
             *out = sparse_by::<T, S>(columns, values, vector, |sum, a, x| S::add(sum, S::mul(a, x)))?;
+        }
+    }
+    Some(())
+}
+
+/// Rows of a sparse matrix times a dense matrix of `width` columns, each cell in the order of the row's entries. `None` as of
+/// [`sparse_vector`].
+#[inline(always)]
+pub(crate) fn sparse_dense<T: Copy, S: Semiring<T>>(
+    matrix: &Csr<'_, T>,
+    rows: Range<usize>,
+    (right, width): (&[T], usize),
+    out: &mut [T],
+) -> Option<()> {
+    out.fill(S::ZERO);
+    for at in 0..rows.len() {
+        let cells = matrix.row(rows.start + at);
+        let (columns, values) = (matrix.columns.get(cells.clone())?, matrix.values.get(cells)?);
+        let out = out.get_mut(at * width..(at + 1) * width)?;
+        for entry in 0..columns.len().min(values.len()) {
+            let column = columns[entry] as usize;
+            let right = right.get(column * width..(column + 1) * width)?;
+            for i in 0..width {
+                out[i] = S::add(out[i], S::mul(values[entry], right[i]));
+            }
         }
     }
     Some(())

@@ -67,6 +67,9 @@ fn exactly<T: Copy, S: Semiring<T>>(sum: T, a: T, b: T) -> (T, bool) {
 trait Float: Copy + PartialOrd + Add<Output = Self> + Mul<Output = Self> {
     /// Whether it is neither NaN, which also infinities of both signs add up to, nor a zero, whose sign no comparison sees.
     fn is_plain(self) -> bool;
+
+    /// Whether it is not NaN.
+    fn is_number(self) -> bool;
 }
 
 impl Float for f32 {
@@ -74,12 +77,22 @@ impl Float for f32 {
     fn is_plain(self) -> bool {
         self.abs() > 0.0
     }
+
+    #[inline(always)]
+    fn is_number(self) -> bool {
+        !self.is_nan()
+    }
 }
 
 impl Float for f64 {
     #[inline(always)]
     fn is_plain(self) -> bool {
         self.abs() > 0.0
+    }
+
+    #[inline(always)]
+    fn is_number(self) -> bool {
+        !self.is_nan()
     }
 }
 
@@ -106,8 +119,9 @@ fn longest<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
 /// That of likeliest ways.
 #[inline(always)]
 fn likeliest<T: Float>(sum: T, a: T, b: T) -> (T, bool) {
+    // A zero of either sign is no more than the sum, which began as one.
     let way = a * b;
-    (if way > sum { way } else { sum }, way.is_plain())
+    (if way > sum { way } else { sum }, way.is_number())
 }
 
 /// A semiring on some types, and which of their values the laws, and that of absorption, are promised for; and its

@@ -1,7 +1,7 @@
-//! A matrix in compressed sparse rows times a vector.
+//! A matrix in compressed sparse rows times a vector, or a dense matrix.
 
 use crate::algebra::family::Family;
-use crate::algebra::linear::{Matrix, matrix_vector};
+use crate::algebra::linear::sparse_matrix;
 use crate::page::column::ColumnRef;
 use crate::page::dtype::DType;
 use crate::propagation::error::RuleError;
@@ -53,7 +53,7 @@ impl Marked {
     }
 }
 
-/// What is remembered of the matrix, but its values, and of the vector.
+/// What is remembered of the matrix, but its values, and of the vector; rows of a dense matrix are as its cells.
 #[derive(Debug)]
 struct Known {
     /// Where each row's entries begin, and the last one's end.
@@ -71,6 +71,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Sparse {
     which: (Family, DType),
+    /// Cells of a row of what it is multiplied with: 1 of a vector.
+    width: usize,
     starts: Places,
     index: Places,
     value: u16,
@@ -110,19 +112,24 @@ impl Picked {
     }
 
     /// Multiplies them, and forgets them.
-    fn give(&mut self, which: (Family, DType), vector: &[u8], made: &mut Made) -> Result<(), RuleError> {
+    fn give(
+        &mut self,
+        which: (Family, DType),
+        (right, width): (&[u8], usize),
+        made: &mut Made,
+    ) -> Result<(), RuleError> {
         let (rows, size) = (self.starts.len().saturating_sub(1), which.1.size());
         if rows > 0 {
+            let row = size * width;
             self.cells.clear();
-            self.cells.resize((rows * size).div_ceil(8), 0);
-            let out = &mut bytemuck::cast_slice_mut(&mut self.cells)[..rows * size];
+            self.cells.resize((rows * row).div_ceil(8), 0);
+            let out = &mut bytemuck::cast_slice_mut(&mut self.cells)[..rows * row];
             let values = self.values.bytes(self.columns.len() * size);
-            let matrix = Matrix::Sparse { starts: &self.starts, columns: &self.columns, values };
-            matrix_vector(which, matrix, vector, 0..rows, out)?;
+            sparse_matrix(which, (&self.starts, &self.columns, values), (right, width), 0..rows, out)?;
             let mut out: &[u8] = out;
             for run in &self.runs {
-                let (cells, left) = out.split_at(run.rows() as usize * size);
-                made.room_of_bytes(0, run.start, cells.len()).copy_from_slice(cells);
+                let (cells, left) = out.split_at(run.rows() as usize * row);
+                made.room_of_bytes(0, run.start * width as u64, cells.len()).copy_from_slice(cells);
                 out = left;
             }
         }
@@ -142,10 +149,10 @@ fn wrong(what: String) -> RuleError {
 }
 
 impl Sparse {
-    /// The product of what these columns say.
-    pub fn new(which: (Family, DType), starts: Places, index: Places, value: u16) -> Self {
+    /// The product of what these columns say with a vector, or with rows of `width` cells.
+    pub fn new(which: (Family, DType), width: usize, (starts, index): (Places, Places), value: u16) -> Self {
         let (values, offsets, picked) = Default::default();
-        Self { which, starts, index, value, known: None, ran: false, values, offsets, picked }
+        Self { which, width, starts, index, value, known: None, ran: false, values, offsets, picked }
     }
 
     /// Reads where the entries are, and the vector.
@@ -186,7 +193,7 @@ impl Sparse {
 
     /// The rows that a change of values and of the vector is about, as runs; the vector is copied anew where it changed.
     fn dirty(&self, known: &mut Known, [_, entries, vector]: [&Input<'_>; 3]) -> Vec<Run> {
-        let (size, column) = (self.which.1.size() as u64, vector.column(0));
+        let (size, column) = ((self.which.1.size() * self.width) as u64, vector.column(0));
         for run in vector.changed(0) {
             known.vector.put(&column, run.start * size..run.stop * size, run.start * size);
         }
@@ -220,7 +227,7 @@ impl Sparse {
         let [_, entries, vector] = given;
         let size = self.which.1.size();
         let values = (&entries.column(self.value), size as u64);
-        let vector = known.vector.bytes(vector.rows() as usize * size);
+        let right = (known.vector.bytes(vector.rows() as usize * size * self.width), self.width);
         // Of a run that failed some may be left.
         self.picked.forget();
         for run in rows {
@@ -229,13 +236,13 @@ impl Sparse {
                 self.picked.add(known, run, values);
             }
             if is_long || self.picked.starts.len() > BLOCK {
-                self.picked.give(self.which, vector, made)?;
+                self.picked.give(self.which, right, made)?;
             }
             if is_long {
                 self.give(known, run.start as usize..run.stop as usize, given, made)?;
             }
         }
-        self.picked.give(self.which, vector, made)
+        self.picked.give(self.which, right, made)
     }
 
     /// Multiplies rows that lie side by side.
@@ -248,7 +255,8 @@ impl Sparse {
     ) -> Result<(), RuleError> {
         let [_, entries, vector] = given;
         let size = self.which.1.size();
-        let vector = known.vector.bytes(vector.rows() as usize * size);
+        let (width, row) = (self.width, size * self.width);
+        let right = known.vector.bytes(vector.rows() as usize * row);
         let mut first = rows.start;
         while first < rows.end {
             let stop = (first + BLOCK).min(rows.end);
@@ -258,9 +266,9 @@ impl Sparse {
             let bytes = from * size as u64..to * size as u64;
             let values = self.values.take(&entries.column(self.value), bytes);
             let columns = &known.columns[from as usize..to as usize];
-            let matrix = Matrix::Sparse { starts: &self.offsets, columns, values };
-            let out = made.room_of_bytes(0, first as u64, (stop - first) * size);
-            matrix_vector(self.which, matrix, vector, 0..stop - first, out)?;
+            let out = made.room_of_bytes(0, (first * width) as u64, (stop - first) * row);
+            let matrix = (self.offsets.as_slice(), columns, values);
+            sparse_matrix(self.which, matrix, (right, width), 0..stop - first, out)?;
             first = stop;
         }
         Ok(())

@@ -19,7 +19,7 @@ pub enum Form {
     /// An array of shape `(n, m)` times one of `(m,)`: one of `(n,)`.
     Dense,
     /// Where each row's entries begin, and the last one's end, an array of shape `(n + 1,)`; a table of entries, of which
-    /// those behind the last end are not read; and an array of shape `(m,)`. It gives one of `(n,)`.
+    /// those behind the last end are not read; and an array of shape `(m,)` or `(m, k)`. It gives one of `(n,)` or `(n, k)`.
     Csr {
         /// The column of the entries that has their columns: integers.
         index: u16,
@@ -133,7 +133,10 @@ impl Product {
             Form::Csr { index, value } => {
                 let [starts, entries, right] = inputs(given)?;
                 array(starts, "array of starts", 0)?;
-                let vector = array(right, "vector", 0)?;
+                let (vector, inner) = match right.schema.columns() {
+                    [column] if column.inner().len() == 1 => (column, column.inner().to_vec()),
+                    _ => (array(right, "vector", 0)?, Vec::new()),
+                };
                 let values = places::column(RULE, entries, value)?;
                 let dtype = self.same(("column of values", values), ("vector", vector))?;
                 let few = |rows: u64| u32::try_from(rows).ok().filter(|rows| *rows < u32::MAX - 1);
@@ -148,8 +151,9 @@ impl Product {
                 }
                 let begin = Places::of((RULE, "start"), starts, 0, cells + 1)?;
                 let index = Places::of((RULE, "column"), entries, index, width)?;
-                let kernel = Sparse::new((self.family, dtype), begin, index, value);
-                (starts.rows - 1, Vec::new(), dtype, Box::new(kernel))
+                let cells = inner.first().map_or(1, |cells| *cells as usize);
+                let kernel = Sparse::new((self.family, dtype), cells, (begin, index), value);
+                (starts.rows - 1, inner, dtype, Box::new(kernel))
             }
         };
         let column = Column::new(ARRAY_COLUMN, dtype, inner).map_err(|wrong| unfit(wrong.to_string()))?;
