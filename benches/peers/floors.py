@@ -10,7 +10,7 @@ PYTHON_COMMIT = (
     "a commit from Rust, and at least 450 ns to find out what the index and the value are; see the next one"
 )
 SPARSE = (
-    "a commit copies each chunk of 4 KiB that it touches, and a tenth of these rows, here and there, "
+    "a commit copies each chunk of 8 KiB that it touches, and a tenth of these rows, here and there, "
     "touches every one: copying 8 MiB takes 180 to 300 ns a row"
 )
 CLIENTS = (

@@ -55,9 +55,10 @@ class BadIndex(MmsbError, IndexError):
 
 
 class CycleError(MmsbError, ValueError):
-    """A page would follow from itself. The message has the way round."""
+    """A page would follow from itself. `path` is the way round; the message has the ends of a long one."""
 
     code = "cycle"
+    path: tuple[str, ...] | list[str] = ()
 
 
 class FollowsError(MmsbError, PermissionError):

@@ -66,3 +66,15 @@ def test_what_followed_is_in_the_log(run: Run, ruled: str, path: str) -> None:
     assert run("trace", ruled, "7").stdout == ""
     assert "nothing followed" in run("trace", path).stderr
     assert "no page follows" in run("graph", path).stderr
+
+
+def test_a_deep_chain_is_told_by_numbers(run: Run, tmp_path: Path) -> None:
+    path = str(tmp_path / "deep")
+    with mmsb.open(path) as bus, bus.transaction():
+        last = bus.create_page("p0", shape=(1,), dtype="f8")
+        for number in range(1, 300):
+            last = bus.derive(f"p{number}", mmsb.col(last) + 1)
+    lines = run("graph", path).stdout.splitlines()
+    assert len(lines) == 300
+    assert lines[40] == "  " * 40 + "p40 = value"
+    assert lines[299] == "  " * 40 + "(299) p299 = value"

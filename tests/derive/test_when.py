@@ -43,6 +43,29 @@ def test_a_deferred_page_is_stale_until_an_epoch_of_its_own_makes_it() -> None:
     assert ", deferred" in str(bus.explain("b"))
 
 
+def test_staleness_is_seen_in_pages_and_states() -> None:
+    bus = mmsb.open()
+    a = bus.create_page("a", shape=(), dtype="int64")
+    works = True
+
+    def rule(a: Any) -> Any:
+        if not works:
+            raise ValueError("not now")
+        return a
+
+    b = bus.derive("b", rule, inputs=[a], shape=(), dtype="int64", when="deferred")
+    bus.settle()
+    _until(lambda: not b.stale, "the background makes it")
+    works = False
+    a[...] = 1
+    with bus.snapshot() as then:
+        assert (b.stale, then["b"].stale, a.stale) == (True, True, False)
+        works = True
+        bus.settle()
+        _until(lambda: not b.stale, "it is made")
+        assert then["b"].stale
+
+
 def test_a_deferred_page_whose_rule_raises_says_so() -> None:
     bus = mmsb.open()
     a = bus.create_page("a", shape=(), dtype="int64")

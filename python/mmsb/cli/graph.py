@@ -14,6 +14,9 @@ from mmsb.cli.output import aside, emit, say
 Nodes = list[dict[str, Any]]
 Edges = list[tuple[int, int, str]]
 
+DEEP = 40
+"""Levels that a tree is indented by."""
+
 # Of the picture, in pixels.
 WIDE, HIGH, BESIDE, BELOW = 150, 34, 24, 60
 
@@ -58,7 +61,9 @@ def tree(nodes: Nodes, edges: Edges) -> Iterator[str]:
     while stack:
         node, depth, kind = stack.pop()
         about = nodes[node]
-        line = "  " * depth + about["page"]
+        # A chain of thousands is told by number from some depth on, not by as many spaces.
+        indent = "  " * depth if depth <= DEEP else "  " * DEEP + f"({depth}) "
+        line = indent + about["page"]
         if about["rule"]:
             line += f" = {about['rule']}"
         if kind not in ("", "data"):

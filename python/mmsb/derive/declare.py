@@ -21,16 +21,20 @@ from mmsb.layout import Columns, Shape, plan
 def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
     """The function, stopped by `RuleTimeout` when it has run for so many seconds.
 
-    It is stopped between two instructions of Python: a call into C that does not return is waited for.
+    It is stopped between two instructions of Python: a call into C that does not return is waited for. One
+    that catches that and returns all the same was too slow.
     """
+    said = f"the rule ran for more than {timeout:g} s"
 
     @functools.wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
-        thread, over, lock = threading.get_ident(), False, threading.Lock()
+        thread, over, stopped, lock = threading.get_ident(), False, False, threading.Lock()
 
         def stop() -> None:
+            nonlocal stopped
             with lock:
                 if not over:
+                    stopped = True
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(
                         ctypes.c_ulong(thread), ctypes.py_object(RuleTimeout)
                     )
@@ -39,13 +43,16 @@ def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
         timer.daemon = True
         timer.start()
         try:
-            return function(*arguments, **named)
+            returned = function(*arguments, **named)
         except RuleTimeout:
-            raise RuleTimeout(f"the rule ran for more than {timeout:g} s") from None
+            raise RuleTimeout(said) from None
         finally:
             with lock:
                 over = True
             timer.cancel()
+        if stopped:
+            raise RuleTimeout(said)
+        return returned
 
     return run
 
@@ -74,7 +81,11 @@ def declare(
         return declare_native(bus, name, function, inputs, after, made, when)
     run = callback("rule", function)
     if timeout is not None:
-        run = limited(run, seconds("timeout", timeout))
+        limit = seconds("timeout", timeout)
+        if not 0 < limit <= threading.TIMEOUT_MAX:
+            most = threading.TIMEOUT_MAX
+            raise InvalidArgument(f"page {name!r}: timeout {limit:g}: it is more than 0 s, at most {most:g}")
+        run = limited(run, limit)
     given = (made.kind, made.columns, made.rows)
     given_inputs = pages_of("inputs", inputs)
     return _derive(

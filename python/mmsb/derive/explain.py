@@ -120,7 +120,7 @@ def explain(bus: CoreBus, page: Key) -> Explanation:
         None if last is None else step(names, last[1]),
         tuple(causes),
         None if rule is None else counted(bus).get(found.id, Counters()),
-        _settle_failed(bus) if stale and when == "deferred" else None,
+        _settle_failed(bus, found.id) if stale and when == "deferred" else None,
     )
 
 

@@ -172,10 +172,10 @@ pub fn _settle(py: Python<'_>, bus: &Bus) -> Outcome<Option<u64>> {
     Ok(made.map(|committed| committed.epoch.0))
 }
 
-/// What kept pages from being made in an epoch of their own the last time.
+/// What kept a page, or one that it may wait for, from being made in an epoch of its own the last time.
 #[pyfunction]
-pub fn _settle_failed(py: Python<'_>, bus: &Bus) -> Outcome<Option<String>> {
-    bus.handle.long(py, |bus| bus.settle_failed())
+pub fn _settle_failed(py: Python<'_>, bus: &Bus, page: u64) -> Outcome<Option<String>> {
+    bus.handle.long(py, |bus| bus.settle_failed(Some(PageId(page))))
 }
 
 /// What a page follows from, and how.

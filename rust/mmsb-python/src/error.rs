@@ -102,6 +102,9 @@ fn core_error(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         }
         exception.setattr("__cause__", raised.value(py))?;
     }
+    if let Error::Cycle(path) = error {
+        exception.setattr("path", path)?;
+    }
     if let Error::Conflict(clashes) = error {
         let named: Vec<(&str, &[u64], &str)> =
             clashes.iter().map(|clash| (clash.page.as_str(), clash.rows.as_slice(), clash.what)).collect();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mmsb::base::limits::THREADS_MAX;
 use mmsb::bus::handle::Bus as CoreBus;
 use mmsb::bus::options::{ArenaPlace, Mode, Options};
 use pyo3::prelude::*;
@@ -41,6 +42,9 @@ pub fn open(
 ) -> Outcome<Opened> {
     let wrong =
         |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
+    if let Some(threads) = threads.filter(|&threads| threads > THREADS_MAX) {
+        return Err(Fault::invalid(format!("threads {threads}: {THREADS_MAX} are possible at most")));
+    }
     let options = Options {
         mode: Mode::from_name(mode).ok_or_else(|| wrong("mode", mode, "'r', 'r+', 'a' and 'x'"))?,
         durability: survives(durability)?,

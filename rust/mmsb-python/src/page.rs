@@ -109,6 +109,12 @@ impl Page {
         Ok(epoch)
     }
 
+    /// Whether it follows from others and is behind them: nobody could make it, or it is made later.
+    #[getter]
+    fn stale(&self, py: Python<'_>) -> Outcome<bool> {
+        self.sheet.is_behind(py)
+    }
+
     /// How many rows.
     #[getter]
     fn rows(&self, py: Python<'_>) -> Outcome<u64> {

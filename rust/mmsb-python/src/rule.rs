@@ -123,10 +123,13 @@ impl Function {
         } else {
             None
         };
-        let returned = {
-            let _running = Running::new(self.opening);
-            self.function.bind(py).call(&arguments, named.as_ref())?
-        };
+        let running = Running::new(self.opening);
+        let returned = self.function.bind(py).call(&arguments, named.as_ref())?;
+        if running.used_the_bus() {
+            // It caught what it was told.
+            return Err(Fault::Face(Code::Rule, REENTERED.into()));
+        }
+        drop(running);
         let shape = Schemed { schema: call.schema, rows: call.page.rows() };
         shape.take(&returned, self.takes_changed, made)?;
         drop((returned, arguments, named));
@@ -134,7 +137,7 @@ impl Function {
             if shown.holders() > 0 {
                 let which = if name.is_empty() { String::new() } else { format!(", column '{name}'") };
                 return Err(Fault::Face(
-                    mmsb::bus::error::Code::Rule,
+                    Code::Rule,
                     format!(
                         "the rule keeps a view of its input '{}'{which}: it is lent for the call only, keep a copy",
                         self.inputs.get(input).map_or("?", String::as_str)

@@ -160,6 +160,18 @@ impl Sheet {
         }
     }
 
+    /// Whether it is behind what it follows from, in the state that is read.
+    pub fn is_behind(&self, py: Python<'_>) -> Outcome<bool> {
+        let id = self.id;
+        Ok(match &self.source {
+            Source::Fixed(held, _) => {
+                let state = held.state()?;
+                py.detach(|| state.get().is_behind(id))?
+            }
+            Source::Live(handle) => handle.long(py, |bus| bus.state()?.is_behind(id))?,
+        })
+    }
+
     /// Its rows.
     pub fn rows(&self, py: Python<'_>) -> Outcome<u64> {
         let handle = match &self.source {

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// it keeps a frame's length far below the 48 bits of its header, and a reader's buffer boundable.
 pub const MAX_FRAME: u64 = 4 << 30;
 
+/// Threads that may make the pages of a level: more than any machine has, and few enough to start.
+pub const THREADS_MAX: usize = 1024;
+
 /// Bytes of posts of one producer that may wait to be collected unless it was made with another limit: some seconds of
 /// what a fast producer makes, and little beside what the pages take.
 pub const POSTED_MAX: u64 = 64 << 20;

@@ -18,7 +18,7 @@ use crate::bus::upkeep::settle::settle;
 use crate::graph::edge::EdgeKind;
 use crate::page::delta::{Data, Delta, Part};
 use crate::page::operator::OperatorId;
-use crate::page::schema::{Kind, Schema};
+use crate::page::schema::{Column, Kind, Schema};
 use crate::page::select::Select;
 use crate::propagation::error::{FlowError, RuleError};
 use crate::propagation::kernel::{Gives, Shape};
@@ -81,13 +81,14 @@ impl Bus {
         settle(self.core(), self.line(), self.manner().busy_timeout)
     }
 
-    /// What kept pages from being made in an epoch of their own the last time, in words.
+    /// What kept a page from being made in an epoch of its own the last time, in words; where nothing did, and of no page,
+    /// what kept the first one that was.
     ///
     /// # Errors
     /// A closed handle.
-    pub fn settle_failed(&self) -> Result<Option<String>, Error> {
+    pub fn settle_failed(&self, page: Option<PageId>) -> Result<Option<String>, Error> {
         let writer = self.core().writer_within(self.manner().busy_timeout)?;
-        Ok(writer.flows.failed(self.line().id).map(ToOwned::to_owned))
+        Ok(writer.flows.failed(self.line().id, page).map(ToOwned::to_owned))
     }
 
     /// What a page follows from, and how; nothing where it follows from nothing.
@@ -189,6 +190,15 @@ impl Transaction {
     /// As [`Transaction::derive`]; columns that the rule does not give; a page that would follow from itself.
     pub fn rewire(&mut self, page: PageId, derived: Derived) -> Result<(), Error> {
         let info = self.info(page)?;
+        if let Some((asked, rows)) = &derived.shape
+            && (!same_columns(asked, info.schema.columns())
+                || *rows != info.rows && derived.rule.spec().is_none())
+        {
+            let (has, asked) = (shown(info.schema.columns()), shown(asked.columns()));
+            let what =
+                format!("it has {} rows of the columns {has}, and is asked for {rows} of {asked}", info.rows);
+            return Err(wrong(info.name, RuleError::Unfit { rule: "the page's shape", what }));
+        }
         let shape = Some(((*info.schema).clone(), info.rows));
         self.shape(&info.name, &Derived { shape, ..derived.clone() })?;
         self.follow_rule(page, derived)
@@ -321,21 +331,24 @@ fn fit(gives: Gives, asked: Option<&(Schema, u64)>) -> Result<(Schema, u64), Str
         let schema = Schema::new(kind, columns, None).map_err(|error| error.to_string())?;
         return Ok((schema, rows));
     };
-    let same = schema.columns().len() == columns.len()
-        && schema.columns().iter().zip(&columns).all(|(asked, given)| {
-            (asked.dtype(), asked.inner()) == (given.dtype(), given.inner())
-                && (schema.kind() != Kind::Table || asked.name() == given.name())
-        });
-    if same {
+    if same_columns(schema, &columns) {
         return Ok((schema.clone(), rows));
     }
-    let shown = |columns: &[crate::page::schema::Column]| {
-        let one = |column: &crate::page::schema::Column| {
-            format!("{} {}{:?}", column.name(), column.dtype(), column.inner())
-        };
-        columns.iter().map(one).collect::<Vec<_>>().join(", ")
-    };
     Err(format!("it has the columns {}, where the rule gives {}", shown(schema.columns()), shown(&columns)))
+}
+
+/// Whether both have the same columns, by name where they are tables.
+fn same_columns(schema: &Schema, columns: &[Column]) -> bool {
+    schema.columns().len() == columns.len()
+        && schema.columns().iter().zip(columns).all(|(asked, given)| {
+            (asked.dtype(), asked.inner()) == (given.dtype(), given.inner())
+                && (schema.kind() != Kind::Table || asked.name() == given.name())
+        })
+}
+
+fn shown(columns: &[Column]) -> String {
+    let one = |column: &Column| format!("{} {}{:?}", column.name(), column.dtype(), column.inner());
+    columns.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn wrong(page: String, source: RuleError) -> Error {

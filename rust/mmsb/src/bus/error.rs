@@ -239,7 +239,7 @@ pub enum Error {
         follower: String,
     },
     /// A page would follow from itself.
-    #[error("page '{}' would follow from itself: {}", .0[0], .0.join(" -> "))]
+    #[error("page '{}' would follow from itself: {}", .0[0], way(.0))]
     Cycle(Vec<String>),
     /// A rule cannot be, or failed.
     #[error(transparent)]
@@ -315,6 +315,18 @@ pub(crate) fn check_directory(path: &Path) -> Result<(), Error> {
         Err(Error::NotABus { place: place(), reason: "it is a file, not a directory" })
     } else {
         Ok(())
+    }
+}
+
+/// A way from page to page; of a long one its ends.
+fn way(path: &[String]) -> String {
+    const ENDS: usize = 8;
+    match path.len().checked_sub(2 * ENDS) {
+        None | Some(0 | 1) => path.join(" -> "),
+        Some(more) => {
+            let (first, last) = (&path[..ENDS], &path[path.len() - ENDS..]);
+            format!("{} -> ({more} more) -> {}", first.join(" -> "), last.join(" -> "))
+        }
     }
 }
 

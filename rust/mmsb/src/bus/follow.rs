@@ -32,8 +32,8 @@ struct Kept {
     traces: Traces,
     /// What was counted, while there is no flow that counts on.
     counters: Counters,
-    /// What kept pages from being made in an epoch of their own the last time.
-    failed: Option<String>,
+    /// Which pages could not be made in an epoch of their own the last time, and why.
+    failed: Vec<(PageId, String)>,
 }
 
 /// The flows of the branches that were written while they had rules.
@@ -118,16 +118,18 @@ impl Flows {
         Some(kept.flow.as_ref().map_or(&kept.counters, |(flow, _)| &flow.counters))
     }
 
-    /// Notes what kept pages from being made in an epoch of their own, or that nothing did.
-    pub fn set_failed(&mut self, branch: BranchId, failed: Option<String>) {
+    /// Notes which pages could not be made in an epoch of their own, and why.
+    pub fn set_failed(&mut self, branch: BranchId, failed: Vec<(PageId, String)>) {
         if let Some(kept) = self.kept.get_mut(&branch) {
             kept.failed = failed;
         }
     }
 
-    /// What kept pages from being made in an epoch of their own the last time.
-    pub fn failed(&self, branch: BranchId) -> Option<&str> {
-        self.kept.get(&branch)?.failed.as_deref()
+    /// What kept a page, or any that it may wait for, from being made in an epoch of its own the last time.
+    pub fn failed(&self, branch: BranchId, page: Option<PageId>) -> Option<&str> {
+        let failed = &self.kept.get(&branch)?.failed;
+        let own = failed.iter().find(|(failed, _)| Some(*failed) == page);
+        own.or_else(|| failed.first()).map(|(_, why)| why.as_str())
     }
 
     /// Whether pages of a branch wait for an epoch of their own.

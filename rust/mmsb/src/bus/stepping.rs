@@ -32,8 +32,9 @@ impl Transaction {
             follow_unpublished(&self.core, self.line.id, asked, draft, self.root)
         });
         if done.is_err() {
-            // Some of it may be made: the next reader starts over.
+            // Some of it may be made: it starts over, and has what was written itself.
             (self.private, self.applied, self.followed) = (None, 0, 0);
+            self.catch_up()?;
         } else {
             self.followed = self.changes.len();
         }

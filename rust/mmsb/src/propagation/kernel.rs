@@ -88,7 +88,7 @@ impl<'a> Input<'a> {
     #[inline]
     #[must_use]
     pub fn cells<T: Value>(&self, i: u16) -> Option<&'a [T]> {
-        let column = self.schema.columns().get(usize::from(i))?;
+        let column = self.schema.columns().get(usize::from(i)).filter(|column| column.dtype() == T::DTYPE)?;
         let bytes = if self.packed && i == 0 {
             self.page.first_cells((self.rows * column.row_bytes()) as usize)
         } else {

@@ -1,5 +1,6 @@
 //! The epoch of its own in which pages are made that commits put off.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,37 +19,56 @@ use crate::propagation::rule::{Rule, When};
 pub(crate) const SOURCE: &str = "deferred";
 
 /// Makes, in one epoch, the pages of a branch that commits put off; nothing where there are none that can be made. Where the
-/// rule of one fails, the others are made without it.
+/// rule of one fails, or of a page that follows from it, the others are made without it.
 ///
 /// # Errors
-/// What the first rule failed with that did.
+/// What the first rule failed with that did; a writer that is busy for too long, a branch that was dropped.
 pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result<Option<Committed>, Error> {
-    let (mut but, mut failed) = (Vec::new(), None);
+    let (mut but, mut failed, mut said) = (Vec::new(), None, Vec::new());
     let made = loop {
         match settle_but(core, line, timeout, &but) {
             Ok(made) => break made,
-            Err(error) => {
-                let page = failing(core, line, &error).filter(|page| !but.contains(page));
-                failed.get_or_insert(error);
-                let Some(page) = page else { break None };
-                but.push(page);
+            Err(Error::Rule(error)) => {
+                let mut pages = put_off_for(core, line, &error);
+                pages.retain(|page| !but.contains(page));
+                let why = error.to_string();
+                said.extend(pages.iter().map(|page| (*page, why.clone())));
+                failed.get_or_insert(Error::Rule(error));
+                if pages.is_empty() {
+                    break None;
+                }
+                but.append(&mut pages);
             }
+            Err(error) => return Err(error),
         }
     };
     if made.is_some() || failed.is_some() {
-        core.writer_again().flows.set_failed(line.id, failed.as_ref().map(ToString::to_string));
+        // Whoever keeps the writer busy for so long has what is put off looked at again.
+        if let Ok(mut writer) = core.writer_within(timeout) {
+            writer.flows.set_failed(line.id, said);
+        }
     }
     failed.map_or(Ok(made), Err)
 }
 
-/// The page whose rule an error is about, where it is one that commits put off.
-fn failing(core: &Core, line: &Line, error: &Error) -> Option<PageId> {
-    let Error::Rule(error) = error else { return None };
-    let (FlowError::Raised { page, .. } | FlowError::Rule { page, .. }) = &**error else { return None };
-    let root = RootRef::new(&core.arena, line.appended());
-    let found = root.find(&core.catalog, page)?;
-    let version = PageRef::new(&core.arena, root.page(found)?);
-    (Rule::when_of(version.def().rule()) == When::Deferred).then_some(found)
+/// The pages that commits put off and that a page whose rule failed follows from, itself if it is one.
+fn put_off_for(core: &Core, line: &Line, error: &FlowError) -> Vec<PageId> {
+    let (FlowError::Raised { page, .. } | FlowError::Rule { page, .. }) = error else { return Vec::new() };
+    let Ok((_pin, root)) = core.pin(line) else { return Vec::new() };
+    let root = RootRef::new(&core.arena, root);
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut next: Vec<PageId> = root.find(&core.catalog, page).into_iter().collect();
+    while let Some(page) = next.pop() {
+        let Some(at) = root.page(page).filter(|_| seen.insert(page)) else { continue };
+        let rule = PageRef::new(&core.arena, at).def().rule();
+        match Rule::decode(rule) {
+            Ok(rule) if rule.when == When::Deferred => found.push(page),
+            Ok(rule) => next.extend(rule.edges.iter().map(|edge| edge.page)),
+            // It follows from nothing.
+            Err(_) => {}
+        }
+    }
+    found
 }
 
 /// As [`settle`], but for some pages; the first rule that fails undoes all.
@@ -65,7 +85,7 @@ fn settle_but(
     let root = RootRef::new(&core.arena, line.appended());
     if root.rules() == 0 || !writer.flows.is_due(core, line.id, root, but)? {
         if !writer.flows.has_late(line.id) {
-            writer.flows.set_failed(line.id, None);
+            writer.flows.set_failed(line.id, Vec::new());
         }
         return Ok(None);
     }
