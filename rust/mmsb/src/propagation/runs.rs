@@ -30,12 +30,13 @@ impl Run {
     }
 }
 
-/// Puts a run behind others, or makes it one with the last where they touch. Runs come ascending by where they start.
+/// Puts a run behind others, or makes it one with the last where they touch. They are ascending and apart where runs come
+/// ascending by where they start; in any other order they have the same rows.
 #[inline]
 pub fn push(runs: &mut Vec<Run>, run: Run) {
     match runs.last_mut() {
         _ if run.is_empty() => {}
-        Some(last) if run.start <= last.stop => last.stop = last.stop.max(run.stop),
+        Some(last) if (last.start..=last.stop).contains(&run.start) => last.stop = last.stop.max(run.stop),
         _ => runs.push(run),
     }
 }
@@ -86,6 +87,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn in_whatever_order_runs_come_no_row_is_lost(given in prop::collection::vec((0u64..60, 0u64..9), 0..9)) {
+            let given: Vec<Run> = given.into_iter().map(|(start, n)| Run::new(start, start + n)).collect();
+            let mut runs = Vec::new();
+            given.iter().for_each(|run| push(&mut runs, *run));
+            for row in 0..80 {
+                let has = |runs: &[Run]| runs.iter().any(|run| (run.start..run.stop).contains(&row));
+                prop_assert_eq!(has(&runs), has(&given));
+            }
+        }
+
         #[test]
         fn a_union_has_the_rows_of_all_and_no_others(lists in prop::collection::vec(
             prop::collection::vec((0u64..60, 0u64..9), 0..6), 0..4,
