@@ -14,6 +14,7 @@ use crate::page::log::Durability;
 use crate::page::version::PageRef;
 use crate::propagation::error::FlowError;
 use crate::propagation::rule::{Rule, When};
+use crate::propagation::run::BEHIND;
 
 /// What such a commit is said to come from.
 pub(crate) const SOURCE: &str = "deferred";
@@ -45,6 +46,10 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
     if made.is_some() || failed.is_some() {
         // Whoever keeps the writer busy for so long has what is put off looked at again.
         if let Ok(mut writer) = core.writer_within(timeout) {
+            // Somebody else may have made them meanwhile.
+            let root = RootRef::new(&core.arena, line.appended());
+            let behind = |at| PageRef::new(&core.arena, at).marks() & BEHIND != 0;
+            said.retain(|(page, _)| root.page(*page).is_some_and(behind));
             writer.flows.set_failed(line.id, said);
         }
     }
