@@ -73,7 +73,8 @@ asan: $(TOOLS) ## Run the Rust tests under the address sanitizer.
 
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 $(CARGO) test --release --locked
+	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 MMSB_PAGES=1000000 \
+	$(CARGO) test --release --locked
 	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
 
 docs: $(BUILD) ## Write the API reference of both languages under site/.

@@ -240,8 +240,9 @@ pub fn _provenance(
     let pairs = |runs: &[Run]| runs.iter().map(|run| (run.start, run.stop)).collect::<Vec<_>>();
     let part = |part: Origins| {
         let commits = part.commits.into_iter();
-        let commits =
-            commits.map(|(commit, rows)| (commit.epoch.0, commit.source, commit.intent, pairs(&rows)));
+        let commits = commits.map(|(commit, rows)| {
+            (commit.epoch.0, commit.source.clone(), commit.intent.clone(), pairs(&rows))
+        });
         (part.page.0, pairs(&part.rows), commits.collect(), part.inputs, part.more)
     };
     Ok(found.into_iter().map(part).collect())

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use derive_common::{Sum, cells, derived, memory, source, write};
 use mmsb::base::ids::PageId;
+use mmsb::base::limits::LINEAGE_PARTS;
 use mmsb::bus::error::Error;
 use mmsb::bus::options::Note;
 use mmsb::bus::transaction::Isolation;
@@ -41,6 +42,14 @@ fn a_chain_is_followed_to_its_end_and_closed_by_nobody() {
     bus.rewire(second, derived(&[below], &program), &Note::default()).unwrap();
     write(&bus, first, 0, 7).unwrap();
     assert_eq!(cells(&bus, last)[0], 8 + count as i64);
+    // The frames that declared and made them all are gone over once, not once for each page.
+    let lineage = bus.provenance(last, None, None).unwrap();
+    assert_eq!(
+        lineage.len(),
+        (count + 2).min(LINEAGE_PARTS),
+        "each page of the chain, its new start and the source"
+    );
+    assert_eq!((lineage[0].page, lineage[0].commits[0].0.epoch), (last, bus.epoch().unwrap()));
     let digest = bus.state().unwrap().digest().unwrap();
     assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
     bus.audit().unwrap();

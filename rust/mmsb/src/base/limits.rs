@@ -143,11 +143,26 @@ pub const HISTORY_BUDGET: u64 = 1 << 30;
 const _: () = assert!(LOG_SEGMENT_FIRST <= LOG_SEGMENT_MAX && LOG_BLOCK < LOG_SEGMENT_FIRST);
 const _: () = assert!(MAX_FRAME < 1 << 48, "a frame's header has 48 bits for the length");
 
-/// Commits that are told of one part of a lineage, and parts of one lineage, at most.
-pub const LINEAGE: usize = 4096;
+/// Commits that are told of one part of a lineage, at most.
+pub const LINEAGE_COMMITS: usize = 4096;
 
-/// Nanoseconds of work in a level of propagation from which on threads share it: waking one takes some ten thousand.
+/// Parts of one lineage, at most: rows of pages with what made them.
+pub const LINEAGE_PARTS: usize = 1 << 18;
+
+/// Commits that are told of all parts of one lineage, at most: one that is in two parts counts twice.
+pub const LINEAGE_TOLD: usize = 1 << 20;
+
+/// Bytes of frames that are kept while a lineage is looked for, so that few are read for each page in them; twice the largest
+/// frame where that is more.
+pub const LINEAGE_BUDGET: usize = 64 << 20;
+
+/// Nanoseconds of work in a level of propagation, beyond [`UNSHARED`] a page, from which on threads share it: waking one takes
+/// some ten thousand.
 pub const WORTH_THREADS: u64 = 50_000;
+
+/// Nanoseconds of making a page that sharing a level does not save, or takes by itself: handing it over, and putting what came out
+/// into the page, which one thread does.
+pub const UNSHARED: u64 = 1_000;
 
 /// Steps of propagation that a branch remembers, of 32 bytes each.
 pub const TRACED: usize = 1 << 16;

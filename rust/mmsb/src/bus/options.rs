@@ -67,7 +67,7 @@ pub struct Options {
     /// How many threads make the pages of a level, where that takes long, the one that commits among them; by default as
     /// many as the process may use. What handles of one process share: another number than the bus has is an error.
     pub threads: Option<usize>,
-    /// Nanoseconds of work from which on threads share a level. For tests.
+    /// Nanoseconds of work, beyond some of each page, from which on threads share a level. For tests.
     #[doc(hidden)]
     pub worth_threads: u64,
     /// How the log uses its disk. For tests.

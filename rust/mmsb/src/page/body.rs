@@ -232,6 +232,20 @@ pub fn glances(body: &[u8]) -> impl Iterator<Item = Result<Glance<'_>, StateErro
     })
 }
 
+/// Where the deltas of a body begin, behind their tags, and which pages come to be in it (those have no place), in order.
+pub fn places(body: &[u8]) -> impl Iterator<Item = Result<(PageId, Option<usize>), StateError>> {
+    walk(body, |tag, from| match tag {
+        DELTA => {
+            let at = body.len() - from.left();
+            Ok(Some((Delta::skip(from)?, Some(at))))
+        }
+        tag => Ok(match rest(tag, from)? {
+            Record::Create { page, .. } => Some((page, None)),
+            _ => None,
+        }),
+    })
+}
+
 /// What `read` makes of the records of a body, given their tags, in order; stops after the first error.
 fn walk<'a, T>(
     body: &'a [u8],

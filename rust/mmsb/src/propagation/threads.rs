@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::base::limits::UNSHARED;
 use crate::base::wait::aside;
 use crate::graph::network::Slot;
 use crate::propagation::error::FlowError;
@@ -38,6 +39,12 @@ impl Threads {
     #[must_use]
     pub const fn count(&self) -> usize {
         self.count
+    }
+
+    /// Nanoseconds of each page that do not count. So a level of many small pages is never worth it; where any is worth it, all
+    /// is.
+    fn unshared(&self) -> u64 {
+        UNSHARED.min(self.worth)
     }
 
     /// The others; none where the machine gives none: then one thread does all.
@@ -90,8 +97,8 @@ impl Node {
 }
 
 impl Flow {
-    /// Whether the level that was come to is worth sharing: by how long its pages took last time, and how many cells there
-    /// are where they are made whole.
+    /// Whether the level that was come to is worth sharing: by how long its pages took last time, those that took long, and how
+    /// many cells there are where they are made whole.
     pub(super) fn pays(&self, ground: &Ground<'_, '_>) -> bool {
         if ground.threads.count < 2 || self.level.len() < 2 {
             return false;
@@ -104,6 +111,7 @@ impl Flow {
             }
             let whole = why & WHOLE != 0 || !node.primed;
             let cost = if whole { self.cells(slot, ground) } else { u64::from(node.ns) };
+            let cost = cost.saturating_sub(ground.threads.unshared());
             (sum, most) = (sum + cost, most.max(cost));
         }
         // What the longest takes is to be waited for anyway.

@@ -2,6 +2,7 @@
 
 pub(in crate::bus) mod begin;
 pub mod history;
+mod indexed;
 pub(in crate::bus) mod pages;
 pub mod provenance;
 pub mod rebuilt;

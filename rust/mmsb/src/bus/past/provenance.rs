@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use crate::base::ids::{Epoch, PageId};
-use crate::base::limits::LINEAGE;
+use crate::base::limits::{LINEAGE_BUDGET, LINEAGE_COMMITS, LINEAGE_PARTS, LINEAGE_TOLD};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::merge::three_way::state_at;
-use crate::bus::past::history::{self, Commit};
+use crate::bus::past::indexed::IndexedFrames;
+pub use crate::bus::past::indexed::Origin;
 use crate::bus::past::pages::{Stretch, leads, lineage};
-use crate::page::body::{self, Record};
+use crate::bus::state::State;
 use crate::page::delta::Delta;
 use crate::page::schema::Schema;
-use crate::page::state_error::StateError;
 use crate::propagation::runs::{Run, union};
 
 /// Part of a lineage: rows of a page, and what made them.
@@ -32,7 +32,7 @@ pub struct Origins {
     /// The epoch at which they are meant.
     pub epoch: Epoch,
     /// The commits whose writes are in them, newest first, and which of the rows each wrote.
-    pub commits: Vec<(Commit, Vec<Run>)>,
+    pub commits: Vec<(Arc<Origin>, Vec<Run>)>,
     /// The parts of the lineage that these rows follow from, by their number.
     pub inputs: Vec<usize>,
     /// Whether there were more commits than are told, or some that are not kept.
@@ -54,9 +54,11 @@ pub(crate) fn provenance(
     known.insert((page, vec![rows]), 0);
     let state = state_at(core, line, epoch)?;
     let stretches = lineage(core, line, epoch);
-    let mut count = 1;
+    let mut frames = IndexedFrames::new(core, LINEAGE_BUDGET);
+    let (mut count, mut told) = (1, 0);
     while let Some((page, rows)) = waiting.pop_front() {
-        let mut part = written(core, &stretches, epoch, page, &rows)?;
+        let mut part = written(&mut frames, &state, &stretches, (page, &rows), LINEAGE_TOLD - told)?;
+        told += part.commits.len();
         if let Some(rule) = state.follows(page)? {
             for (number, input) in rule.inputs().enumerate() {
                 let has = state.version(input)?.1;
@@ -65,7 +67,7 @@ pub(crate) fn provenance(
                 let key = (input, wanted);
                 if let Some(&at) = known.get(&key) {
                     part.inputs.push(at);
-                } else if count < LINEAGE {
+                } else if count < LINEAGE_PARTS {
                     part.inputs.push(count);
                     known.insert(key.clone(), count);
                     waiting.push_back(key);
@@ -80,42 +82,40 @@ pub(crate) fn provenance(
     Ok(found)
 }
 
-/// What wrote rows of a page, backwards until all of them are accounted for.
+/// What wrote rows of a page, backwards until all of them are accounted for, or so many commits were met.
 fn written(
-    core: &Arc<Core>,
+    frames: &mut IndexedFrames<'_>,
+    state: &State,
     stretches: &[Stretch],
-    epoch: Epoch,
-    page: PageId,
-    rows: &[Run],
+    (page, rows): (PageId, &[Run]),
+    most: usize,
 ) -> Result<Origins, Error> {
-    let schema = history::described(core, page)?.ok_or(StateError::NoPage(page))?.1;
-    let mut part =
-        Origins { page, rows: rows.to_vec(), epoch, commits: Vec::new(), inputs: Vec::new(), more: false };
+    let (core, schema) = (state.core(), state.schema(page)?);
+    let mut part = Origins {
+        page,
+        rows: rows.to_vec(),
+        epoch: state.epoch(),
+        commits: Vec::new(),
+        inputs: Vec::new(),
+        more: false,
+    };
     // Of each column, the rows that no write that was met has assigned yet.
     let mut open: Vec<Vec<Run>> = vec![rows.to_vec(); schema.columns().len()];
     for position in core.log.frames_of_page(page, core.log.start(), u64::MAX)?.into_iter().rev() {
-        let frame = core.log.frame(position)?;
-        if !leads(stretches, &frame.head) {
-            continue;
-        }
-        let (mut touched, mut born) = (Vec::new(), false);
-        let records = body::records_of(&frame.body, page).collect::<Result<Vec<_>, _>>()?;
-        for record in records.iter().rev() {
-            match record {
-                Record::Delta(delta) => touched.extend(takes(delta, &schema, &mut open)?),
-                Record::Create { page: about, .. } => born |= *about == page,
-                _ => {}
-            }
+        let Some(frame) = frames.frame(position, |head| leads(stretches, head))? else { continue };
+        let mut touched = Vec::new();
+        for delta in frame.deltas(page) {
+            touched.extend(takes(&delta?, &schema, &mut open)?);
         }
         if !touched.is_empty() {
-            if part.commits.len() == LINEAGE {
+            if part.commits.len() == most.min(LINEAGE_COMMITS) {
                 part.more = true;
                 break;
             }
             let lists: Vec<&[Run]> = touched.iter().map(std::slice::from_ref).collect();
-            part.commits.push((history::read(core, &frame)?, union(&lists)));
+            part.commits.push((Arc::clone(&frame.origin), union(&lists)));
         }
-        if born || open.iter().all(Vec::is_empty) {
+        if frame.creates(page) || open.iter().all(Vec::is_empty) {
             return Ok(part);
         }
     }
