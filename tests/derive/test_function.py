@@ -327,3 +327,59 @@ def test_provenance_goes_back_to_what_was_written(bus: mmsb.Bus) -> None:
     assert [origin.epoch for origin in past.commits] == [3, 2]
     with pytest.raises(mmsb.InvalidArgument, match="row 9 of a page of 4 rows"):
         bus.provenance("value", row=9)
+
+
+def test_a_page_without_axes_comes_as_a_number(bus: mmsb.Bus) -> None:
+    """Of its dtype, and so may be kept; what is returned may be a number of Python's or numpy's."""
+    kept: list[Any] = []
+    for dtype in ("?", "i1", "u8", "f2", "f4", "f8", "S3", "S20"):
+        source = bus.create_page(f"of {dtype}", shape=(), dtype=dtype)
+
+        def keeps(number: Any) -> Any:
+            kept.append(number)
+            return number
+
+        same = bus.derive(f"same {dtype}", keeps, inputs=[source], shape=(), dtype=dtype)
+        source[...] = b"ab" if dtype.startswith("S") else 1
+        assert type(kept[-1]) is np.dtype(dtype).type
+        assert same.array == source.array == kept[-1]
+        assert same.array.dtype == np.dtype(dtype)
+    count = bus.create_page("count", shape=(), dtype="i4")
+    made = bus.derive("made", lambda number: 2 * int(number), inputs=[count], shape=(), dtype="i4")
+    count[...] = 21
+    assert made.array == 42
+    wrong: Any = None
+    bus.derive("wrong", lambda _: 0 if wrong is None else wrong, inputs=[count], shape=(), dtype="i4")
+    for step, value in enumerate([1 << 31, 0.5, np.float64(0.5), [1], "x", np.int64(1 << 31)]):
+        wrong = value
+        with pytest.raises(mmsb.RuleError, match="page 'wrong'"):
+            count[...] = step + 30
+    assert made.array == 42
+
+
+def test_what_is_lent_is_not_made_writeable(bus: mmsb.Bus) -> None:
+    """Small arrays are copies, which numpy lets anybody write: that it was done is an error all the same."""
+    for rows in (4, 4000):
+        source = bus.create_page(f"a{rows}", shape=(rows,), dtype="int64")
+
+        def writes(a: Any) -> Any:
+            a.flags.writeable = True
+            a[0] = 7
+            return a
+
+        with pytest.raises(mmsb.RuleError, match=r"(?i)writeable"):
+            bus.derive("b", writes, inputs=[source], shape=(rows,), dtype="int64")
+        assert "b" not in bus
+        assert source.array[0] == 0
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4"])
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_masked_values_are_not_taken(bus: mmsb.Bus, dtype: str, shape: tuple[int, ...]) -> None:
+    """What is under a mask is no value, whatever the cells are."""
+    source = bus.create_page("a", shape=shape, dtype=dtype)
+    masked = np.ma.masked if shape == () else np.ma.array([1, 2, 3], mask=[False, True, False], dtype=dtype)
+    with pytest.raises(mmsb.RuleError, match="the values are masked"):
+        bus.derive("b", lambda _: masked, inputs=[source], shape=shape, dtype=dtype)
+    whole: Any = np.ma.array(np.full(shape, 7, dtype), mask=False)
+    assert bus.derive("c", lambda _: whole, inputs=[source], shape=shape, dtype=dtype).array.sum() in (7, 21)

@@ -62,9 +62,10 @@ class Deriving(CoreBus):
             def speed(velocity):
                 return np.linalg.norm(velocity, axis=1)
 
-        A function gets a read-only array for each input, of a table a mapping of arrays by column, lent for
-        the call; it returns an array of the page's shape, for a table a mapping of them. For the same inputs
-        it must return the same. It is not stored: a process that has not declared it leaves the page stale.
+        A function gets a read-only array for each input, lent for the call; of a page without axes a number
+        of its dtype, of a table a mapping of arrays by column. It returns an array of the page's shape, for a
+        table a mapping of them. For the same inputs it must return the same. It is not stored: a process that
+        has not declared it leaves the page stale.
 
         Compiled code makes a page without the interpreter: see `mmsb.native`, `numba.cfunc` of
         `mmsb.derive.cfunc_signature()`, and functions of C as `mmsb.derive.CFunction`.

@@ -11,8 +11,9 @@ use mmsb::algebra::value::{Truth, Value, cells};
 use mmsb::bus::error::Code;
 use mmsb::page::dtype::DType;
 use numpy::npyffi::npy_intp;
-use numpy::{PyArrayDescr, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::array::{bytes, filled, scalar_or_array};
 use crate::dtype;
@@ -192,6 +193,33 @@ pub fn _product_csr<'py>(
         let matrix = (starts, columns, entries);
         Ok(py.detach(|| sparse_matrix((family, dtype), matrix, (vector, width), 0..rows, out))?)
     })
+}
+
+/// As `_product_csr`, of whatever is given; nothing where that is not as it lies in memory what `_product_csr` takes, or is
+/// wrong: to look at everything in Python, which says what is, takes longer than a small product.
+#[pyfunction]
+pub fn _product_quick<'py>(
+    py: Python<'py>,
+    semiring: &Bound<'py, PyAny>,
+    starts: &Bound<'py, PyAny>,
+    columns: &Bound<'py, PyAny>,
+    values: &Bound<'py, PyAny>,
+    vector: &Bound<'py, PyAny>,
+) -> Option<Bound<'py, PyAny>> {
+    let array = |given: &Bound<'py, PyAny>| {
+        let array = given.cast_exact::<PyUntypedArray>().ok()?;
+        let is_plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
+        is_plain.then(|| array.clone())
+    };
+    let semiring = semiring.cast_exact::<PyString>().ok()?.to_str().ok()?;
+    let (starts, columns, values, vector) = (array(starts)?, array(columns)?, array(values)?, array(vector)?);
+    let fits = starts.ndim() == 1 && values.ndim() == 1 && columns.shape() == values.shape();
+    // Where so many columns are there, a negative one that is taken as it lies could be one of them.
+    let few = vector.shape().first().is_some_and(|count| *count <= 1 << 31);
+    if !fits || !few {
+        return None;
+    }
+    _product_csr(py, semiring, &starts, &columns, &values, &vector).ok()
 }
 
 /// The cells of each row, brought together.

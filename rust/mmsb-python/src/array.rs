@@ -6,7 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use mmsb::bus::view::View;
 use numpy::npyffi::{
-    _PyArray_GET_ITEM_DATA, NPY_ARRAY_CARRAY_RO, NpyTypes, PY_ARRAY_API, get_type_object, npy_intp,
+    _PyArray_GET_ITEM_DATA, NPY_ARRAY_CARRAY_RO, NPY_ARRAY_WRITEABLE, NpyTypes, PY_ARRAY_API,
+    get_type_object, npy_intp,
 };
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -105,6 +106,43 @@ impl Shown {
     }
 }
 
+/// A read-only array of bytes of its own.
+pub struct Copied(Py<PyAny>);
+
+impl Copied {
+    /// Has `fill` write the bytes.
+    pub fn new<'py>(
+        py: Python<'py>,
+        descr: &Bound<'py, PyArrayDescr>,
+        dims: &[npy_intp],
+        fill: impl FnOnce(&mut [u8]),
+    ) -> PyResult<Self> {
+        let array = filled(py, descr, dims, |to| {
+            fill(to);
+            Ok::<(), PyErr>(())
+        })?;
+        // SAFETY: it is an array that nobody else has seen.
+        unsafe { (*_PyArray_GET_ITEM_DATA(array.as_ptr().cast())).flags &= !NPY_ARRAY_WRITEABLE };
+        Ok(Copied(array.unbind()))
+    }
+
+    /// The array.
+    pub fn bind<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.0.bind(py).clone()
+    }
+
+    /// How many others hold it.
+    pub fn holders(&self) -> usize {
+        (references(&self.0) - 1) as usize
+    }
+
+    /// Whether somebody made it writeable, which numpy allows of an array that has its own bytes.
+    pub fn is_writeable(&self) -> bool {
+        // SAFETY: it is an array.
+        unsafe { (*_PyArray_GET_ITEM_DATA(self.0.as_ptr().cast())).flags & NPY_ARRAY_WRITEABLE != 0 }
+    }
+}
+
 /// An array that nobody sees, over nothing.
 pub struct Shell(Shown);
 
@@ -187,6 +225,48 @@ pub fn filled<'py, E: From<PyErr>>(
     };
     fill(to)?;
     Ok(array)
+}
+
+/// Bytes of a number, where numbers lie.
+#[derive(Default)]
+#[repr(align(8))]
+struct Word([u8; 8]);
+
+/// A number of numpy's, of the bytes that `fill` writes.
+pub fn number<'py>(
+    descr: &Bound<'py, PyArrayDescr>,
+    fill: impl FnOnce(&mut [u8]),
+) -> PyResult<Bound<'py, PyAny>> {
+    let (mut word, mut more) = (Word::default(), Vec::new());
+    let cell = match descr.itemsize() {
+        bytes @ ..=8 => &mut word.0[..bytes],
+        bytes => {
+            more.resize(bytes, 0);
+            &mut more[..]
+        }
+    };
+    fill(cell);
+    // SAFETY: the cell has as many bytes as the descriptor says and lies as its type wants it; numpy copies them.
+    unsafe {
+        let data = cell.as_mut_ptr().cast();
+        let made = PY_ARRAY_API.PyArray_Scalar(descr.py(), data, descr.as_dtype_ptr(), std::ptr::null_mut());
+        Bound::from_owned_ptr_or_err(descr.py(), made)
+    }
+}
+
+/// The bytes of a number of numpy's that is of this dtype, of at most eight.
+pub fn number_bytes<'py>(
+    value: &Bound<'py, PyAny>,
+    descr: &Bound<'py, PyArrayDescr>,
+) -> Option<([u8; 8], usize)> {
+    let bytes = descr.itemsize();
+    if bytes > 8 || descr.kind() == b'S' || !value.get_type().is(descr.typeobj()) {
+        return None;
+    }
+    let mut cell = Word::default();
+    // SAFETY: a value of the descriptor's own type of scalars has as many bytes as that says, which fit.
+    unsafe { PY_ARRAY_API.PyArray_ScalarAsCtype(value.py(), value.as_ptr(), cell.0.as_mut_ptr().cast()) };
+    Some((cell.0, bytes))
 }
 
 /// The array, or the scalar in an array without axes.

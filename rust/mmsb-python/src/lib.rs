@@ -19,6 +19,7 @@ mod handle;
 mod index;
 mod kept;
 mod layout;
+mod lent;
 mod log;
 mod native;
 mod numpy;
@@ -27,6 +28,7 @@ mod page;
 mod producer;
 mod progress;
 mod python;
+mod returned;
 mod rows;
 mod rule;
 mod seeing;
@@ -69,6 +71,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
         wrap_pyfunction!(algebra::_monoids, module)?,
         wrap_pyfunction!(algebra::_product, module)?,
         wrap_pyfunction!(algebra::_product_csr, module)?,
+        wrap_pyfunction!(algebra::_product_quick, module)?,
         wrap_pyfunction!(algebra::_fold, module)?,
         wrap_pyfunction!(algebra::_write, module)?,
         wrap_pyfunction!(transaction::_transaction_of, module)?,

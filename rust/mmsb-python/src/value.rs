@@ -89,7 +89,7 @@ pub fn encode<'py>(
 }
 
 /// Refuses an array with masked cells: what is under the mask is no value.
-fn refuse_masked(array: &Bound<'_, PyUntypedArray>, target: &Target<'_, '_>) -> Outcome<()> {
+pub fn refuse_masked(array: &Bound<'_, PyUntypedArray>, target: &Target<'_, '_>) -> Outcome<()> {
     let py = array.py();
     if array.is_exact_instance_of::<PyUntypedArray>() || !array.hasattr(intern!(py, "mask"))? {
         return Ok(());
@@ -102,8 +102,8 @@ fn refuse_masked(array: &Bound<'_, PyUntypedArray>, target: &Target<'_, '_>) -> 
     Ok(())
 }
 
-/// Python's own numbers, without numpy.
-fn plain<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Option<Value<'py>>> {
+/// Python's own numbers, and numpy's of the same dtype, without asking numpy.
+pub fn plain<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Option<Value<'py>>> {
     let dtype = target.dtype;
     if value.is_exact_instance_of::<PyFloat>() {
         let given: f64 = value.extract()?;
@@ -115,7 +115,8 @@ fn plain<'py>(value: &Bound<'py, PyAny>, target: &Target<'_, 'py>) -> Outcome<Op
         };
     }
     if !value.is_exact_instance_of::<PyInt>() {
-        return Ok(None);
+        let cell = array::number_bytes(value, target.descr);
+        return Ok(cell.map(|(cell, bytes)| Value::cell(&cell[..bytes])));
     }
     match dtype {
         DType::F64 => Ok(Some(Value::cell(&float(value, f64::MAX, target)?.to_le_bytes()))),

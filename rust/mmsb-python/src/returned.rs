@@ -1,0 +1,167 @@
+//! What a function of Python's returns, as cells of its page.
+
+use mmsb::propagation::made::Made;
+use mmsb::propagation::runs::Run;
+use numpy::npyffi::npy_intp;
+use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::array;
+use crate::dtype;
+use crate::error::{Fault, Outcome};
+use crate::index::{Shape, whole};
+use crate::lent::Schemed;
+use crate::numpy::numpy;
+use crate::value::{Target, encode, plain, refuse_masked};
+
+/// Takes what the function returned: all cells, or some rows and theirs.
+pub fn take(page: Schemed<'_>, returned: &Bound<'_, PyAny>, some: bool, made: &mut Made) -> Outcome<()> {
+    if some && let Ok((rows, cells)) = returned.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() {
+        let runs = runs(page.rows, &rows)?;
+        return columns(page, &cells, |column, cells| put(page, column, cells, &runs, made));
+    }
+    let all = [Run::new(0, page.rows)];
+    columns(page, returned, |column, cells| put(page, column, cells, &all, made))
+}
+
+/// What a column is called in messages.
+fn named(page: Schemed<'_>, column: usize) -> String {
+    if page.is_table() {
+        format!("column '{}' that the rule returns", page.schema.columns()[column].name())
+    } else {
+        "what the rule returns".into()
+    }
+}
+
+/// Calls `take` with the cells of each column.
+fn columns<'py>(
+    page: Schemed<'_>,
+    returned: &Bound<'py, PyAny>,
+    mut take: impl FnMut(usize, &Bound<'py, PyAny>) -> Outcome<()>,
+) -> Outcome<()> {
+    if !page.is_table() {
+        return take(0, returned);
+    }
+    for (i, column) in page.schema.columns().iter().enumerate() {
+        let Ok(cells) = returned.get_item(column.name()) else {
+            let kind = returned.get_type().name()?;
+            return Err(Fault::shape(format!(
+                "the rule returns {kind} without the column '{}': a mapping of arrays by column is wanted",
+                column.name()
+            )));
+        };
+        take(i, &cells)?;
+    }
+    Ok(())
+}
+
+/// Rows as a mask or a list of numbers, as runs.
+fn runs(count: u64, rows: &Bound<'_, PyAny>) -> Outcome<Vec<Run>> {
+    let py = rows.py();
+    let given = numpy(py).asarray(rows)?;
+    let given = if given.dtype().kind() == b'b' {
+        if given.shape() != [count as usize] {
+            let shape = given.shape();
+            return Err(Fault::shape(format!(
+                "the mask of rows has shape {shape:?} where there are {count} rows"
+            )));
+        }
+        given
+            .call_method0(intern!(py, "nonzero"))?
+            .get_item(0)?
+            .cast_into::<PyUntypedArray>()
+            .map_err(PyErr::from)?
+    } else {
+        given
+    };
+    let numbers: Vec<i64> = given.call_method0(intern!(py, "tolist"))?.extract()?;
+    let mut runs: Vec<Run> = Vec::new();
+    for number in numbers {
+        let row = u64::try_from(number)
+            .ok()
+            .filter(|row| *row < count)
+            .ok_or_else(|| Fault::index(format!("the rule returns row {number} where there are {count}")))?;
+        match runs.last_mut() {
+            Some(last) if last.stop == row => last.stop += 1,
+            _ => runs.push(Run::new(row, row + 1)),
+        }
+    }
+    Ok(runs)
+}
+
+/// Puts cells of a column into these rows.
+fn put(
+    page: Schemed<'_>,
+    column: usize,
+    cells: &Bound<'_, PyAny>,
+    runs: &[Run],
+    made: &mut Made,
+) -> Outcome<()> {
+    let py = cells.py();
+    let about = &page.schema.columns()[column];
+    let descr = dtype::descr(py, about.dtype())?;
+    let name = || named(page, column);
+    let target = Target { dtype: about.dtype(), descr: &descr, name: &name };
+    if page.is_number()
+        && let [Run { start: 0, stop: 1 }] = runs
+        && let Some(cell) = plain(cells, &target)?
+    {
+        let cell = cell.bytes();
+        made.room_of_bytes(0, 0, cell.len()).copy_from_slice(cell);
+        return Ok(());
+    }
+    let rows = runs.iter().map(|run| run.rows()).sum();
+    let shape = Shape { rows, ..page.of(column) };
+    let wanted = shape.dims();
+    let given = match cells.cast_exact::<PyUntypedArray>() {
+        Ok(array) => array.clone(),
+        Err(_) => {
+            if let Ok(array) = cells.cast::<PyUntypedArray>() {
+                refuse_masked(array, &target)?;
+            }
+            numpy(py).asarray(cells)?
+        }
+    };
+    let same = given.ndim() == wanted.len()
+        && given.shape().iter().zip(&wanted).all(|(&got, &wanted)| got as npy_intp == wanted);
+    if !same {
+        return Err(Fault::shape(format!(
+            "{} has shape {} where {} is wanted",
+            name(),
+            shown(given.shape().iter().map(|&axis| axis as npy_intp)),
+            shown(wanted.iter().copied())
+        )));
+    }
+    let mut place = |bytes: &[u8], fill: bool| {
+        let mut from = 0;
+        for run in runs {
+            let length = (run.rows() * about.row_bytes()) as usize;
+            let room = made.room_of_bytes(column as u16, run.start * about.cells_per_row(), length);
+            if fill {
+                room.chunks_exact_mut(bytes.len().max(1)).for_each(|cell| cell.copy_from_slice(bytes));
+            } else {
+                room.copy_from_slice(&bytes[from..from + length]);
+            }
+            from += length;
+        }
+    };
+    if given.dtype().is_equiv_to(&descr)
+        && let Some(bytes) = array::bytes(&given)
+    {
+        place(bytes, false);
+        return Ok(());
+    }
+    // Numbers are held to the range of the cell; an array's dtype is meant.
+    let given = if page.is_number() { cells } else { given.as_any() };
+    let value = encode(given, &whole(&shape), &target)?;
+    place(value.bytes(), value.is_fill());
+    Ok(())
+}
+
+/// A shape as Python writes it.
+fn shown(axes: impl ExactSizeIterator<Item = npy_intp>) -> String {
+    let one = axes.len() == 1;
+    let axes: Vec<String> = axes.map(|axis| axis.to_string()).collect();
+    if one { format!("({},)", axes[0]) } else { format!("({})", axes.join(", ")) }
+}
