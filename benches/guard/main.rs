@@ -8,6 +8,7 @@
 use std::env;
 use std::path::Path;
 
+mod following;
 mod keeping;
 mod memory;
 mod reading;
@@ -31,7 +32,8 @@ const fn operation(name: &'static str, steps: u64, units: u64, prepare: fn(&Path
 }
 
 fn operations() -> Vec<Operation> {
-    [memory::OPERATIONS, writing::OPERATIONS, reading::OPERATIONS, keeping::OPERATIONS].concat()
+    [memory::OPERATIONS, writing::OPERATIONS, following::OPERATIONS, reading::OPERATIONS, keeping::OPERATIONS]
+        .concat()
 }
 
 /// All that is counted.

@@ -31,6 +31,7 @@ fn options() -> Options {
         checkpoint_after: None,
         history_budget: None,
         log: ALONE,
+        threads: Some(1),
         ..Options::default()
     }
 }

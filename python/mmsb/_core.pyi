@@ -22,6 +22,7 @@ __all__ += [
     "_producer",
     "_product",
     "_product_csr",
+    "_product_quick",
     "_provenance",
     "_release",
     "_rule",
@@ -394,6 +395,7 @@ def _product(semiring: str, left: _Array, right: _Array) -> _Array: ...
 def _product_csr(
     semiring: str, starts: _Array, columns: _Array, values: _Array, vector: _Array
 ) -> _Array: ...
+def _product_quick(semiring: Any, starts: Any, columns: Any, values: Any, vector: Any) -> _Array | None: ...
 def _fold(monoid: str, rows: _Array) -> _Array: ...
 def _write(
     monoid: str, target: _Array, result: _Array, mask: _Array | None, options: tuple[bool, bool, bool, bool]

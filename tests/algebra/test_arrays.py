@@ -159,3 +159,33 @@ def test_what_does_not_fit_is_refused() -> None:
         algebra.reduce(np.array(["a"]))
     with pytest.raises(mmsb.InvalidArgument, match="semiring 5"):
         algebra.matmul(a, a.T, 5)  # type: ignore[arg-type]
+
+
+def test_a_sparse_matrix_is_multiplied_however_it_lies() -> None:
+    """What Rust takes as it lies, and what Python makes of everything else, come to the same."""
+    rng = np.random.default_rng(3)
+    starts, index = np.array([0, 2, 2, 5]), np.array([0, 3, 1, 2, 3], "i4")
+    values, vector = rng.random(5), rng.random(4)
+    wanted = algebra.spmv(starts, index, values, vector).tobytes()
+    apart = np.empty((5, 2))
+    apart[:, 0] = values
+    crooked = np.frombuffer(b"x" + values.tobytes(), "f8", offset=1)
+    of_class: Any = vector.view(type("Mine", (np.ndarray,), {}))
+    ways: list[tuple[Any, ...]] = [
+        (starts.tolist(), index.tolist(), values.tolist(), vector.tolist()),
+        (starts.astype("u8"), index.astype("u4"), values, vector),
+        (starts.astype("i2"), index.astype("u1"), values, vector),
+        (starts.astype(">i8"), index.astype(">i4"), values.astype(">f8"), vector.astype(">f8")),
+        (starts, index, apart[:, 0], vector),
+        (starts, index, crooked, of_class),
+    ]
+    for way in ways:
+        assert algebra.spmv(*way).tobytes() == wanted
+    with pytest.raises(mmsb.ShapeError):
+        algebra.spmv(starts, index.reshape(5, 1), values, vector)
+    with pytest.raises(mmsb.IndexOutOfRange, match="column of entry 3 is -1"):
+        algebra.spmv(starts, np.array([0, 3, 1, -1, 3], "i4"), values, vector)
+    with pytest.raises(mmsb.DtypeError):
+        algebra.spmv(starts, index, values, vector.astype("f4"))
+    with pytest.raises(mmsb.InvalidArgument, match="nothing"):
+        algebra.spmv(starts, index, values, vector, "nothing")

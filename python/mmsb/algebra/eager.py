@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmsb._core import _fold, _product, _product_csr, _write
+from mmsb._core import _fold, _product, _product_csr, _product_quick, _write
 from mmsb.algebra import product
 from mmsb.algebra.fold import fold
 from mmsb.algebra.kinds import AnyMonoid, AnySemiring, Monoid, monoid_on, semiring_on
@@ -81,6 +81,9 @@ def spmv(
         DtypeError, ShapeError: as of `matmul`.
         IndexOutOfRange: an entry is in a column that the vector has not.
     """
+    quick = _product_quick(semiring, starts, index, values, vector)
+    if quick is not None:
+        return quick
     cells = array_of("values", values)
     other = array_of("vector", vector, cells.dtype)
     by = semiring_on(semiring, cells.dtype)

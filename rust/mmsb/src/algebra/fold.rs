@@ -4,17 +4,25 @@
 //! The tree has a fan-in of 16. A node brings its 16 values together by halves: the first eight with the last eight, then
 //! four with four, two with two, one with one, which is what wide instructions do. What a node lacks is zeros.
 
+use std::marker::PhantomData;
+
 use crate::algebra::ladder::Monoid;
+use crate::base::wide::{Loop, Wide};
 
 /// Values that a node brings together.
 pub const FAN_IN: usize = 16;
 
 /// The values of one node, brought together by halves with `op`.
 #[inline(always)]
-pub fn bring_together<T: Copy>(values: [T; FAN_IN], op: impl Fn(T, T) -> T) -> T {
-    let eight: [T; 8] = std::array::from_fn(|i| op(values[i], values[i + 8]));
-    let four: [T; 4] = std::array::from_fn(|i| op(eight[i], eight[i + 4]));
-    op(op(four[0], four[2]), op(four[1], four[3]))
+pub fn bring_together<T: Copy>(mut values: [T; FAN_IN], op: impl Fn(T, T) -> T) -> T {
+    let mut left = FAN_IN / 2;
+    while left > 0 {
+        for i in 0..left {
+            values[i] = op(values[i], values[i + left]);
+        }
+        left /= 2;
+    }
+    values[0]
 }
 
 #[inline(always)]
@@ -33,7 +41,31 @@ fn some<T: Copy, M: Monoid<T>>(values: &[T]) -> [T; FAN_IN] {
 
 /// The nodes above some values.
 fn above<T: Copy, M: Monoid<T>>(values: &[T]) -> Vec<T> {
-    values.chunks(FAN_IN).map(|values| node::<T, M>(some::<T, M>(values))).collect()
+    let mut nodes = vec![M::ZERO; values.len().div_ceil(FAN_IN)];
+    Wide::best().run(Above::<T, M> { values, nodes: &mut nodes, monoid: PhantomData });
+    nodes
+}
+
+struct Above<'a, T, M> {
+    values: &'a [T],
+    nodes: &'a mut [T],
+    monoid: PhantomData<M>,
+}
+
+impl<T: Copy, M: Monoid<T>> Loop for Above<'_, T, M> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (whole, rest) = self.values.as_chunks::<FAN_IN>();
+        #[allow(clippy::needless_range_loop, reason = "iterators are not always compiled into a wide form")]
+        for i in 0..whole.len() {
+            self.nodes[i] = node::<T, M>(whole[i]);
+        }
+        if !rest.is_empty() {
+            self.nodes[whole.len()] = node::<T, M>(some::<T, M>(rest));
+        }
+    }
 }
 
 /// All of them brought together; zero where there are none.

@@ -91,45 +91,45 @@ pub(crate) fn each_at<const N: usize, T: Cell<N>>(
 macro_rules! integer {
     ($($type:ty),*) => {$(
         impl Cell<{ size_of::<$type>() }> for $type {
-            #[inline]
+            #[inline(always)]
             fn load(bytes: [u8; size_of::<$type>()]) -> Self {
                 Self::from_le_bytes(bytes)
             }
-            #[inline]
+            #[inline(always)]
             fn store(self) -> [u8; size_of::<$type>()] {
                 self.to_le_bytes()
             }
         }
 
         impl Number for $type {
-            #[inline]
+            #[inline(always)]
             fn add(self, other: Self) -> Self {
                 self.wrapping_add(other)
             }
-            #[inline]
+            #[inline(always)]
             fn mul(self, other: Self) -> Self {
                 self.wrapping_mul(other)
             }
-            #[inline]
+            #[inline(always)]
             fn min(self, other: Self) -> Self {
                 if other < self { other } else { self }
             }
-            #[inline]
+            #[inline(always)]
             fn max(self, other: Self) -> Self {
                 if other > self { other } else { self }
             }
         }
 
         impl Bits for $type {
-            #[inline]
+            #[inline(always)]
             fn or(self, other: Self) -> Self {
                 self | other
             }
-            #[inline]
+            #[inline(always)]
             fn and(self, other: Self) -> Self {
                 self & other
             }
-            #[inline]
+            #[inline(always)]
             fn xor(self, other: Self) -> Self {
                 self ^ other
             }
@@ -140,45 +140,45 @@ macro_rules! integer {
 integer!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 impl Cell<1> for bool {
-    #[inline]
+    #[inline(always)]
     fn load(bytes: [u8; 1]) -> Self {
         bytes[0] != 0
     }
-    #[inline]
+    #[inline(always)]
     fn store(self) -> [u8; 1] {
         [u8::from(self)]
     }
 }
 
 impl Number for bool {
-    #[inline]
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         self | other
     }
-    #[inline]
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         self & other
     }
-    #[inline]
+    #[inline(always)]
     fn min(self, other: Self) -> Self {
         self & other
     }
-    #[inline]
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         self | other
     }
 }
 
 impl Bits for bool {
-    #[inline]
+    #[inline(always)]
     fn or(self, other: Self) -> Self {
         self | other
     }
-    #[inline]
+    #[inline(always)]
     fn and(self, other: Self) -> Self {
         self & other
     }
-    #[inline]
+    #[inline(always)]
     fn xor(self, other: Self) -> Self {
         self ^ other
     }
@@ -194,11 +194,11 @@ macro_rules! canonical {
 macro_rules! float_cell {
     ($($type:ty),*) => {$(
         impl Cell<{ size_of::<$type>() }> for $type {
-            #[inline]
+            #[inline(always)]
             fn load(bytes: [u8; size_of::<$type>()]) -> Self {
                 Self::from_le_bytes(bytes)
             }
-            #[inline]
+            #[inline(always)]
             fn store(self) -> [u8; size_of::<$type>()] {
                 self.to_le_bytes()
             }
@@ -211,15 +211,15 @@ float_cell!(f16, f32, f64);
 macro_rules! float {
     ($type:ty, $nan:literal) => {
         impl Number for $type {
-            #[inline]
+            #[inline(always)]
             fn add(self, other: Self) -> Self {
                 canonical!(self + other, $type, $nan)
             }
-            #[inline]
+            #[inline(always)]
             fn mul(self, other: Self) -> Self {
                 canonical!(self * other, $type, $nan)
             }
-            #[inline]
+            #[inline(always)]
             fn min(self, other: Self) -> Self {
                 let (ours, theirs) = (self.to_bits(), other.to_bits());
                 // Equal floats differ in nothing but the sign of a zero: or-ing keeps a minus, and-ing a plus.
@@ -227,7 +227,7 @@ macro_rules! float {
                 let bits = if self == other { ours | theirs } else { less };
                 Self::from_bits(if self.is_nan() | other.is_nan() { $nan } else { bits })
             }
-            #[inline]
+            #[inline(always)]
             fn max(self, other: Self) -> Self {
                 let (ours, theirs) = (self.to_bits(), other.to_bits());
                 let more = if self > other { ours } else { theirs };
@@ -243,19 +243,19 @@ float!(f64, 0x7FF8_0000_0000_0000);
 
 /// Half precision by way of single: its 24 bits are more than the 2 * 11 + 2 that make rounding twice the same as once.
 impl Number for f16 {
-    #[inline]
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         narrow(widen(self) + widen(other))
     }
-    #[inline]
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         narrow(widen(self) * widen(other))
     }
-    #[inline]
+    #[inline(always)]
     fn min(self, other: Self) -> Self {
         narrow(Number::min(widen(self), widen(other)))
     }
-    #[inline]
+    #[inline(always)]
     fn max(self, other: Self) -> Self {
         narrow(Number::max(widen(self), widen(other)))
     }
@@ -264,7 +264,7 @@ impl Number for f16 {
 /// Half to single precision, exactly. Every way is taken and one result chosen, so that a loop of it can be wide; no number
 /// on the way is subnormal, so that it does not matter what the processor was told to do with those (Giesen, "Half to
 /// float done quickly", 2012).
-#[inline]
+#[inline(always)]
 pub(crate) fn widen(half: f16) -> f32 {
     const LEAST: u32 = 113 << 23; // 2^-14, the smallest normal half
     let bits = u32::from(half.to_bits());
@@ -277,7 +277,7 @@ pub(crate) fn widen(half: f16) -> f32 {
 }
 
 /// Single to half precision, to the nearest, to even where two are; the one NaN for all. As [`widen`].
-#[inline]
+#[inline(always)]
 pub(crate) fn narrow(single: f32) -> f16 {
     const HALF: u32 = 126 << 23; // 0.5, whose last bit is worth as much as that of a subnormal half
     let bits = single.to_bits();

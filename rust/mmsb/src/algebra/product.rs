@@ -3,6 +3,10 @@
 //! The order in which a cell is brought together is a part of the result, for floats are not associative. So it is the
 //! same everywhere: of a dense row, value `i` goes to lane `i % 16`, of a sparse one to lane `i % 4`, each lane in order,
 //! and the lanes by halves. It depends on nothing else, so a row made anew has the bits of the whole made anew.
+//!
+//! Loops go by number: what std's iterators are made of is sometimes called, not compiled in, where wider instructions are
+//! used, and then nothing is wide.
+#![allow(clippy::needless_range_loop, reason = "see above")]
 
 use std::ops::Range;
 
@@ -56,23 +60,24 @@ fn dot<T: Copy + PartialEq, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
     let (mut lanes, mut peculiar) = ([S::ZERO; LANES], [S::ZERO; LANES]);
     let (rows, rest) = row.as_chunks::<LANES>();
     let (vectors, vector_rest) = vector.as_chunks::<LANES>();
-    for (a, x) in rows.iter().zip(vectors) {
+    for at in 0..rows.len().min(vectors.len()) {
+        let (a, x) = (&rows[at], &vectors[at]);
         for i in 0..LANES {
             let (sum, is_plain) = S::quick(lanes[i], a[i], x[i]);
             lanes[i] = sum;
             peculiar[i] = if is_plain { peculiar[i] } else { S::ONE };
         }
     }
-    for (i, (a, x)) in rest.iter().zip(vector_rest).enumerate() {
-        let (sum, is_plain) = S::quick(lanes[i], *a, *x);
+    for i in 0..rest.len().min(vector_rest.len()) {
+        let (sum, is_plain) = S::quick(lanes[i], rest[i], vector_rest[i]);
         lanes[i] = sum;
         peculiar[i] = if is_plain { peculiar[i] } else { S::ONE };
     }
-    if peculiar.iter().all(|peculiar| *peculiar == S::ZERO) {
-        halves::<T, S, LANES>(lanes)
-    } else {
-        careful_dot::<T, S>(row, vector)
+    let mut is_plain = true;
+    for i in 0..LANES {
+        is_plain &= peculiar[i] == S::ZERO;
     }
+    if is_plain { halves::<T, S, LANES>(lanes) } else { careful_dot::<T, S>(row, vector) }
 }
 
 /// The product of a row and a vector as long, whatever is in them.
@@ -81,13 +86,14 @@ fn careful_dot<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
     let mut lanes = [S::ZERO; LANES];
     let (rows, rest) = row.as_chunks::<LANES>();
     let (vectors, vector_rest) = vector.as_chunks::<LANES>();
-    for (a, x) in rows.iter().zip(vectors) {
+    for at in 0..rows.len().min(vectors.len()) {
+        let (a, x) = (&rows[at], &vectors[at]);
         for i in 0..LANES {
             lanes[i] = S::add(lanes[i], S::mul(a[i], x[i]));
         }
     }
-    for ((lane, a), x) in lanes.iter_mut().zip(rest).zip(vector_rest) {
-        *lane = S::add(*lane, S::mul(*a, *x));
+    for i in 0..rest.len().min(vector_rest.len()) {
+        lanes[i] = S::add(lanes[i], S::mul(rest[i], vector_rest[i]));
     }
     halves::<T, S, LANES>(lanes)
 }
@@ -100,8 +106,9 @@ pub(crate) fn dense_vector<T: Copy + PartialEq, S: Semiring<T>>(matrix: &[T], ve
         out.fill(S::ZERO);
         return;
     }
-    for (row, out) in matrix.chunks_exact(vector.len()).zip(out) {
-        *out = dot::<T, S>(row, vector);
+    let width = vector.len();
+    for at in 0..out.len().min(matrix.len() / width) {
+        out[at] = dot::<T, S>(&matrix[at * width..(at + 1) * width], vector);
     }
 }
 
@@ -114,8 +121,6 @@ pub(crate) fn sparse_vector<T: Copy, S: Semiring<T>>(
     vector: &[T],
     out: &mut [T],
 ) -> Option<()> {
-    // By number, here and in the row: std's `zip` is called, not compiled in, where wider instructions are used, and a row is
-    // so short that it shows.
     for at in 0..out.len().min(rows.len()) {
         let (cells, out) = (matrix.row(rows.start + at), &mut out[at]);
         let (columns, values) = (matrix.columns.get(cells.clone())?, matrix.values.get(cells)?);
@@ -193,10 +198,12 @@ pub(crate) fn dense_dense<T: Copy, S: Semiring<T>>(
     if inner == 0 || width == 0 {
         return;
     }
-    for (row, out) in left.chunks_exact(inner).zip(out.chunks_exact_mut(width)) {
-        for (a, right) in row.iter().zip(right.chunks_exact(width)) {
-            for (out, b) in out.iter_mut().zip(right) {
-                *out = S::add(*out, S::mul(*a, *b));
+    for at in 0..(left.len() / inner).min(out.len() / width) {
+        let (row, out) = (&left[at * inner..(at + 1) * inner], &mut out[at * width..(at + 1) * width]);
+        for k in 0..inner {
+            let (a, right) = (row[k], &right[k * width..(k + 1) * width]);
+            for i in 0..width {
+                out[i] = S::add(out[i], S::mul(a, right[i]));
             }
         }
     }

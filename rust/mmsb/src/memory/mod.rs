@@ -21,3 +21,4 @@ pub mod runs;
 pub mod span;
 pub mod stack;
 pub mod view;
+pub mod words;

@@ -12,6 +12,7 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::memory::mapping::{Access, Mapping};
+use crate::memory::words::HUGE;
 
 /// Mappings that the views of this process take.
 static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
@@ -129,9 +130,6 @@ impl Drop for ViewRange {
 /// Bytes from which a buffer is a mapping of its own, and so can be protected. Mapping less costs more than it helps.
 const MAPPED: usize = 4096;
 
-/// Bytes from which a buffer asks for huge pages, which spare most of the faults of filling it.
-const HUGE: usize = 4 << 20;
-
 /// The alignment of every buffer.
 const ALIGN: usize = 64;
 
@@ -184,6 +182,7 @@ impl OwnedBuffer {
     pub fn build(len: usize, fill: impl FnOnce(&mut [u8])) -> Result<OwnedBuffer, MemoryError> {
         let mut memory = if len >= MAPPED && reserve(1).is_ok() {
             let mapping = Mapping::anonymous(len, Access::Write).inspect_err(|_| release(1))?;
+            // They spare most of the faults of filling it.
             if len >= HUGE {
                 mapping.advise_huge();
             }

@@ -7,6 +7,7 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::page::block::{self, HEADER, head, is_null, words};
+use crate::page::lifted::{self, Lifted};
 
 /// Children of a node.
 pub const FAN: u64 = 64;
@@ -87,6 +88,23 @@ impl<'a> ColumnRef<'a> {
                 if is_null(at) { &ZEROS[from..from + n] } else { block::bytes(self.arena, at, from, n) }
             }
         }
+    }
+
+    /// So many bytes from `byte` on, where they lie side by side.
+    pub fn together(&self, byte: u64, wanted: usize) -> Option<&'a [u8]> {
+        let piece = self.piece(byte);
+        if piece.len() >= wanted {
+            return Some(&piece[..wanted]);
+        }
+        let from = byte % CHUNK as u64;
+        let first = self.chunk(byte);
+        let chunks = (from + wanted as u64).div_ceil(CHUNK as u64);
+        let lies = |i: u64| self.chunk(byte + i * CHUNK as u64 - from).0 == first.0 + i * CHUNK as u64;
+        let together = matches!(self.place, Place::Tree(_))
+            && byte + wanted as u64 <= self.bytes
+            && !is_null(first)
+            && (1..chunks).all(lies);
+        together.then(|| block::bytes(self.arena, first, from as usize, wanted))
     }
 
     /// The chunk of a tree that holds a byte; null for zeros.
@@ -242,7 +260,7 @@ impl<'a> ColumnRef<'a> {
                 let (a_height, b_height) = (height(chunks_of(self.bytes)), height(chunks_of(other.bytes)));
                 let top = a_height.max(b_height);
                 let pair = [Lifted { at: a, height: a_height }, Lifted { at: b, height: b_height }];
-                differing(self.arena, pair, top, 0, &mut |from, to| {
+                lifted::differing(self.arena, pair, top, 0, &mut |from, to| {
                     if from < end {
                         visit(from, to.min(end));
                     }
@@ -301,48 +319,6 @@ fn first_chunk(arena: &Arena, mut at: Addr, h: u32) -> Addr {
 
 fn follows(last: &Extent, next: &Extent) -> bool {
     if is_null(last.at) { is_null(next.at) } else { last.at.0 + last.bytes == next.at.0 }
-}
-
-/// A tree seen as if it were as high as another: the missing roots have it as their first child.
-#[derive(Clone, Copy)]
-struct Lifted {
-    at: Addr,
-    height: u32,
-}
-
-impl Lifted {
-    fn child(self, arena: &Arena, h: u32, i: u64) -> Lifted {
-        let none = Lifted { at: Addr::default(), height: h.saturating_sub(1) };
-        if is_null(self.at) {
-            none
-        } else if self.height < h {
-            if i == 0 { self } else { none }
-        } else if i < u64::from(head(arena, self.at).slots) {
-            Lifted { at: child(arena, self.at, h, i as usize), height: h.saturating_sub(1) }
-        } else {
-            none
-        }
-    }
-}
-
-fn differing(arena: &Arena, pair: [Lifted; 2], h: u32, first: u64, visit: &mut dyn FnMut(u64, u64)) {
-    let [a, b] = pair;
-    if a.at == b.at {
-        return;
-    }
-    let step = span(h);
-    for i in 0..FAN {
-        let (x, y) = (a.child(arena, h, i), b.child(arena, h, i));
-        let from = first + i * step;
-        if x.at == y.at {
-            continue;
-        }
-        if h == 0 {
-            visit(from * CHUNK as u64, (from + 1) * CHUNK as u64);
-        } else {
-            differing(arena, [x, y], h - 1, from, visit);
-        }
-    }
 }
 
 /// The `i`-th child of a node at height `h`.
@@ -411,6 +387,20 @@ mod tests {
         (n == 1 && !is_null(at)).then_some(at)
     }
 
+    /// So many bytes from one on, where a walk finds them in one piece, or in one chunk of zeros.
+    fn side_by_side(column: &ColumnRef<'_>, byte: u64, wanted: usize) -> Option<Vec<u8>> {
+        let end = byte + wanted as u64;
+        let mut lies = column.piece(byte).len() >= wanted;
+        column.extents(|of| lies |= !is_null(of.at) && of.start <= byte && end <= of.start + of.bytes);
+        let (mut bytes, mut at) = (Vec::new(), byte);
+        while lies && at < end {
+            bytes.extend_from_slice(column.piece(at));
+            at = byte + bytes.len() as u64;
+        }
+        bytes.truncate(wanted);
+        lies.then_some(bytes)
+    }
+
     /// The tree after a commit.
     fn commit(arena: &Arena, seq: u64, change: impl FnOnce(&mut Stage<'_>) -> Addr) -> Addr {
         let mut stage = Stage::new(arena, seq, Scratch::default());
@@ -454,6 +444,13 @@ mod tests {
                 let column = column(&arena, root, chunks);
                 prop_assert_eq!(column.contiguous(), walked(&column));
                 prop_assert_eq!(column.contiguous(), walked(&column), "as it is remembered");
+                let short = ColumnRef { bytes: column.bytes - at % 100, ..column };
+                for many in 0..20 {
+                    let byte = at.wrapping_mul(2 * many + 1) % short.bytes;
+                    let wanted = (n * 97 * (many + 1)) as usize % (5 * CHUNK);
+                    let walked = side_by_side(&short, byte, wanted);
+                    prop_assert_eq!(short.together(byte, wanted), walked.as_deref());
+                }
             }
         }
     }

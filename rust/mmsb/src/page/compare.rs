@@ -45,23 +45,31 @@ pub fn changed_runs_with(
         old.len(),
         new.len()
     );
-    let next: Next = match wide.set() {
+    let (next, mask): (Next, Mask) = match wide.set() {
         #[cfg(target_arch = "aarch64")]
-        Set::Plain => arm::next_neon,
+        Set::Plain => (arm::next_neon, arm::mask_neon),
         #[cfg(not(target_arch = "aarch64"))]
-        Set::Plain => next_plain,
+        Set::Plain => (next_plain, mask_plain),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => x86::next_avx2,
+        Set::Avx2 => (x86::next_avx2, x86::mask_avx2),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => x86::next_avx512,
+        Set::Avx512 => (x86::next_avx512, x86::mask_avx512),
     };
-    // SAFETY: whoever has the set has the instructions.
-    scan(old, new, cell, gap, |old, new, at| unsafe { next(old, new, at) }, sink);
+    scan((old, new), (cell, gap), (next, mask), sink);
 }
 
 /// The first block from `at` on that differs, and a bit for each byte of it that does; the end of the last whole block
 /// and no bits when there is none. `at` is a multiple of [`BLOCK`], and the slices are equally long.
 type Next = unsafe fn(&[u8], &[u8], usize) -> (usize, u64);
+
+/// A bit for each byte of a block that differs.
+type Mask = unsafe fn(&[u8; BLOCK], &[u8; BLOCK]) -> u64;
+
+/// `N` bytes from one on.
+#[inline(always)]
+fn block<const N: usize>(bytes: &[u8], from: usize) -> &[u8; N] {
+    bytes[from..].first_chunk().expect("as many bytes are left")
+}
 
 #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "NEON is always there"))]
 fn next_plain(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
@@ -74,8 +82,13 @@ fn next_plain(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
     (at + blocks.len() * BLOCK, 0)
 }
 
+#[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "NEON is always there"))]
+fn mask_plain(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
+    mask_of(old, new)
+}
+
 /// A bit for each byte that differs, of at most 64.
-fn mask_plain(old: &[u8], new: &[u8]) -> u64 {
+fn mask_of(old: &[u8], new: &[u8]) -> u64 {
     old.iter().zip(new).enumerate().fold(0, |mask, (place, (old, new))| mask | u64::from(old != new) << place)
 }
 
@@ -97,21 +110,28 @@ const fn whole_cells(mask: u64, cell: usize) -> u64 {
 }
 
 fn scan(
-    old: &[u8],
-    new: &[u8],
-    cell: usize,
-    gap: usize,
-    next: impl Fn(&[u8], &[u8], usize) -> (usize, u64),
+    (old, new): (&[u8], &[u8]),
+    (cell, gap): (usize, usize),
+    (next, mask): (Next, Mask),
     sink: impl FnMut(u64, u64),
 ) {
     let mut runs = Runs { cell, gap, start: 0, end: 0, sink };
     let mut at = 0;
     while at + BLOCK <= old.len() {
-        let (block, mask) = next(old, new, at);
-        runs.take(block, whole_cells(mask, cell));
-        at = if mask == 0 { block } else { block + BLOCK };
+        // SAFETY: whoever chose them has the instructions.
+        let (found, bytes) = unsafe { next(old, new, at) };
+        let mut cells = whole_cells(bytes, cell);
+        runs.take(found, cells);
+        at = if cells == 0 { found } else { found + BLOCK };
+        // Behind a block of which all is new there is mostly another.
+        while cells == u64::MAX && at + BLOCK <= old.len() {
+            // SAFETY: as above.
+            cells = whole_cells(unsafe { mask(block(old, at), block(new, at)) }, cell);
+            runs.take(at, cells);
+            at += BLOCK;
+        }
     }
-    runs.take(at, mask_plain(&old[at..], &new[at..]));
+    runs.take(at, mask_of(&old[at..], &new[at..]));
     runs.flush();
 }
 
@@ -128,6 +148,9 @@ struct Runs<F> {
 impl<F: FnMut(u64, u64)> Runs<F> {
     #[inline]
     fn take(&mut self, at: usize, mut mask: u64) {
+        if mask == u64::MAX {
+            return self.bytes(at, at + BLOCK);
+        }
         let mut at = at;
         while mask != 0 {
             let equal = mask.trailing_zeros();
@@ -166,7 +189,7 @@ impl<F: FnMut(u64, u64)> Runs<F> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::BLOCK;
+    use super::{BLOCK, block};
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
         _mm512_cmpneq_epi8_mask, _mm512_loadu_si512,
@@ -183,34 +206,37 @@ mod x86 {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn mask_avx2(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
+    pub(super) fn mask_avx2(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
         let (old, new) = (old.as_chunks::<32>().0, new.as_chunks::<32>().0);
         let low = _mm256_movemask_epi8(same32(&old[0], &new[0])) as u32;
         let high = _mm256_movemask_epi8(same32(&old[1], &new[1])) as u32;
         !(u64::from(high) << 32 | u64::from(low))
     }
 
+    // Plain loops: what iterators are made of is not compiled in with a function's own instructions, but called.
+
     #[target_feature(enable = "avx2")]
-    pub(super) fn next_avx2(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+    pub(super) fn next_avx2(old: &[u8], new: &[u8], mut at: usize) -> (usize, u64) {
         const STRIDE: usize = 2 * BLOCK;
-        let (strides, others) = (old[at..].as_chunks::<STRIDE>().0, new[at..].as_chunks::<STRIDE>().0);
-        let differs = |(old, new): (&[u8; STRIDE], &[u8; STRIDE])| {
+        while at + STRIDE <= old.len() {
+            let (old, new) = (block::<STRIDE>(old, at), block::<STRIDE>(new, at));
             let (old, new) = (old.as_chunks::<32>().0, new.as_chunks::<32>().0);
             let low = _mm256_and_si256(same32(&old[0], &new[0]), same32(&old[1], &new[1]));
             let high = _mm256_and_si256(same32(&old[2], &new[2]), same32(&old[3], &new[3]));
-            _mm256_movemask_epi8(_mm256_and_si256(low, high)) != -1
-        };
-        let equal = strides.iter().zip(others).position(differs).unwrap_or(strides.len()) * STRIDE;
-        let at = at + equal;
-        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
-        // At most the two blocks of the stride that differs, or the one after the last stride.
-        for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
-            let mask = mask_avx2(old, new);
-            if mask != 0 {
-                return (at + place * BLOCK, mask);
+            if _mm256_movemask_epi8(_mm256_and_si256(low, high)) != -1 {
+                break;
             }
+            at += STRIDE;
         }
-        (at + blocks.len() * BLOCK, 0)
+        // At most the two blocks of the stride that differs, or the one after the last stride.
+        while at + BLOCK <= old.len() {
+            let mask = mask_avx2(block(old, at), block(new, at));
+            if mask != 0 {
+                return (at, mask);
+            }
+            at += BLOCK;
+        }
+        (at, 0)
     }
 
     #[inline]
@@ -220,16 +246,22 @@ mod x86 {
         unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
     }
 
+    #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn next_avx512(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
-        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
-        for (place, (old, new)) in blocks.iter().zip(others).enumerate() {
-            let mask = _mm512_cmpneq_epi8_mask(load512(old), load512(new));
+    pub(super) fn mask_avx512(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
+        _mm512_cmpneq_epi8_mask(load512(old), load512(new))
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    pub(super) fn next_avx512(old: &[u8], new: &[u8], mut at: usize) -> (usize, u64) {
+        while at + BLOCK <= old.len() {
+            let mask = mask_avx512(block(old, at), block(new, at));
             if mask != 0 {
-                return (at + place * BLOCK, mask);
+                return (at, mask);
             }
+            at += BLOCK;
         }
-        (at + blocks.len() * BLOCK, 0)
+        (at, 0)
     }
 }
 
@@ -262,6 +294,10 @@ mod arm {
             let sum = vpaddq_u8(sum, sum);
             vgetq_lane_u64::<0>(vreinterpretq_u64_u8(sum))
         }
+    }
+
+    pub(super) fn mask_neon(old: &[u8; BLOCK], new: &[u8; BLOCK]) -> u64 {
+        zeros(same(old, new))
     }
 
     pub(super) fn next_neon(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
@@ -307,7 +343,7 @@ mod tests {
     fn every_way(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Vec<(String, Found)> {
         let mut found = Vec::new();
         let mut runs = Vec::new();
-        scan(old, new, cell, gap, next_plain, |start, cells| runs.push((start, cells)));
+        scan((old, new), (cell, gap), (next_plain, mask_plain), |start, cells| runs.push((start, cells)));
         found.push(("plain".to_owned(), runs));
         for wide in Wide::all() {
             let mut runs = Vec::new();

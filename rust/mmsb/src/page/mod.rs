@@ -20,6 +20,7 @@ pub mod encode;
 pub mod error;
 mod graft;
 mod indices;
+mod lifted;
 pub mod log;
 pub mod operator;
 pub mod overlap;

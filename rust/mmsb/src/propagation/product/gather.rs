@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::memory::words;
 use crate::page::column::ColumnRef;
 
 /// Bytes that lie as any cell must.
@@ -16,19 +17,17 @@ impl Gather {
         if bytes.is_empty() {
             return &[];
         }
-        let wanted = (bytes.end - bytes.start) as usize;
-        let piece = column.piece(bytes.start);
-        if piece.len() >= wanted {
-            return &piece[..wanted];
+        match column.together(bytes.start, (bytes.end - bytes.start) as usize) {
+            Some(bytes) => bytes,
+            None => self.fill(column, bytes),
         }
-        self.fill(column, bytes)
     }
 
     /// A copy of these bytes of a column.
     pub fn fill(&mut self, column: &ColumnRef<'_>, bytes: Range<u64>) -> &[u8] {
         let wanted = (bytes.end - bytes.start) as usize;
         self.words.clear();
-        self.words.resize(wanted.div_ceil(8), 0);
+        words::resize(&mut self.words, wanted.div_ceil(8));
         self.put(column, bytes, 0);
         self.bytes(wanted)
     }
@@ -36,7 +35,7 @@ impl Gather {
     /// Copies these bytes of a column behind the first so many that are there.
     pub fn push(&mut self, column: &ColumnRef<'_>, bytes: Range<u64>, behind: u64) {
         let all = behind + (bytes.end - bytes.start);
-        self.words.resize(all.div_ceil(8) as usize, 0);
+        words::resize(&mut self.words, all.div_ceil(8) as usize);
         self.put(column, bytes, behind);
     }
 
