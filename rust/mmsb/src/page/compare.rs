@@ -189,7 +189,7 @@ impl<F: FnMut(u64, u64)> Runs<F> {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{BLOCK, block};
+    use super::BLOCK;
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
         _mm512_cmpneq_epi8_mask, _mm512_loadu_si512,
@@ -213,30 +213,33 @@ mod x86 {
         !(u64::from(high) << 32 | u64::from(low))
     }
 
-    // Plain loops: what iterators are made of is not compiled in with a function's own instructions, but called.
+    // Loops by number: what iterators are made of is not always compiled in with a function's own instructions, but called.
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn next_avx2(old: &[u8], new: &[u8], mut at: usize) -> (usize, u64) {
+    pub(super) fn next_avx2(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
         const STRIDE: usize = 2 * BLOCK;
-        while at + STRIDE <= old.len() {
-            let (old, new) = (block::<STRIDE>(old, at), block::<STRIDE>(new, at));
-            let (old, new) = (old.as_chunks::<32>().0, new.as_chunks::<32>().0);
+        let (strides, others) = (old[at..].as_chunks::<STRIDE>().0, new[at..].as_chunks::<STRIDE>().0);
+        let count = strides.len().min(others.len());
+        let mut equal = 0;
+        while equal < count {
+            let (old, new) = (strides[equal].as_chunks::<32>().0, others[equal].as_chunks::<32>().0);
             let low = _mm256_and_si256(same32(&old[0], &new[0]), same32(&old[1], &new[1]));
             let high = _mm256_and_si256(same32(&old[2], &new[2]), same32(&old[3], &new[3]));
             if _mm256_movemask_epi8(_mm256_and_si256(low, high)) != -1 {
                 break;
             }
-            at += STRIDE;
+            equal += 1;
         }
+        let at = at + equal * STRIDE;
+        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
         // At most the two blocks of the stride that differs, or the one after the last stride.
-        while at + BLOCK <= old.len() {
-            let mask = mask_avx2(block(old, at), block(new, at));
+        for place in 0..blocks.len().min(others.len()) {
+            let mask = mask_avx2(&blocks[place], &others[place]);
             if mask != 0 {
-                return (at, mask);
+                return (at + place * BLOCK, mask);
             }
-            at += BLOCK;
         }
-        (at, 0)
+        (at + blocks.len() * BLOCK, 0)
     }
 
     #[inline]
@@ -253,15 +256,15 @@ mod x86 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn next_avx512(old: &[u8], new: &[u8], mut at: usize) -> (usize, u64) {
-        while at + BLOCK <= old.len() {
-            let mask = mask_avx512(block(old, at), block(new, at));
+    pub(super) fn next_avx512(old: &[u8], new: &[u8], at: usize) -> (usize, u64) {
+        let (blocks, others) = (old[at..].as_chunks::<BLOCK>().0, new[at..].as_chunks::<BLOCK>().0);
+        for place in 0..blocks.len().min(others.len()) {
+            let mask = mask_avx512(&blocks[place], &others[place]);
             if mask != 0 {
-                return (at, mask);
+                return (at + place * BLOCK, mask);
             }
-            at += BLOCK;
         }
-        (at, 0)
+        (at + blocks.len() * BLOCK, 0)
     }
 }
 
