@@ -1,5 +1,6 @@
 """Every kind of rule in one graph: what is kept is what making all anew gives, bit for bit."""
 
+import contextlib
 import random
 import threading
 from collections.abc import Callable
@@ -140,6 +141,22 @@ def cells(page: mmsb.Page) -> list[bytes]:
     return [page[name].array.tobytes() for name in names] if names else [page.array.tobytes()]
 
 
+def copy(of: Pages, to: Pages) -> None:
+    """Writes the sources as they are into those of another bus."""
+    for name, page in of.items():
+        if page.columns:
+            for column in page.columns:
+                to[name][column] = page[column].array
+        else:
+            to[name][...] = page.array
+
+
+def rewire(bus: mmsb.Bus, page: str, seed: int) -> None:
+    """Gives a page another rule, of sources alone: no cycle can come of it."""
+    of = {name: bus[name] for name in ("x", "y", "dense", "starts", "entries", "roads")}
+    bus.derive(page, vector_rules(of, random.Random(seed), [of["x"], of["y"]], []))
+
+
 @given(seed=st.integers(0, 1 << 30), lazy=st.booleans())
 @example(730, False)  # a gather makes rows of a later group first
 def test_what_is_kept_is_what_making_all_anew_gives(seed: int, lazy: bool) -> None:
@@ -154,14 +171,51 @@ def test_what_is_kept_is_what_making_all_anew_gives(seed: int, lazy: bool) -> No
                 write(bus, of, dice)
             with mmsb.open() as anew:
                 again = sources(anew)
-                for name, page in of.items():
-                    if page.columns:
-                        for column in page.columns:
-                            again[name][column] = page[column].array
-                    else:
-                        again[name][...] = page.array
+                copy(of, again)
                 for kept, fresh in zip(made, build(anew, again, seed, lazy), strict=True):
                     assert cells(kept) == cells(fresh), f"{kept.name} of seed {seed}"
+
+
+@given(seed=st.integers(0, 1 << 30))
+def test_whatever_happens_to_a_graph_it_is_as_made_anew(seed: int) -> None:
+    """The same where states are gone back to, branches merged, transactions given up and rules exchanged."""
+    dice = random.Random(seed + 1)
+    with mmsb.open(threads=dice.choice([1, 2])) as bus:
+        of, rewired = sources(bus), list[tuple[str, int]]()
+        of["names"]["key"] = np.arange(GROUPS)
+        made = build(bus, of, seed, False)
+        late = bus.derive("late", col(made[4]) * 2.0, when="deferred")
+        plain = [page.name for page in made[5:] if page.shape == (N,)]
+        began = bus.epoch
+        for step in range(12):
+            what = dice.choice(["write", "write", "revert", "branch", "give up", "rewire"])
+            if what == "write":
+                write(bus, of, dice)
+            elif what == "revert" and not rewired:
+                bus.revert(dice.randrange(began, bus.epoch + 1))
+            elif what == "branch" and not rewired:
+                branch = bus.branch(f"b{step}")
+                write(branch, {name: branch[name] for name in of}, dice)
+                write(bus, of, dice)
+                bus.merge(branch, on_conflict="theirs")
+            elif what == "give up":
+                with contextlib.suppress(ZeroDivisionError), bus.transaction():
+                    of["x"][dice.randrange(N)] = dice.random()
+                    assert len(made[4].array) == N
+                    raise ZeroDivisionError
+            elif what == "rewire" and plain:
+                rewired.append((dice.choice(plain), dice.randrange(1 << 30)))
+                rewire(bus, *rewired[-1])
+        bus.settle()
+        with mmsb.open() as anew:
+            again = sources(anew)
+            copy(of, again)
+            fresh = build(anew, again, seed, False)
+            for page, how in rewired:
+                rewire(anew, page, how)
+            doubled = anew.derive("late", col(fresh[4]) * 2.0)
+            for one, other in zip([*made, late], [*fresh, doubled], strict=True):
+                assert cells(one) == cells(other), f"{one.name} of seed {seed}"
 
 
 def test_every_callback_sees_one_epoch() -> None:

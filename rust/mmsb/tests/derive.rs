@@ -4,6 +4,7 @@
 mod derive_common;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use derive_common::{ROWS, Sum, cells, delta, derived, memory, ran, source, sum, write};
 use mmsb::base::ids::Epoch;
@@ -226,6 +227,37 @@ fn branches_and_reverts_have_the_rules_of_their_states() {
     assert_eq!(cells(&bus, c), [0, 9, 0, 0]);
     bus.audit().unwrap();
     assert_eq!(bus.replay_digest(true).unwrap()[0].digest, bus.state().unwrap().digest().unwrap());
+}
+
+#[test]
+fn what_is_brought_back_is_all_there_is_whatever_comes_between() {
+    let bus =
+        Bus::memory(&Options { busy_timeout: Duration::from_millis(100), ..Options::default() }).unwrap();
+    let (a, p) = (source(&bus, "a"), source(&bus, "p"));
+    let (b, _) = sum(&bus, "b", &[a, p]);
+    let then = write(&bus, a, 0, 1).unwrap();
+    let digest = bus.state().unwrap().digest().unwrap();
+    write(&bus, a, 0, 2).unwrap();
+    let mut others = 0;
+    let mut once = |_| {
+        others += 1;
+        if others == 1 {
+            write(&bus, p, 1, 7).unwrap();
+        }
+    };
+    bus.revert_with(then, &Note::default(), &mut once).unwrap().unwrap();
+    assert!(others > 2, "it began anew");
+    assert_eq!((bus.state().unwrap().digest().unwrap(), cells(&bus, b)), (digest, vec![1, 0, 0, 0]));
+    // Where others never cease, it says so, and has changed nothing.
+    write(&bus, a, 0, 3).unwrap();
+    let mut step = 0;
+    let mut always = |_| {
+        step += 1;
+        write(&bus, p, 1, step).unwrap();
+    };
+    let error = bus.revert_with(then, &Note::default(), &mut always).unwrap_err();
+    assert!(error.to_string().contains("others commit while a past state is brought back"), "{error}");
+    assert_eq!((cells(&bus, a)[0], cells(&bus, b)), (3, vec![3, step, 0, 0]));
 }
 
 #[test]

@@ -433,7 +433,8 @@ impl Transaction {
             && self.isolation == Isolation::Serializable;
         // Its own memory goes before the commit needs some.
         drop(self.private);
-        let base = Base { root: RootRef::new(&self.core.arena, self.root), reads: &reads, listed };
+        let root = RootRef::new(&self.core.arena, self.root);
+        let base = Base { root, reads: &reads, listed, alone: self.restores };
         let request = Request {
             line: &self.line,
             changes: &self.changes,

@@ -36,6 +36,9 @@ pub(crate) struct Base<'b> {
     pub reads: &'b [Read],
     /// Whether the list of pages was read, and must be the same.
     pub listed: bool,
+    /// Whether nothing at all may have been committed since: of what is brought back no rule is run, so what others wrote
+    /// meanwhile would stay, and what follows from it would not.
+    pub alone: bool,
 }
 
 /// An error of a page with its name.
@@ -64,6 +67,10 @@ pub(crate) fn against_head(
     let head = RootRef::new(&core.arena, line.appended());
     if head.at == base.root.at {
         return Ok(());
+    }
+    if base.alone {
+        let what = "others commit while a past state is brought back";
+        return Err(Error::Conflict(vec![Clash { page: "*".into(), id: PageId(0), rows: Vec::new(), what }]));
     }
     let suspects = suspects(base, head, changes);
     if suspects.is_empty() && !base.listed {

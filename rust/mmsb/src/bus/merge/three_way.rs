@@ -1,6 +1,7 @@
 //! Three-way merge of a branch into another, by cells and by the pages' operators; and bringing back a past state.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::base::ids::Epoch;
 use crate::bus::cells::{copy_cells, copy_page, copy_rule};
@@ -110,7 +111,8 @@ pub(crate) fn state_at(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Resu
     Ok(State::past(line, epoch, past))
 }
 
-/// Makes the line what it was at an epoch, as a new epoch; `None` where it is that already.
+/// Makes the line what it was at an epoch, as a new epoch; `None` where it is that already. Where somebody commits meanwhile, it
+/// begins anew, for as long as a busy writer is waited for.
 pub(crate) fn revert(
     core: &Arc<Core>,
     line: &Arc<Line>,
@@ -119,15 +121,20 @@ pub(crate) fn revert(
     note: &Note,
     looked: &mut dyn FnMut(),
 ) -> Result<Option<Committed>, Error> {
-    let past = state_at(core, line, to)?;
-    let mut tx = Transaction::begin(core, line, manner, Isolation::Snapshot, note.clone())?;
-    tx.restores();
-    bring(&mut tx, &past, looked)?;
-    if tx.is_empty() {
-        return Ok(None);
+    let (past, began) = (state_at(core, line, to)?, Instant::now());
+    loop {
+        let mut tx = Transaction::begin(core, line, manner, Isolation::Snapshot, note.clone())?;
+        tx.restores();
+        bring(&mut tx, &past, looked)?;
+        if tx.is_empty() {
+            return Ok(None);
+        }
+        tx.remark(Record::Reverted(to));
+        match tx.commit() {
+            Err(Error::Conflict(_)) if began.elapsed() < manner.busy_timeout => {}
+            done => return done,
+        }
     }
-    tx.remark(Record::Reverted(to));
-    tx.commit()
 }
 
 /// Makes what a transaction starts from another state.
