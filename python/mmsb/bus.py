@@ -274,8 +274,8 @@ class Bus(Deriving, Posting):
     ) -> int | None:
         """Brings the state of an epoch back, as a new epoch; `None` where it is the present one.
 
-        What others commit meanwhile is gone back on too: it begins anew then, up to `busy_timeout`. `progress` is
-        told the pages looked at so far. An exception that it raises comes when all is done.
+        What others commit meanwhile is gone back on too: it begins anew then, up to `busy_timeout`.
+        `progress` is told the pages looked at so far. An exception that it raises comes when all is done.
 
         Raises:
             EpochNotFound, HistoryPruned: there is no such epoch, or it is not kept.
