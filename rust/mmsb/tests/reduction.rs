@@ -108,13 +108,15 @@ impl World {
         }
         rows.retain(|row| *row < self.rows);
         rows.sort_unstable();
-        let mut runs = Vec::new();
+        let (mut around, mut runs) = (Vec::new(), Vec::new());
         for row in rows {
             self.fill(columns, row);
             // What may have changed is more than what has.
             let (before, behind) = (self.noise.below(3), self.noise.below(3));
-            push(&mut runs, Run::new(row.saturating_sub(before), (row + 1 + behind).min(self.rows)));
+            around.push(Run::new(row.saturating_sub(before), (row + 1 + behind).min(self.rows)));
         }
+        around.sort_unstable();
+        around.iter().for_each(|&run| push(&mut runs, run));
         vec![runs; columns.len()]
     }
 

@@ -60,11 +60,14 @@ fn change(world: &mut World, step: &Step) -> Vec<Vec<Vec<Run>>> {
             at.iter().for_each(|&row| world.fill(table, row, &columns, step.wrong));
         }
         at.sort_unstable();
-        let mut runs = Vec::new();
+        let mut around = Vec::new();
         for row in at {
             let (before, behind) = (world.noise.below(3), world.noise.below(3));
-            push(&mut runs, Run::new(row.saturating_sub(before), (row + 1 + behind).min(rows)));
+            around.push(Run::new(row.saturating_sub(before), (row + 1 + behind).min(rows)));
         }
+        around.sort_unstable();
+        let mut runs = Vec::new();
+        around.iter().for_each(|&run| push(&mut runs, run));
         changed.push((0..5).map(|i| if columns.contains(&i) { runs.clone() } else { Vec::new() }).collect());
     }
     changed
