@@ -28,8 +28,8 @@ class Provenance:
     """Rows of a page, the commits that are in them, newest first, and what they follow from.
 
     What two ways lead to is one object, and is compared as such. `more` tells that there were further
-    commits, past 4,096 of a part, or further parts, past 262,144, or that the history that has them was
-    pruned.
+    commits, past 4,096 of a part or 1,048,576 in all, or further parts, past 262,144, or that the history
+    that has them was pruned.
     """
 
     page: str

@@ -58,11 +58,11 @@ impl<'a> Lent<'a> {
         Lent { lender, lasts, arrays: Vec::new() }
     }
 
-    /// An input as the function takes it: a number, an array, or a mapping of arrays by column.
+    /// The input at a place, as the function takes it: a number, an array, or a mapping of arrays by column.
     pub fn argument<'py>(
         &mut self,
         py: Python<'py>,
-        number_of: usize,
+        place: usize,
         input: &Input<'a>,
     ) -> Outcome<Bound<'py, PyAny>> {
         let shape = Schemed { schema: input.schema, rows: input.rows() };
@@ -71,11 +71,11 @@ impl<'a> Lent<'a> {
             return Ok(number(&dtype::descr(py, dtype)?, |to| input.column(0).copy_to(to))?);
         }
         if !shape.is_table() {
-            return self.array(py, number_of, input, 0, "");
+            return self.array(py, place, input, 0, "");
         }
         let named = PyDict::new(py);
         for (i, column) in input.schema.columns().iter().enumerate() {
-            named.set_item(column.name(), self.array(py, number_of, input, i, column.name())?)?;
+            named.set_item(column.name(), self.array(py, place, input, i, column.name())?)?;
         }
         Ok(named.into_any())
     }
@@ -83,7 +83,7 @@ impl<'a> Lent<'a> {
     fn array<'py>(
         &mut self,
         py: Python<'py>,
-        number: usize,
+        place: usize,
         input: &Input<'a>,
         column: usize,
         name: &'a str,
@@ -98,7 +98,7 @@ impl<'a> Lent<'a> {
             let shown = Shown::new(py, self.lender.view(cells, self.lasts)?, &descr, &dims)?;
             (shown.bind(py), Array::Shown(shown))
         };
-        self.arrays.push((number, name, lent));
+        self.arrays.push((place, name, lent));
         Ok(array)
     }
 
@@ -107,7 +107,7 @@ impl<'a> Lent<'a> {
     /// # Errors
     /// One is kept, or was made writeable.
     pub fn take_back(self, inputs: &[String]) -> Outcome<()> {
-        for (number, column, array) in self.arrays {
+        for (place, column, array) in self.arrays {
             let (kept, writeable) = match &array {
                 Array::Copied(copied) => (copied.holders() > 0, copied.is_writeable()),
                 Array::Shown(shown) => (shown.holders() > 0, false),
@@ -116,7 +116,7 @@ impl<'a> Lent<'a> {
                 continue;
             }
             let which = if column.is_empty() { String::new() } else { format!(", column '{column}'") };
-            let name = inputs.get(number).map_or("?", String::as_str);
+            let name = inputs.get(place).map_or("?", String::as_str);
             let message = if kept {
                 format!(
                     "the rule keeps a view of its input '{name}'{which}: it is lent for the call only, keep a copy"

@@ -106,14 +106,8 @@ impl Program for Function {
 impl Function {
     fn call(&self, py: Python<'_>, call: &Call<'_>, made: &mut Made) -> Outcome<()> {
         let mut lent = Lent::new(&self.lender, call.lasts);
-        let inputs = call.inputs.iter().enumerate();
-        let arguments = match call.inputs {
-            [input] => PyTuple::new(py, [lent.argument(py, 0, input)?])?,
-            _ => {
-                let arguments = inputs.map(|(i, input)| lent.argument(py, i, input));
-                PyTuple::new(py, arguments.collect::<Outcome<Vec<_>>>()?)?
-            }
-        };
+        let arguments = call.inputs.iter().enumerate().map(|(i, input)| lent.argument(py, i, input));
+        let arguments = PyTuple::new(py, arguments.collect::<Outcome<Vec<_>>>()?)?;
         let named = if self.takes_changed {
             let masks = call.inputs.iter().map(|input| mask(py, input)).collect::<Outcome<Vec<_>>>()?;
             let named = PyDict::new(py);

@@ -12,10 +12,10 @@ use crate::base::wide::{Loop, Wide};
 /// Values that a node brings together.
 pub const FAN_IN: usize = 16;
 
-/// The values of one node, brought together by halves with `op`.
+/// Values, as many as a power of two, brought together by halves with `op`.
 #[inline(always)]
-pub fn bring_together<T: Copy>(mut values: [T; FAN_IN], op: impl Fn(T, T) -> T) -> T {
-    let mut left = FAN_IN / 2;
+pub fn bring_together<T: Copy, const N: usize>(mut values: [T; N], op: impl Fn(T, T) -> T) -> T {
+    let mut left = N / 2;
     while left > 0 {
         for i in 0..left {
             values[i] = op(values[i], values[i + left]);

@@ -10,6 +10,7 @@
 
 use std::ops::Range;
 
+use crate::algebra::fold::bring_together;
 use crate::algebra::ladder::Semiring;
 
 /// Lanes of a dense row.
@@ -41,18 +42,6 @@ impl<T: Copy> Csr<'_, T> {
     }
 }
 
-#[inline(always)]
-fn halves<T: Copy, S: Semiring<T>, const N: usize>(mut lanes: [T; N]) -> T {
-    let mut left = N / 2;
-    while left > 0 {
-        for i in 0..left {
-            lanes[i] = S::add(lanes[i], lanes[i + left]);
-        }
-        left /= 2;
-    }
-    lanes[0]
-}
-
 /// The product of a row and a vector as long: quickly, and again with care where something in it is peculiar.
 #[inline(always)]
 fn dot<T: Copy + PartialEq, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
@@ -77,7 +66,7 @@ fn dot<T: Copy + PartialEq, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
     for i in 0..LANES {
         is_plain &= peculiar[i] == S::ZERO;
     }
-    if is_plain { halves::<T, S, LANES>(lanes) } else { careful_dot::<T, S>(row, vector) }
+    if is_plain { bring_together(lanes, S::add) } else { careful_dot::<T, S>(row, vector) }
 }
 
 /// The product of a row and a vector as long, whatever is in them.
@@ -95,7 +84,7 @@ fn careful_dot<T: Copy, S: Semiring<T>>(row: &[T], vector: &[T]) -> T {
     for i in 0..rest.len().min(vector_rest.len()) {
         lanes[i] = S::add(lanes[i], S::mul(rest[i], vector_rest[i]));
     }
-    halves::<T, S, LANES>(lanes)
+    bring_together(lanes, S::add)
 }
 
 /// Rows of a dense matrix times a vector: `out[r] = sum(matrix[r][c] * vector[c])`. The matrix has `out.len()` rows as long as
@@ -182,7 +171,7 @@ fn sparse_by<T: Copy, S: Semiring<T>>(
     for i in 0..rest.len().min(rest_values.len()) {
         lanes[i] = bring(lanes[i], rest_values[i], *vector.get(rest[i] as usize)?);
     }
-    Some(halves::<T, S, FEW>(lanes))
+    Some(bring_together(lanes, S::add))
 }
 
 /// Rows of a dense matrix times a dense matrix of `width` columns: `out[r][c] = sum(left[r][k] * right[k][c])`, each cell in

@@ -311,6 +311,9 @@ impl Bus {
     }
 
     /// Brings back the state of an epoch, as a new epoch; `None` where it is the present one.
+    ///
+    /// # Errors
+    /// An epoch that there is not, or that is not kept; [`Error::Conflict`] where others commit all the time meanwhile.
     pub fn revert(&self, to: Epoch, note: &Note) -> Result<Option<Committed>, Error> {
         self.revert_with(to, note, &mut |_| {})
     }

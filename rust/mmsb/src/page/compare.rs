@@ -55,7 +55,8 @@ pub fn changed_runs_with(
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => (x86::next_avx512, x86::mask_avx512),
     };
-    scan((old, new), (cell, gap), (next, mask), sink);
+    // SAFETY: whoever has the set has the instructions.
+    unsafe { scan((old, new), (cell, gap), (next, mask), sink) };
 }
 
 /// The first block from `at` on that differs, and a bit for each byte of it that does; the end of the last whole block
@@ -109,7 +110,9 @@ const fn whole_cells(mask: u64, cell: usize) -> u64 {
     }
 }
 
-fn scan(
+/// # Safety
+/// The processor has the instructions of `next` and `mask`.
+unsafe fn scan(
     (old, new): (&[u8], &[u8]),
     (cell, gap): (usize, usize),
     (next, mask): (Next, Mask),
@@ -118,7 +121,7 @@ fn scan(
     let mut runs = Runs { cell, gap, start: 0, end: 0, sink };
     let mut at = 0;
     while at + BLOCK <= old.len() {
-        // SAFETY: whoever chose them has the instructions.
+        // SAFETY: the caller says so.
         let (found, bytes) = unsafe { next(old, new, at) };
         let mut cells = whole_cells(bytes, cell);
         runs.take(found, cells);
@@ -346,7 +349,9 @@ mod tests {
     fn every_way(old: &[u8], new: &[u8], cell: usize, gap: usize) -> Vec<(String, Found)> {
         let mut found = Vec::new();
         let mut runs = Vec::new();
-        scan((old, new), (cell, gap), (next_plain, mask_plain), |start, cells| runs.push((start, cells)));
+        let plain: (Next, Mask) = (next_plain, mask_plain);
+        // SAFETY: these need no instructions.
+        unsafe { scan((old, new), (cell, gap), plain, |start, cells| runs.push((start, cells))) };
         found.push(("plain".to_owned(), runs));
         for wide in Wide::all() {
             let mut runs = Vec::new();

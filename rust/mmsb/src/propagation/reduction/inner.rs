@@ -114,7 +114,7 @@ fn reduce<F: Fold>(sums: &mut [F::Sum], lanes: usize, mut nodes: usize) {
             // What is written over here has gone into a node already.
             let first = place / lanes * FAN_IN * lanes + place % lanes;
             let of = |i: usize| sums[..below].get(first + i * lanes).copied().unwrap_or(F::ZERO);
-            sums[place] = bring_together(std::array::from_fn(of), F::op);
+            sums[place] = bring_together::<_, FAN_IN>(std::array::from_fn(of), F::op);
         }
     }
 }

@@ -168,7 +168,7 @@ pub fn above<F: Fold>(below: &[F::Sum], at: usize, sums: &mut [F::Sum]) {
     let first = at * FAN_IN * lanes;
     for (lane, sum) in sums.iter_mut().enumerate() {
         let of = |i: usize| below.get(first + i * lanes + lane).copied().unwrap_or(F::ZERO);
-        *sum = bring_together(std::array::from_fn(of), F::op);
+        *sum = bring_together::<_, FAN_IN>(std::array::from_fn(of), F::op);
     }
 }
 
@@ -202,7 +202,7 @@ pub fn above_cells<F: Fold>(cells: &[F::Cell], place: u64, sums: &mut [F::Sum], 
 /// As [`above_cells`] of a single lane whose steps are all there.
 #[inline(always)]
 pub fn above_all<F: Fold>(cells: &[F::Cell; FAN_IN], place: u64) -> F::Sum {
-    bring_together(std::array::from_fn(|i| F::lift(cells[i], place + i as u64)), F::op)
+    bring_together::<_, FAN_IN>(std::array::from_fn(|i| F::lift(cells[i], place + i as u64)), F::op)
 }
 
 #[cfg(test)]
