@@ -59,3 +59,35 @@ def test_a_long_cycle_is_told_by_its_ends(bus: mmsb.Bus) -> None:
     assert list(caught.value.path) == ["p0", *(f"p{number}" for number in range(1, 100)), "p0"]
     assert "(85 more)" in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_pages_and_columns_of_others_are_refused_whatever_their_names(bus: mmsb.Bus) -> None:
+    """Another bus, and another branch, have pages of the same names and numbers."""
+    layout: dict[str, Any] = {"rows": 4, "columns": {"key": "i8", "price": "f8", "keep": "?"}}
+    ours = bus.create_page("book", **layout)
+    branch = bus.branch("other")
+    with mmsb.open() as elsewhere:
+        theirs = elsewhere.create_page("book", **layout)
+        for strange, said in ((theirs, "of another bus"), (branch["book"], "of branch other")):
+            rules = [
+                mmsb.col(ours["price"]) + mmsb.col(strange["price"]),
+                mmsb.col(strange["price"]) + mmsb.col(ours["price"]),
+                mmsb.reduce(strange["price"], "sum"),
+                mmsb.reduce(strange["price"], mmsb.monoid("sum_of_its_own", np.add, 0.0, "f8")),
+                mmsb.gather(ours, strange["key"]),
+                mmsb.window(strange["price"], "sum", 2),
+                mmsb.filter(strange["keep"]),
+                mmsb.join(ours["key"], strange["key"]),
+            ]
+            for rule in rules:
+                with pytest.raises(mmsb.InvalidArgument, match=said):
+                    bus.derive("sum", rule)
+            with pytest.raises(mmsb.InvalidArgument, match="not a column of the page that is reduced"):
+                mmsb.reduce(ours["price"], "sum", by=strange["key"], groups=4)
+    assert "sum" not in bus
+    # What is read at some time is the same page all the while.
+    with bus.snapshot() as state:
+        summed = bus.derive("sum", mmsb.col(state["book"]["price"]) + mmsb.col(ours["price"]))
+    ours["price"][:] = 2.0
+    assert summed[:].tolist() == [4.0] * 4
+    assert [edge["kind"] for edge in bus.graph().edges()] == ["data"]

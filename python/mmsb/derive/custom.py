@@ -34,7 +34,7 @@ def _cells(of: Any, column: str | None) -> NDArray[Any]:
 
 
 def _rule(
-    what: str, by: Monoid | Semiring, inputs: Sequence[Page | str], function: Made, shape: Sequence[int]
+    what: str, by: Monoid | Semiring, inputs: Sequence[Page], function: Made, shape: Sequence[int]
 ) -> Rule:
     said = f"{what} by {by.name}"
     return Rule(tuple(inputs), (said,), Computed(function, tuple(shape), by.dtype))

@@ -85,15 +85,16 @@ class Expression(NDArrayOperatorsMixin):
     one value that mathematics has.
     """
 
-    __slots__ = ("_node",)
+    __slots__ = ("_operands", "_said")
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, node: tuple[Any, ...]) -> None:
-        self._node = node
+    def __init__(self, said: tuple[Any, ...], *operands: "Expression") -> None:
+        self._said = said
+        self._operands = operands
 
     def astype(self, dtype: DTypeLike) -> "Expression":
         """The same as cells of another type."""
-        return Expression(("cast", np.dtype(dtype), self))
+        return Expression(("cast", np.dtype(dtype)), self)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> "Expression":
         """What numpy's functions of one or two values make of it."""
@@ -103,14 +104,14 @@ class Expression(NDArrayOperatorsMixin):
         if name == "positive":
             return _lifted(inputs[0])
         if name == "logical_not":
-            return Expression(("eq", _lifted(inputs[0]), _lifted(False)))
+            return Expression(("eq",), _lifted(inputs[0]), _lifted(False))
         if name in ("logical_and", "logical_or", "logical_xor"):
-            truths = [Expression(("ne", _lifted(value), _lifted(False))) for value in inputs]
-            return Expression((name.removeprefix("logical_"), *truths))
+            truths = [Expression(("ne",), _lifted(value), _lifted(False)) for value in inputs]
+            return Expression((name.removeprefix("logical_"),), *truths)
         word = (_UNARY if len(inputs) == 1 else _BINARY).get(name)
         if word is None:
             raise InvalidArgument(f"np.{name} is not there for expressions")
-        return Expression((word, *map(_lifted, inputs)))
+        return Expression((word,), *map(_lifted, inputs))
 
     def __array_function__(
         self, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -128,7 +129,7 @@ class Expression(NDArrayOperatorsMixin):
 
     def __repr__(self) -> str:
         """What it is."""
-        return f"<Expression {self._node[0]}>"
+        return f"<Expression {self._said[0]}>"
 
 
 def col(of: Of) -> Expression:
@@ -154,14 +155,14 @@ def _lifted(value: Any) -> Expression:
 
 def where(condition: Any, yes: Any, no: Any) -> Expression:
     """`yes` where the condition is true, else `no`."""
-    return Expression(("where", _lifted(condition), _lifted(yes), _lifted(no)))
+    return Expression(("where",), _lifted(condition), _lifted(yes), _lifted(no))
 
 
 def _clip(value: Any, least: Any = None, most: Any = None) -> Expression:
     found = _lifted(value)
     if least is not None:
-        found = Expression(("max", found, _lifted(least)))
-    return found if most is None else Expression(("min", found, _lifted(most)))
+        found = Expression(("max",), found, _lifted(least))
+    return found if most is None else Expression(("min",), found, _lifted(most))
 
 
 _FUNCTIONS[np.where] = where
@@ -172,41 +173,38 @@ class _Flat:
     """Expressions as lists of nodes in which operands come first."""
 
     def __init__(self) -> None:
-        self.pages: list[Page | str] = []
+        self.pages: list[Page] = []
+        self._numbers: dict[int, int] = {}
 
-    def _input(self, page: Page | str) -> int:
-        for number, known in enumerate(self.pages):
-            if known == page or _name(known) == _name(page):
-                return number
+    def _input(self, page: Page) -> int:
+        """The number of a page among the inputs. One of another bus is an input of its own, to be refused."""
+        new = len(self.pages)
+        number = self._numbers.setdefault(page.id, new)
+        if number < new and self.pages[number]._is(page):
+            return number
         self.pages.append(page)
-        return len(self.pages) - 1
+        return new
 
     def nodes(self, root: Expression) -> list[tuple[Any, ...]]:
         """The nodes of an expression, the last of which is what it comes to."""
         nodes: list[tuple[Any, ...]] = []
         numbers: dict[int, int] = {}
-        stack = [(root, False)]
+        stack = [root]
         while stack:
-            at, ready = stack.pop()
+            at = stack[-1]
+            waiting = [part for part in at._operands if id(part) not in numbers]
+            if waiting:
+                stack += reversed(waiting)
+                continue
+            stack.pop()
             if id(at) in numbers:
                 continue
-            word, *rest = at._node
-            operands = [part for part in rest if isinstance(part, Expression)]
-            if operands and not ready:
-                stack.append((at, True))
-                stack += [(part, False) for part in reversed(operands)]
-                continue
-            if word == "column":
-                node: tuple[Any, ...] = (word, self._input(rest[0]), rest[1])
-            else:
-                node = (word, *(numbers[id(part)] if isinstance(part, Expression) else part for part in rest))
+            said = at._said
+            if said[0] == "column":
+                said = ("column", self._input(said[1]), said[2])
             numbers[id(at)] = len(nodes)
-            nodes.append(node)
+            nodes.append((*said, *(numbers[id(part)] for part in at._operands)))
         return nodes
-
-
-def _name(page: Page | str) -> str:
-    return page if isinstance(page, str) else page.name
 
 
 def express(given: Expression | Mapping[str, Any]) -> Rule:

@@ -26,20 +26,20 @@ class Computed:
 class Rule:
     """What a page is made by, and what from: for `bus.derive(name, rule)`."""
 
-    inputs: tuple[Page | str, ...]
+    inputs: tuple[Page, ...]
     said: tuple[Any, ...]
     by: Computed | None = None
     """Of operations of users' own; `None` of a rule that is Rust's."""
 
     def __repr__(self) -> str:
-        names = ", ".join(page if isinstance(page, str) else page.name for page in self.inputs)
+        names = ", ".join(page.name for page in self.inputs)
         return f"<Rule {self.said[0]} of {names}>"
 
 
-def page_of(what: str, of: Any) -> tuple[Page | str, str | None]:
+def page_of(what: str, of: Any) -> tuple[Page, str | None]:
     """The page of a column, and the column's name where the page has several."""
     if isinstance(of, Page):
         return of, None
     if isinstance(of, Column):
-        return of.page, of.name
+        return of._page, of.name
     raise InvalidArgument(f"{what} {of!r}: a page, or a column of one, is wanted")

@@ -51,8 +51,7 @@ def reduce(
     keys: tuple[str | None, int] | None = None
     if by is not None:
         keyed, key = page_of("by", by)
-        same = keyed == page if isinstance(page, str) else keyed in (page, page.name)
-        if not same:
+        if not page._is(keyed):
             raise InvalidArgument(f"reduce: by {by!r} is not a column of the page that is reduced")
         keys = (key, count("groups", groups))
     at = None if axis is None else _axis(of.ndim, index(axis))

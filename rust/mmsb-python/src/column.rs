@@ -14,6 +14,7 @@ use crate::error::{Fault, Outcome};
 use crate::exchange;
 use crate::given::operator_name;
 use crate::index::everything;
+use crate::page::Page;
 use crate::python;
 use crate::sheet::Sheet;
 use crate::show;
@@ -39,6 +40,12 @@ impl Column {
     #[getter]
     fn page(&self) -> &str {
         &self.sheet.name
+    }
+
+    /// The page itself.
+    #[getter]
+    fn _page(&self) -> Page {
+        Page { sheet: Arc::clone(&self.sheet) }
     }
 
     /// A read-only array of the current epoch, without a copy: the same object until the page changes.

@@ -11,8 +11,8 @@ use pyo3::types::{PyBool, PyString};
 use crate::bus::Bus;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
+use crate::handle::Origin;
 use crate::page::Page;
-use crate::sheet::Source;
 use crate::state::Snapshot;
 
 /// A string that UTF-8 can say.
@@ -71,10 +71,7 @@ impl Bus {
         let id = self.id_of(py, key)?;
         if let Ok(page) = key.cast::<Page>() {
             let (branch, sheet) = (self.handle.for_show().branch_name(), &page.get().sheet);
-            let of = match &sheet.source {
-                Source::Live(handle) => handle.for_show().branch_name().to_owned(),
-                Source::Fixed(held, _) => held.branch.clone(),
-            };
+            let of = sheet.source.branch();
             if of != branch {
                 let message = format!(
                     "page '{}' is of branch {of}, not of branch {branch}: take it from there",
@@ -88,18 +85,13 @@ impl Bus {
 
     /// Refuses a page of another bus.
     fn check_bus(&self, page: &Page) -> Outcome<()> {
-        let (same, place) = match &page.sheet.source {
-            Source::Live(handle) => (handle.is_same_bus(&self.handle), Some(handle.for_show().place())),
-            Source::Fixed(_, origin) => {
-                let place = origin.handle().ok().map(|handle| handle.for_show().place());
-                (origin.is_bus_of(&self.handle), place)
-            }
-        };
-        if same {
+        let origin = page.sheet.source.origin();
+        if origin.is_same_bus(&self.handle.origin()) {
             return Ok(());
         }
+        let place = |origin: &Origin| origin.handle().map(|handle| handle.for_show().place());
         let (here, there) =
-            (self.handle.for_show().place(), place.unwrap_or_else(|| "that was closed".into()));
+            (self.handle.for_show().place(), place(&origin).unwrap_or_else(|_| "that was closed".into()));
         Err(Fault::invalid(format!(
             "page '{}' is of another bus ({there}), not of this one ({here})",
             page.sheet.name

@@ -39,9 +39,9 @@ impl Origin {
         self.handle.upgrade().ok_or_else(gone)
     }
 
-    /// Whether it was taken from a branch of the handle's bus.
-    pub fn is_bus_of(&self, handle: &Handle) -> bool {
-        self.opening == handle.opening
+    /// Whether both are of the same bus.
+    pub fn is_same_bus(&self, other: &Origin) -> bool {
+        self.opening == other.opening
     }
 }
 

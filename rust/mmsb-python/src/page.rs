@@ -72,6 +72,11 @@ impl Page {
         &self.sheet.name
     }
 
+    /// Whether both are the same page of the same branch.
+    fn _is(&self, other: &Page) -> bool {
+        self.sheet.is_same_page(&other.sheet)
+    }
+
     /// Its number, never reused in the bus.
     #[getter]
     fn id(&self) -> u64 {

@@ -28,6 +28,24 @@ pub enum Source {
     Fixed(Arc<Held>, Origin),
 }
 
+impl Source {
+    /// Where it was taken.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Source::Live(handle) => handle.origin(),
+            Source::Fixed(_, origin) => origin.clone(),
+        }
+    }
+
+    /// The name of its branch.
+    pub fn branch(&self) -> &str {
+        match self {
+            Source::Live(handle) => handle.for_show().branch_name(),
+            Source::Fixed(held, _) => &held.branch,
+        }
+    }
+}
+
 /// The latest array of a column.
 #[derive(Default)]
 struct Latest {
@@ -90,6 +108,12 @@ impl Sheet {
             schema: info.schema,
             rows: Mutex::new((0, info.rows)),
         }))
+    }
+
+    /// Whether both are the same page of the same branch, in whatever state.
+    pub fn is_same_page(&self, other: &Sheet) -> bool {
+        let (one, two) = (&self.source, &other.source);
+        self.id == other.id && one.origin().is_same_bus(&two.origin()) && one.branch() == two.branch()
     }
 
     /// Whether it has one column, which is seen as the page itself.
