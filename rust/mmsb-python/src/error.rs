@@ -92,15 +92,21 @@ fn coded<'py>(py: Python<'py>, code: Code, message: &str) -> PyResult<Bound<'py,
 
 fn core_error(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let exception = coded(py, error.code(), &error.to_string())?;
-    if let Error::Rule(failed) = error
-        && let FlowError::Raised { source, .. } = &**failed
-        && let Some(Exception(raised)) = source.downcast_ref::<Exception>()
-    {
-        // Ctrl-C is not the rule's fault.
-        if !raised.is_instance_of::<PyException>(py) {
-            return Ok(raised.clone_ref(py));
+    if let Error::Rule { error, path } = error {
+        if let FlowError::Raised { source, .. } = &**error
+            && let Some(Exception(raised)) = source.downcast_ref::<Exception>()
+        {
+            // Ctrl-C is not the rule's fault.
+            if !raised.is_instance_of::<PyException>(py) {
+                return Ok(raised.clone_ref(py));
+            }
+            exception.setattr("__cause__", raised.value(py))?;
         }
-        exception.setattr("__cause__", raised.value(py))?;
+        if let Some((page, rule)) = error.about() {
+            exception.setattr("page", page)?;
+            exception.setattr("rule", rule)?;
+        }
+        exception.setattr("path", path)?;
     }
     if let Error::Cycle(path) = error {
         exception.setattr("path", path)?;

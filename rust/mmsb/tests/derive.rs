@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use derive_common::{ROWS, Sum, cells, delta, derived, memory, ran, source, sum, write};
 use mmsb::base::ids::Epoch;
-use mmsb::bus::error::Code;
+use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
@@ -58,7 +58,8 @@ fn a_commit_whose_rule_fails_leaves_everything_as_it_was() {
     let (epoch, digest) = (bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap());
     fails.fails.store(true, Ordering::Relaxed);
     let error = write(&bus, a, 0, 2).unwrap_err();
-    assert_eq!(error.to_string(), "page 'c', rule 'sum': it was told to fail");
+    assert_eq!(error.to_string(), "page 'c', rule 'sum': it was told to fail (a -> b -> c)");
+    assert!(matches!(&error, Error::Rule { path, .. } if path == &["a", "b", "c"]), "{error:?}");
     assert_eq!(error.code(), Code::Rule);
     assert_eq!((bus.epoch().unwrap(), bus.state().unwrap().digest().unwrap()), (epoch, digest));
     bus.audit().unwrap();

@@ -175,7 +175,7 @@ fn a_follower_that_fails_keeps_back_only_what_it_follows_from() {
     program.fails.store(true, Ordering::Relaxed);
     write(&bus, a, 0, 5).unwrap();
     wait(&bus, d2);
-    assert_eq!(bus.settle().unwrap_err().to_string(), "page 'e', rule 'sum': it was told to fail");
+    assert_eq!(bus.settle().unwrap_err().to_string(), "page 'e', rule 'sum': it was told to fail (d -> e)");
     assert_eq!([d, e, d2].map(|page| cells(&bus, page)[0]), [0, 0, 5]);
     program.fails.store(false, Ordering::Relaxed);
     bus.settle().unwrap().unwrap();

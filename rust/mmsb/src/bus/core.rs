@@ -272,10 +272,10 @@ impl Core {
         if timeout >= Duration::from_secs(1) && !self.has_functions() {
             return Ok(self.writer_again());
         }
-        aside(|| self.wait_until(Instant::now().checked_add(timeout), timeout.as_secs()))
+        aside(|| self.wait_until(Instant::now().checked_add(timeout), timeout.as_secs_f64()))
     }
 
-    fn wait_until(&self, end: Option<Instant>, seconds: u64) -> Result<MutexGuard<'_, Writer>, Error> {
+    fn wait_until(&self, end: Option<Instant>, seconds: f64) -> Result<MutexGuard<'_, Writer>, Error> {
         for tries in 0u32.. {
             match self.writer.try_lock() {
                 Ok(writer) => return Ok(writer),

@@ -352,5 +352,5 @@ fn shown(columns: &[Column]) -> String {
 }
 
 fn wrong(page: String, source: RuleError) -> Error {
-    named(FlowError::Rule { page, source }, |page| page.to_string())
+    named(FlowError::Rule { page, source }, &[], |page| page.to_string())
 }

@@ -172,7 +172,7 @@ pub enum Error {
     #[error("the bus was busy for {seconds} s: {by}")]
     Busy {
         /// How long was waited.
-        seconds: u64,
+        seconds: f64,
         /// Who holds it.
         by: String,
     },
@@ -242,8 +242,14 @@ pub enum Error {
     #[error("page '{}' would follow from itself: {}", .0[0], way(.0))]
     Cycle(Vec<String>),
     /// A rule cannot be, or failed.
-    #[error(transparent)]
-    Rule(Box<FlowError>),
+    #[error("{error}{}", if path.len() > 1 { format!(" ({})", way(path)) } else { String::new() })]
+    Rule {
+        /// What is wrong.
+        error: Box<FlowError>,
+        /// The names of the pages by which a change came to the page, from the one that was written, or from it to the one
+        /// that was read.
+        path: Vec<String>,
+    },
     /// There is nothing at the path.
     #[error("there is no bus at {0}")]
     NotFound(String),
@@ -375,7 +381,7 @@ impl Error {
             Error::Invalid(_) => Code::InvalidArgument,
             Error::Follows(_) | Error::HasFollowers { .. } => Code::Follows,
             Error::Cycle(_) => Code::Cycle,
-            Error::Rule(error) => rule_code(error),
+            Error::Rule { error, .. } => rule_code(error),
             Error::NotFound(_) => Code::NotFound,
             Error::Exists(_) => Code::Exists,
             Error::NotABus { .. } => Code::NotABus,

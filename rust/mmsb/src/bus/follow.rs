@@ -78,7 +78,7 @@ impl Flows {
         let programs = &Known::new(core, branch, &[]);
         let due = self.at(branch, root).map(|flow| flow.is_due(root, programs, but));
         self.running = None;
-        due.map_err(|error| named(error, |page| page.to_string()))
+        due.map_err(|error| named(error, &[], |page| page.to_string()))
     }
 
     /// The commit is made. Whether pages are to be made in an epoch of their own for its sake.
@@ -130,6 +130,12 @@ impl Flows {
         let failed = &self.kept.get(&branch)?.failed;
         let own = failed.iter().find(|(failed, _)| Some(*failed) == page);
         own.or_else(|| failed.first()).map(|(_, why)| why.as_str())
+    }
+
+    /// By which pages a change came to the one of a branch that a run could not make.
+    fn way(&self, branch: BranchId) -> &[PageId] {
+        let flow = self.kept.get(&branch).and_then(|kept| kept.flow.as_ref());
+        flow.map_or(&[], |(flow, _)| flow.way())
     }
 
     /// Whether pages of a branch wait for an epoch of their own.
@@ -251,7 +257,7 @@ pub(crate) fn follow<'a>(
             },
         )
     })();
-    done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
+    done.map_err(|error| named(error, flows.way(branch), |page| name_of(core, draft, base, page)))
 }
 
 /// A commit is made: what was learned stays, functions that it declares are in effect, and what is put off is asked for.
@@ -292,15 +298,17 @@ fn name_of(core: &Core, draft: &Draft<'_>, base: RootRef<'_>, page: PageId) -> S
     draft.page(page).or_else(before).map_or_else(|| page.to_string(), |page| page.def().name().into())
 }
 
-/// What the graph refuses, with the names of pages.
-pub(crate) fn named(error: FlowError, name: impl Fn(PageId) -> String) -> Error {
+/// What the graph refuses, or a rule, with the names of pages; `way` are those by which the change came that it refuses.
+pub(crate) fn named(error: FlowError, way: &[PageId], name: impl Fn(PageId) -> String) -> Error {
     match error {
         FlowError::Graph(GraphError::Cycle { path }) => Error::Cycle(path.into_iter().map(name).collect()),
         FlowError::Graph(GraphError::HasFollowers { page, follower }) => {
             Error::HasFollowers { page: name(page), follower: name(follower) }
         }
         FlowError::State(error) => Error::State(error),
-        error => Error::Rule(Box::new(error)),
+        error => {
+            Error::Rule { error: Box::new(error), path: way.iter().map(|page| name(*page)).collect() }
+        }
     }
 }
 
@@ -330,34 +338,36 @@ impl<'k, 'd, 'a> Unpublished<'k, 'd, 'a> {
         pages.sort_unstable();
         pages.dedup();
         let changes = self.changes;
-        self.with(|ground| {
-            let mut flow = Flow::of(ground.base)?;
-            structure(&mut flow, changes, ground.draft)?;
-            flow.begin(&pages, ground)?;
-            Ok(flow)
-        })
+        let mut flow = Flow::default();
+        self.with(&mut flow, |flow, ground| {
+            *flow = Flow::of(ground.base)?;
+            structure(flow, changes, ground.draft)?;
+            flow.begin(&pages, ground)
+        })?;
+        Ok(flow)
     }
 
     /// Looks at one page more.
     pub fn step(&mut self, flow: &mut Flow) -> Result<Option<Step>, Error> {
-        self.with(|ground| flow.step(ground))
+        self.with(flow, Flow::step)
     }
 
     /// Looks at all pages that are left.
     fn finish(&mut self, flow: &mut Flow) -> Result<(), Error> {
-        self.with(|ground| flow.run(&[], ground))
+        self.with(flow, |flow, ground| flow.run(&[], ground))
     }
 
     fn with<T>(
         &mut self,
-        work: impl FnOnce(&mut Ground<'_, 'a>) -> Result<T, FlowError>,
+        flow: &mut Flow,
+        work: impl FnOnce(&mut Flow, &mut Ground<'_, 'a>) -> Result<T, FlowError>,
     ) -> Result<T, Error> {
         let Unpublished { programs, draft, base, .. } = self;
         let (core, base) = (programs.core, *base);
         let sink = &mut crate::propagation::apply::Nobody;
         let (threads, lasts, settles) = (&core.threads, false, None);
-        let done = work(&mut Ground { draft, base, programs, sink, threads, lasts, settles });
-        done.map_err(|error| named(error, |page| name_of(core, draft, base, page)))
+        let done = work(flow, &mut Ground { draft, base, programs, sink, threads, lasts, settles });
+        done.map_err(|error| named(error, flow.way(), |page| name_of(core, draft, base, page)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! makes it, the log does not have it, and it is remembered only as long as what it follows from stays as it is.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::iter::successors;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, PageId};
@@ -82,6 +83,9 @@ impl Reads {
     }
 }
 
+/// Of pages that are made because another is read, that one.
+type Wanted = BTreeMap<PageId, PageId>;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -94,7 +98,7 @@ pub(crate) fn is_lazy(page: PageRef<'_>) -> bool {
 impl State {
     /// A page that is made when somebody reads it, as the state makes it.
     pub(super) fn made(&self, id: PageId) -> Result<Arc<Read>, Error> {
-        let mut todo = vec![id];
+        let (mut todo, mut wanted) = (vec![id], BTreeMap::new());
         while let Some(&next) = todo.last() {
             if let Some(read) = self.reads().get().get(&next)
                 && next == id
@@ -105,9 +109,10 @@ impl State {
             if self.reads().get().contains_key(&next) {
                 todo.pop();
             } else if missing.is_empty() {
-                let read = self.make(next, rule)?;
+                let read = self.make(next, rule, &wanted)?;
                 self.reads().get().insert(next, read);
             } else {
+                missing.iter().for_each(|input| _ = wanted.entry(*input).or_insert(next));
                 todo.extend(missing);
             }
         }
@@ -126,8 +131,9 @@ impl State {
         Ok((rule, missing))
     }
 
-    /// Makes a page whose inputs can be read. No lock is held: a function of the user's may take any.
-    fn make(&self, id: PageId, rule: Rule) -> Result<Arc<Read>, Error> {
+    /// Makes a page whose inputs can be read, which another is `wanted` for. No lock is held: a function of the user's may
+    /// take any.
+    fn make(&self, id: PageId, rule: Rule, wanted: &Wanted) -> Result<Arc<Read>, Error> {
         let version = self.made_version(id)?;
         let place = (self.branch_id(), id);
         let (core, page) = (self.core(), self.stored(id)?);
@@ -146,7 +152,12 @@ impl State {
         }
         let known = Known::new(core, self.branch_id(), self.declared().unwrap_or_default());
         let mut made = Made::default();
-        let wrong = |error: FlowError| named(error, |page| page.to_string());
+        let wrong = |error: FlowError| {
+            let way: Vec<PageId> = successors(Some(id), |page| wanted.get(page).copied()).collect();
+            named(error, &way, |page| {
+                self.stored(page).map_or_else(|_| page.to_string(), |page| page.def().name().to_owned())
+            })
+        };
         let rows = from_nothing(rule, (page, schema), &inputs, &known, &mut made).map_err(wrong)?;
         let mut private = Private::empty(core, self.branch_id(), version)?;
         private.edit(|draft| {

@@ -137,7 +137,7 @@ impl Posts {
             }
             if end.is_some_and(|end| Instant::now() >= end) {
                 let by = "another thread is collecting".into();
-                return Err(Error::Busy { seconds: timeout.as_secs(), by });
+                return Err(Error::Busy { seconds: timeout.as_secs_f64(), by });
             }
             std::thread::sleep(Duration::from_micros(100));
         }

@@ -59,6 +59,21 @@ pub enum RuleError {
     },
 }
 
+impl RuleError {
+    /// What found something wrong: a built-in rule, most often.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        match self {
+            Self::Inputs { rule, .. }
+            | Self::Unfit { rule, .. }
+            | Self::WrongType { rule, .. }
+            | Self::Value { rule, .. } => rule,
+            Self::Algebra(_) => "the algebra",
+            Self::Unreadable(_) => "",
+        }
+    }
+}
+
 impl From<CodecError> for RuleError {
     fn from(error: CodecError) -> Self {
         Self::Unreadable(error.to_string())
@@ -95,6 +110,16 @@ pub enum FlowError {
 }
 
 impl FlowError {
+    /// The page that could not be made, and what its rule is called; none where it is not about one.
+    #[must_use]
+    pub fn about(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Rule { page, source } => Some((page, source.rule())),
+            Self::Raised { page, rule, .. } => Some((page, rule)),
+            Self::Graph(_) | Self::State(_) => None,
+        }
+    }
+
     /// What is wrong with the rule of a page.
     pub(super) fn of(page: PageRef<'_>, source: RuleError) -> Self {
         Self::Rule { page: page.def().name().to_owned(), source }

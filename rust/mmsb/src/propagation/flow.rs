@@ -78,6 +78,8 @@ pub struct Flow {
     /// Pages whose rule is new since the last run.
     pub(super) fresh: Vec<PageId>,
     pub(super) steps: Vec<Step>,
+    /// By which pages a change came to the one that could not be made.
+    pub(super) way: Vec<PageId>,
     /// How often pages were looked at, in commits that are not made, too.
     pub counters: Counters,
     /// Pages that are behind and to be made in an epoch of their own.
@@ -128,6 +130,13 @@ impl Flow {
     #[must_use]
     pub fn network(&self) -> &Network {
         &self.network
+    }
+
+    /// By which pages a change came to the one that a run could not make, from the one that was written to that; empty where
+    /// a run failed otherwise.
+    #[must_use]
+    pub fn way(&self) -> &[PageId] {
+        &self.way
     }
 
     /// Whether it has changes that are in no commit: it must be made anew where that commit is not made.
@@ -288,6 +297,7 @@ impl Flow {
 
     fn clear(&mut self) {
         self.steps.clear();
+        self.way.clear();
         self.changes.clear();
         self.fresh.clear();
         self.queue.clear();

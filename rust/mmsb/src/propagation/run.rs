@@ -24,7 +24,7 @@ use crate::propagation::program::Programs;
 use crate::propagation::rule::When;
 use crate::propagation::task::{Came, Gave, How, Task, Todo};
 use crate::propagation::threads::Threads;
-use crate::propagation::trace::{Outcome, Step};
+use crate::propagation::trace::{Outcome, Step, way};
 
 /// A page has a mark: it is behind what it follows from, because nobody could make it.
 pub const BEHIND: u8 = 8;
@@ -339,10 +339,12 @@ impl Flow {
         (clock, took): (&mut Instant, Option<u32>),
     ) -> Result<(), FlowError> {
         let Task { slot, why, page, cause, marks, rows_in, .. } = task;
-        let mut came = match gave.inspect_err(|_| self.counters.raised(slot, page))? {
-            Gave::Cells { rows } => self.put(slot, rows, made, ground)?,
-            Gave::Nothing(outcome) => Came::to(outcome),
+        let came = match gave.inspect_err(|_| self.counters.raised(slot, page)) {
+            Ok(Gave::Cells { rows }) => self.put(slot, rows, made, ground),
+            Ok(Gave::Nothing(outcome)) => Ok(Came::to(outcome)),
+            Err(error) => Err(error),
         };
+        let mut came = came.inspect_err(|_| self.way = way(&self.steps, page, cause))?;
         if came.outcome == Outcome::Behind {
             self.nodes[slot as usize].primed = false;
         } else if came.outcome != Outcome::Marked {

@@ -78,6 +78,22 @@ impl Step {
     }
 }
 
+/// The pages by which a change came to a page that an input has looked at, from the one that was written on.
+pub(super) fn way(steps: &[Step], page: PageId, cause: PageId) -> Vec<PageId> {
+    let (mut way, mut next) = (vec![page], cause);
+    for step in steps.iter().rev() {
+        if step.page == next && way.last() != Some(&next) {
+            way.push(next);
+            next = step.cause;
+        }
+    }
+    if way.last() != Some(&next) {
+        way.push(next);
+    }
+    way.reverse();
+    way
+}
+
 /// The newest steps of a branch, by epoch: as many as [`TRACED`].
 #[derive(Debug, Default)]
 pub struct Traces {

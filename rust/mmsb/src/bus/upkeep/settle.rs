@@ -12,7 +12,6 @@ use crate::bus::line::Line;
 use crate::page::catalog::RootRef;
 use crate::page::log::Durability;
 use crate::page::version::PageRef;
-use crate::propagation::error::FlowError;
 use crate::propagation::rule::{Rule, When};
 use crate::propagation::run::BEHIND;
 
@@ -29,12 +28,12 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
     let made = loop {
         match settle_but(core, line, timeout, &but) {
             Ok(made) => break made,
-            Err(Error::Rule(error)) => {
-                let mut pages = put_off_for(core, line, &error);
+            Err(refused @ Error::Rule { .. }) => {
+                let mut pages = put_off_for(core, line, &refused);
                 pages.retain(|page| !but.contains(page));
-                let why = error.to_string();
+                let why = refused.to_string();
                 said.extend(pages.iter().map(|page| (*page, why.clone())));
-                failed.get_or_insert(Error::Rule(error));
+                failed.get_or_insert(refused);
                 if pages.is_empty() {
                     break None;
                 }
@@ -57,8 +56,9 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
 }
 
 /// The pages that commits put off and that a page whose rule failed follows from, itself if it is one.
-fn put_off_for(core: &Core, line: &Line, error: &FlowError) -> Vec<PageId> {
-    let (FlowError::Raised { page, .. } | FlowError::Rule { page, .. }) = error else { return Vec::new() };
+fn put_off_for(core: &Core, line: &Line, refused: &Error) -> Vec<PageId> {
+    let Error::Rule { error, .. } = refused else { return Vec::new() };
+    let Some((page, _)) = error.about() else { return Vec::new() };
     let Ok((_pin, root)) = core.pin(line) else { return Vec::new() };
     let root = RootRef::new(&core.arena, root);
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
