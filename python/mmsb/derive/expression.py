@@ -1,6 +1,6 @@
 """Expressions over columns, cell by cell: written as numpy is, worked out in Rust where something changed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from mmsb.errors import InvalidArgument
 _UNARY = {
     "negative": "neg",
     "absolute": "abs",
-    "fabs": "abs",
     "sign": "sign",
     "invert": "not",
     "arcsin": "asin",
     "arccos": "acos",
     "arctan": "atan",
+    "arcsinh": "asinh",
+    "arccosh": "acosh",
+    "arctanh": "atanh",
     **{
         name: name
         for name in [
@@ -45,6 +47,8 @@ _UNARY = {
             "isfinite",
             "isinf",
             "square",
+            "cbrt",
+            "fabs",
         ]
     },
 }
@@ -56,11 +60,12 @@ _BINARY = {
     "floor_divide": "floordiv",
     "remainder": "mod",
     "power": "pow",
-    "float_power": "pow",
+    "fmod": "fmod",
     "minimum": "min",
     "maximum": "max",
     "arctan2": "atan2",
     "hypot": "hypot",
+    "copysign": "copysign",
     "bitwise_and": "and",
     "bitwise_or": "or",
     "bitwise_xor": "xor",
@@ -108,6 +113,10 @@ class Expression(NDArrayOperatorsMixin):
         if name in ("logical_and", "logical_or", "logical_xor"):
             truths = [Expression(("ne",), _lifted(value), _lifted(False)) for value in inputs]
             return Expression((name.removeprefix("logical_"),), *truths)
+        if name == "float_power":
+            return Expression(("pow",), *(_lifted(value).astype("float64") for value in inputs))
+        if name in ("fmin", "fmax"):
+            return _but_nan(name.removeprefix("f"), *map(_lifted, inputs))
         word = (_UNARY if len(inputs) == 1 else _BINARY).get(name)
         if word is None:
             raise InvalidArgument(f"np.{name} is not there for expressions")
@@ -151,6 +160,12 @@ def _lifted(value: Any) -> Expression:
     if isinstance(value, (bool, int, float, np.generic)):
         return Expression(("value", value))
     raise InvalidArgument(f"{value!r}: an expression takes columns, pages and numbers")
+
+
+def _but_nan(word: str, one: Expression, two: Expression) -> Expression:
+    """The smaller or larger one, of a number and NaN the number."""
+    both = where(np.isnan(two), one, Expression((word,), one, two))
+    return where(np.isnan(one), two, both)
 
 
 def where(condition: Any, yes: Any, no: Any) -> Expression:
@@ -217,8 +232,3 @@ def express(given: Expression | Mapping[str, Any]) -> Rule:
     if not flat.pages:
         raise InvalidArgument("the expression has no column in it: a page follows from others")
     return Rule(tuple(flat.pages), ("express", columns))
-
-
-def names() -> Iterator[str]:
-    """The functions of numpy that expressions have."""
-    yield from sorted({*_UNARY, *_BINARY, "logical_and", "logical_or", "logical_xor", "where", "clip"})

@@ -13,7 +13,6 @@ use mmsb::bus::handle::Bus;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::{Note, Options};
 use mmsb::bus::transaction::Isolation;
-use mmsb::graph::edge::{Edge, EdgeKind};
 use mmsb::propagation::rule::Rule;
 use mmsb::propagation::trace::Outcome;
 
@@ -185,23 +184,6 @@ fn replay_runs_nothing_and_reopening_finds_all_of_it() {
     bus.rewire(b, derived(&[a], &program), &Note::default()).unwrap();
     assert!(!bus.state().unwrap().is_behind(b).unwrap() && !bus.state().unwrap().is_behind(c).unwrap());
     assert_eq!((cells(&bus, b)[0], cells(&bus, c)[0]), (100, 100));
-}
-
-#[test]
-fn an_edge_without_cells_marks_and_runs_nothing() {
-    let bus = memory();
-    let (a, b) = (source(&bus, "a"), source(&bus, "b"));
-    let program = Sum::plus(0);
-    let mut of = derived(&[a], &program);
-    of.rule.edges.push(Edge { page: b, kind: EdgeKind::Control });
-    let c = bus.derive("c", of, &Note::default()).unwrap();
-    let runs = program.runs.load(Ordering::Relaxed);
-    let epoch = write(&bus, b, 0, 1).unwrap();
-    assert_eq!(ran(&bus, epoch), [(c, Outcome::Marked)]);
-    assert_eq!(program.runs.load(Ordering::Relaxed), runs);
-    assert!(bus.state().unwrap().is_behind(c).unwrap());
-    write(&bus, a, 0, 1).unwrap();
-    assert!(!bus.state().unwrap().is_behind(c).unwrap());
 }
 
 #[test]

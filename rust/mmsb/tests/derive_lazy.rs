@@ -156,9 +156,11 @@ fn an_unknown_function_and_one_that_fails_are_told_by_name() {
     let a = source(&bus, "a");
     let program = Sum::plus(0);
     let b = bus.derive("b", lazy(&[a], &program), &Note::default()).unwrap();
+    let c = bus.derive("c", lazy(&[a, b], &Sum::plus(0)), &Note::default()).unwrap();
     program.fails.store(true, std::sync::atomic::Ordering::Relaxed);
-    let error = bus.state().unwrap().cells::<i64>(b, 0).unwrap_err();
-    assert_eq!(error.to_string(), "page 'b', rule 'sum': it was told to fail");
+    let error = |page| bus.state().unwrap().cells::<i64>(page, 0).unwrap_err().to_string();
+    assert_eq!(error(b), "page 'b', rule 'sum': it was told to fail");
+    assert_eq!(error(c), "page 'b', rule 'sum': it was told to fail (b -> c)");
     bus.close();
     let bus = Bus::open(dir.path().join("bus"), &options).unwrap();
     let error = bus.state().unwrap().cells::<i64>(b, 0).unwrap_err();

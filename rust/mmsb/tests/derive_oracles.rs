@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use derive_common::{PRIME, ROWS, Sum, cells, delta, derived, memory, source, write};
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::commit::Change;
+use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::Note;
 use mmsb::propagation::trace::Outcome;
@@ -72,6 +73,16 @@ impl World {
         self.pages.push(self.bus.derive(&name, derived(&ids, &program), &Note::default()).unwrap());
         self.programs.push(Some(program));
         self.model.push(Model::Follows(inputs.to_vec(), plus));
+    }
+
+    /// Whether an error says a way from a page that was written to the one whose function failed.
+    fn is_way(&self, error: &Error, writes: &[(usize, u64, i64)], failed: &Arc<Sum>) -> bool {
+        let Error::Rule { path, .. } = error else { return false };
+        let way: Vec<usize> = path.iter().map(|name| name[1..].parse().unwrap()).collect();
+        let follows = |pair: &[usize]| matches!(&self.model[pair[1]], Model::Follows(from, _) if from.contains(&pair[0]));
+        writes.iter().any(|write| write.0 == way[0])
+            && way.windows(2).all(follows)
+            && self.programs[way[way.len() - 1]].as_ref().is_some_and(|program| Arc::ptr_eq(program, failed))
     }
 
     fn runs(&self) -> u64 {
@@ -181,7 +192,8 @@ proptest! {
                 .collect();
             let done = world.bus.commit(&changes, &Note::default());
             program.fails.store(false, Ordering::Relaxed);
-            if done.is_err() {
+            if let Err(error) = done {
+                prop_assert!(world.is_way(&error, &of(&writes), &program), "{:?}", error);
                 prop_assert_eq!(world.contents(), contents);
                 prop_assert_eq!((world.bus.epoch().unwrap(), world.bus.state().unwrap().digest().unwrap()), (epoch, digest));
             } else {

@@ -106,8 +106,8 @@ fn rules(from: &Sources) -> Vec<(Vec<PageId>, What)> {
     vec![
         (vec![book], reduce(Reduction::Sum, Over::Whole)),
         (vec![book], reduce(Reduction::ArgMax, Over::Whole)),
-        (vec![book], reduce(Reduction::Sum, key.clone())),
-        (vec![book], reduce(Reduction::Min, key.clone())),
+        (vec![book], reduce(Reduction::Sum, key)),
+        (vec![book], reduce(Reduction::Min, key)),
         (vec![book], reduce(Reduction::Mean, key)),
         (vec![book], What::Filter(Filter { column: 1 })),
         (vec![book], What::Window(Window { column: 2, what: Reduction::Max, rows: 3 })),

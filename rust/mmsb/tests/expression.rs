@@ -339,7 +339,7 @@ fn what_cannot_be_read_is_said_in_so_many_words() {
     wanted(&[0xff, 0xff, 0x7f], &format!("2097151 nodes, where 1 to {EXPRESSION_NODES} are possible"));
     wanted(&[9, 0], "9 nodes in 1 bytes");
     wanted(&[1, 9], "node 0 is of kind 9, which is unknown");
-    wanted(&[1, 5, 200], "code 200 of 29");
+    wanted(&[1, 5, 200], "code 200 of 34");
     wanted(&[1, 5, 0, 1], "node 0 names what is 1 before it");
     wanted(&[2, 0, 0, 0, 5, 0, 0], "node 1 names what is 0 before it");
     wanted(&[1, 1, 0, 2], "a bool of 2");

@@ -306,9 +306,7 @@ pub(crate) fn named(error: FlowError, way: &[PageId], name: impl Fn(PageId) -> S
             Error::HasFollowers { page: name(page), follower: name(follower) }
         }
         FlowError::State(error) => Error::State(error),
-        error => {
-            Error::Rule { error: Box::new(error), path: way.iter().map(|page| name(*page)).collect() }
-        }
+        error => Error::Rule { error: Box::new(error), path: way.iter().map(|page| name(*page)).collect() },
     }
 }
 

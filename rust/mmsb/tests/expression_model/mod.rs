@@ -203,6 +203,11 @@ pub fn unary(op: Unary, a: Cell, gives: DType) -> Cell {
         Unary::Sinh => library!(sinhf, sinh),
         Unary::Cosh => library!(coshf, cosh),
         Unary::Tanh => library!(tanhf, tanh),
+        Unary::Asinh => library!(asinhf, asinh),
+        Unary::Acosh => library!(acoshf, acosh),
+        Unary::Atanh => library!(atanhf, atanh),
+        Unary::Cbrt => library!(cbrtf, cbrt),
+        Unary::Fabs => Cell::float(float.abs(), gives),
     }
 }
 
@@ -292,6 +297,8 @@ fn float(op: Binary, a: Cell, b: Cell, gives: DType) -> Cell {
         Binary::Pow => function!(gives, (a, b), libm::powf, libm::pow),
         Binary::Atan2 => function!(gives, (a, b), libm::atan2f, libm::atan2),
         Binary::Hypot => function!(gives, (a, b), libm::hypotf, libm::hypot),
+        Binary::CopySign => Cell::float(if y.is_nan() { x.abs() } else { x.copysign(y) }, gives),
+        Binary::Fmod => function!(gives, (a, b), |x: f32, y: f32| x % y, |x: f64, y: f64| x % y),
         Binary::FloorDiv => {
             function!(gives, (a, b), |x, y| float_divided!(f32, x, y).0, |x, y| float_divided!(f64, x, y).0)
         }
@@ -308,6 +315,7 @@ fn integer(op: Binary, a: i128, b: i128, gives: DType) -> Option<Cell> {
             Binary::Sub => a - b,
             Binary::Mul => a.wrapping_mul(b),
             Binary::FloorDiv => divided(a, b).0,
+            Binary::Fmod => a.checked_rem(b).unwrap_or(0),
             Binary::Mod => divided(a, b).1,
             Binary::Pow => return power(a, b, gives),
             Binary::Min => a.min(b),

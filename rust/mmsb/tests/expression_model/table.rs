@@ -35,6 +35,11 @@ pub const UNARY: &[(&str, &str)] = &[
     ("isfinite", "??????????????"),
     ("isinf", "??????????????"),
     ("square", "bbhiqBHIQefdqd"),
+    ("asinh", "eefddefddefddd"),
+    ("acosh", "eefddefddefddd"),
+    ("atanh", "eefddefddefddd"),
+    ("cbrt", "eefddefddefddd"),
+    ("fabs", "eefddefddefddd"),
 ];
 
 /// Of each operation on two operands: a word for each type on the left, with a letter for each on the right, and then for a
@@ -59,13 +64,13 @@ pub const BINARY: &[(&[&str], &str)] = &[
          dddddddddddddd eefddefddefdee fffddffddffdff dddddddddddddd",
     ),
     (
-        &["floordiv", "mod", "pow"],
+        &["floordiv", "mod", "pow", "fmod"],
         "bbhiqBHIQefdqd bbhiqhiqdefdbd hhhiqhiqdffdhd iiiiqiiqddddid \
          qqqqqqqqddddqd BhhiqBHIQefdBd HiiiqHHIQffdHd IqqqqIIIQdddId \
          QddddQQQQdddQd eefddefddefdee fffddffddffdff dddddddddddddd",
     ),
     (
-        &["atan2", "hypot"],
+        &["atan2", "hypot", "copysign"],
         "eefddefddefddd eefddefddefded fffddffddffdfd dddddddddddddd \
          dddddddddddddd eefddefddefded fffddffddffdfd dddddddddddddd \
          dddddddddddddd eefddefddefdee fffddffddffdff dddddddddddddd",

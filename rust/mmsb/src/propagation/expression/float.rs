@@ -34,9 +34,15 @@ pub trait Real: Value {
     fn sinh(self) -> Self;
     fn cosh(self) -> Self;
     fn tanh(self) -> Self;
+    fn asinh(self) -> Self;
+    fn acosh(self) -> Self;
+    fn atanh(self) -> Self;
+    fn cbrt(self) -> Self;
     fn pow(self, other: Self) -> Self;
     fn atan2(self, other: Self) -> Self;
     fn hypot(self, other: Self) -> Self;
+    fn with_sign(self, of: Self) -> Self;
+    fn fmod(self, other: Self) -> Self;
 }
 
 /// Functions of `libm`.
@@ -119,6 +125,15 @@ macro_rules! real {
                     left.tidy()
                 }
             }
+            /// The sign of one that is no number is the one that all have.
+            #[inline(always)]
+            fn with_sign(self, of: Self) -> Self {
+                $type::copysign(self, of.tidy()).tidy()
+            }
+            #[inline]
+            fn fmod(self, other: Self) -> Self {
+                (self % other).tidy()
+            }
             #[inline(always)]
             fn sqrt(self) -> Self {
                 $type::sqrt(self).tidy()
@@ -148,10 +163,12 @@ macro_rules! real {
 real!(f64, 0x7FF8_0000_0000_0000;
     exp libm::exp, exp2 libm::exp2, expm1 libm::expm1, log libm::log, log2 libm::log2, log10 libm::log10,
     log1p libm::log1p, sin libm::sin, cos libm::cos, tan libm::tan, asin libm::asin, acos libm::acos,
-    atan libm::atan, sinh libm::sinh, cosh libm::cosh, tanh libm::tanh;
+    atan libm::atan, sinh libm::sinh, cosh libm::cosh, tanh libm::tanh, asinh libm::asinh, acosh libm::acosh,
+    atanh libm::atanh, cbrt libm::cbrt;
     pow libm::pow, atan2 libm::atan2, hypot libm::hypot);
 real!(f32, 0x7FC0_0000;
     exp libm::expf, exp2 libm::exp2f, expm1 libm::expm1f, log libm::logf, log2 libm::log2f, log10 libm::log10f,
     log1p libm::log1pf, sin libm::sinf, cos libm::cosf, tan libm::tanf, asin libm::asinf, acos libm::acosf,
-    atan libm::atanf, sinh libm::sinhf, cosh libm::coshf, tanh libm::tanhf;
+    atan libm::atanf, sinh libm::sinhf, cosh libm::coshf, tanh libm::tanhf, asinh libm::asinhf, acosh libm::acoshf,
+    atanh libm::atanhf, cbrt libm::cbrtf;
     pow libm::powf, atan2 libm::atan2f, hypot libm::hypotf);

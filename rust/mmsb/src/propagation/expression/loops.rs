@@ -185,6 +185,11 @@ pub fn unary(op: Unary, dtype: DType) -> Option<One> {
         Unary::Sinh => real!(plain, dtype, sinh),
         Unary::Cosh => real!(plain, dtype, cosh),
         Unary::Tanh => real!(plain, dtype, tanh),
+        Unary::Asinh => real!(plain, dtype, asinh),
+        Unary::Acosh => real!(plain, dtype, acosh),
+        Unary::Atanh => real!(plain, dtype, atanh),
+        Unary::Cbrt => real!(plain, dtype, cbrt),
+        Unary::Fabs => real!(wide, dtype, abs),
         Unary::Floor if float => real!(wide, dtype, floor),
         Unary::Ceil if float => real!(wide, dtype, ceil),
         Unary::Rint => real!(wide, dtype, rint),
@@ -301,6 +306,8 @@ pub fn binary(op: Binary, dtype: DType) -> Option<Two> {
         Binary::FloorDiv => integer!(dtype, |a, b| floor_div!(a, b)),
         Binary::Mod if float => real_two!(plain_two, dtype, modulo),
         Binary::Mod => integer!(dtype, |a, b| modulo!(a, b)),
+        Binary::Fmod if float => real_two!(plain_two, dtype, fmod),
+        Binary::Fmod => integer!(dtype, |a, b| a.checked_rem(b).unwrap_or(0)),
         Binary::Pow if float => real_two!(plain_two, dtype, pow),
         Binary::Pow => by_size!(two, plain_two, whole, u8, u16, u32, u64, |a, b| {
             let (mut base, mut left, mut power) = (a, b, 1);
@@ -313,6 +320,7 @@ pub fn binary(op: Binary, dtype: DType) -> Option<Two> {
         }),
         Binary::Atan2 => real_two!(plain_two, dtype, atan2),
         Binary::Hypot => real_two!(plain_two, dtype, hypot),
+        Binary::CopySign => real_two!(wide_two, dtype, with_sign),
         Binary::And => bits!(dtype, and),
         Binary::Or => bits!(dtype, or),
         Binary::Xor => bits!(dtype, xor),

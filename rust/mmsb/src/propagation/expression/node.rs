@@ -106,6 +106,16 @@ operations! {
     IsInf "isinf",
     /// `a * a`.
     Square "square",
+    /// The inverse hyperbolic sine.
+    Asinh "asinh",
+    /// The inverse hyperbolic cosine.
+    Acosh "acosh",
+    /// The inverse hyperbolic tangent.
+    Atanh "atanh",
+    /// The cube root.
+    Cbrt "cbrt",
+    /// The magnitude, as a float.
+    Fabs "fabs",
 }
 
 operations! {
@@ -155,6 +165,10 @@ operations! {
     Gt "gt",
     /// Whether `a` is larger, or they are equal.
     Ge "ge",
+    /// `a` with the sign of `b`.
+    CopySign "copysign",
+    /// What is left of `a` after division towards 0, with the sign of `a`; an integer by 0 is 0.
+    Fmod "fmod",
 }
 
 /// A value that is the same for all cells.

@@ -128,8 +128,8 @@ pub fn of_binary(op: Binary, a: Kind, b: Kind) -> Option<DType> {
     match op {
         Binary::Sub => Some(common).filter(|&dtype| dtype != DType::Bool),
         Binary::Div => Some(if common.is_float() { common } else { DType::F64 }),
-        Binary::FloorDiv | Binary::Mod | Binary::Pow => Some(counted),
-        Binary::Atan2 | Binary::Hypot => Some(promote(float_of(a), float_of(b))),
+        Binary::FloorDiv | Binary::Mod | Binary::Fmod | Binary::Pow => Some(counted),
+        Binary::Atan2 | Binary::Hypot | Binary::CopySign => Some(promote(float_of(a), float_of(b))),
         Binary::And | Binary::Or | Binary::Xor => Some(common).filter(|dtype| !dtype.is_float()),
         Binary::Shl | Binary::Shr => Some(counted).filter(|dtype| !dtype.is_float()),
         _ => Some(common),
