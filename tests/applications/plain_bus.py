@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mmsb.applications.flights import pages, source
+from mmsb.applications.flights import followed, pages, source
 from mmsb.applications.flights.stream import Stream
 
 State = dict[str, dict[str, np.ndarray[Any, Any]]]
+Follow = Callable[[State], State]
 
 
 class ConflictError(Exception):
@@ -60,9 +62,12 @@ class PlainPage:
 
 
 class PlainBus:
-    """States by epoch, from `first` on."""
+    """States by epoch, from `first` on; at the end of a transaction `follow` says what follows from it."""
 
-    def __init__(self, states: list[State] | None = None, first: int = 0) -> None:
+    def __init__(
+        self, states: list[State] | None = None, first: int = 0, follow: Follow | None = None
+    ) -> None:
+        self.follow = follow
         self.states: list[State] = states if states is not None else [{}]
         self.first, self.forked = first, first + len(self.states) - 1
         self.deltas = 0
@@ -108,6 +113,8 @@ class PlainBus:
         try:
             done = SimpleNamespace(epoch=self.epoch)
             yield done
+            if self.follow is not None:
+                self.states[-1] |= self.follow(self.states[-1])
             self.intents.append(intent)
         except BaseException:
             self.states.pop()
@@ -121,7 +128,7 @@ class PlainBus:
     def branch(self, name: str, *, at: int | None = None) -> PlainBus:
         assert name
         epoch = self.epoch if at is None else at
-        return PlainBus(self.states[epoch - self.first :][:1], epoch)
+        return PlainBus(self.states[epoch - self.first :][:1], epoch, self.follow)
 
     def _cells(self, other: PlainBus) -> Iterator[tuple[str, str, Any]]:
         for page, columns in self.states[-1].items():
@@ -133,7 +140,9 @@ class PlainBus:
     def diff(self, other: PlainBus) -> list[SimpleNamespace]:
         rows: dict[str, set[int]] = {}
         for page, _, differ in self._cells(other):
-            rows.setdefault(page, set()).update(np.flatnonzero(differ).tolist())
+            cells = np.atleast_1d(differ)
+            in_rows = cells.reshape(len(cells), -1).any(axis=1)
+            rows.setdefault(page, set()).update(np.flatnonzero(in_rows).tolist())
         return [SimpleNamespace(page=page, rows=sorted(those)) for page, those in rows.items()]
 
     def merge(self, other: PlainBus, *, on_conflict: str = "raise") -> None:
@@ -166,10 +175,16 @@ Played = tuple[PlainBus, Stream]
 """A bus, and the stream it has played to the end."""
 
 
+def created(flights: source.Flights) -> PlainBus:
+    """A bus with the pages of the flights, and those that follow from them, before the first minute."""
+    bus = PlainBus(follow=partial(followed.state, flights))
+    pages.create(bus, flights)
+    return bus
+
+
 def play(flights: source.Flights) -> Played:
     """The flights, played into a plain bus."""
-    bus, stream = PlainBus(), Stream(flights)
-    pages.create(bus, flights)
+    bus, stream = created(flights), Stream(flights)
     stream.play(bus, len(stream))
     return bus, stream
 

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from plain_bus import PlainBus, Played, flights_or_skip, play
+from plain_bus import PlainBus, Played, created, flights_or_skip, play
 
 from mmsb.applications.flights import events, pages, source
 from mmsb.applications.flights.deltas import Batch
@@ -250,8 +250,7 @@ def test_no_board_is_ever_negative(played: Played) -> None:
 
 def test_a_stream_goes_on_from_where_the_bus_is(few: Flights, played: Played) -> None:
     whole, stream = played
-    bus = PlainBus()
-    pages.create(bus, few)
+    bus = created(few)
     ticks: list[int] = []
     assert stream.played(bus) == 0
     assert stream.play(bus, 300) == 300

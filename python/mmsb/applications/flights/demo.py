@@ -153,7 +153,7 @@ class _Run:
             self._measure()
             steps.append(proofs.replays(self.path, self.folder, digest))
             with open_bus(self.path) as bus:
-                steps.append(proofs.past(bus, stream, oracle, self.rng))
+                steps += proofs.past(bus, stream, oracle, self.rng)
                 noon, self.report.noon = proofs.noon(bus, stream, oracle)
                 year = None
                 if self.options.picture is not None:

@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mmsb.applications.flights.face import Array, DerivingBus, rules
+from mmsb.applications.flights.face import DerivingBus, rules
 from mmsb.applications.flights.source import Flights
 
 CLOSED: Final = np.iinfo(np.int64).max
@@ -31,7 +30,13 @@ FOLLOWING: Final = (
     "links",
     "ways",
 )
-"""The pages, in the order in which they follow from each other; `links_seen` feeds them and never changes."""
+"""The pages, in the order in which they follow from each other."""
+
+SEEN: Final = "links_seen"
+"""The written page that feeds them: each route twice, there and back. It never changes."""
+
+COUNTS: Final = {"departure": "departed", "arrival": "arrived"}
+"""What the minutes of delay of either kind are divided by."""
 
 
 def derive(bus: DerivingBus, flights: Flights) -> None:
@@ -57,8 +62,7 @@ def derive(bus: DerivingBus, flights: Flights) -> None:
                 "minutes": np.where(is_open, route["air_time"] // route["arrived"], CLOSED),
             },
         )
-        # Each route twice, there and back.
-        seen = bus.create_page("links_seen", rows=2 * routes, columns={"route": "int32", "back": "bool"})
+        seen = bus.create_page(SEEN, rows=2 * routes, columns={"route": "int32", "back": "bool"})
         seen["route"][:] = np.arange(2 * routes) % max(routes, 1)
         seen["back"][:] = np.arange(2 * routes) >= routes
         both = bus.derive("both_ways", mmsb.gather(hops, seen["route"]))
@@ -77,52 +81,5 @@ def derive(bus: DerivingBus, flights: Flights) -> None:
 
 def _mean(mmsb: Any, page: Any, way: str) -> Any:
     """Minutes of delay, of the flights that have left or arrived; 0 of none."""
-    total, count = mmsb.col(page[f"{way}_delay"]), mmsb.col(page[_COUNTS[way]])
+    total, count = mmsb.col(page[f"{way}_delay"]), mmsb.col(page[COUNTS[way]])
     return mmsb.where(count > 0, total / count, 0.0)
-
-
-_COUNTS: Final = {"departure": "departed", "arrival": "arrived"}
-
-
-def state(flights: Flights, written: dict[str, dict[str, Array]]) -> dict[str, dict[str, Array]]:
-    """What the pages hold where the others hold this, by plain numpy."""
-    carriers, airports, routes = written["carriers"], written["airports"], written["routes"]
-    late = np.where(airports["departed"] >= FEW, _mean_of(airports, "departure"), -np.inf)
-    is_open = (routes["arrived"] > 0) & (2 * routes["cancelled"] <= routes["scheduled"])
-    minutes = np.where(is_open, routes["air_time"] // np.maximum(routes["arrived"], 1), CLOSED)
-    origin, destination = routes["origin"], routes["destination"]
-    return {
-        "delay_by_carrier": {way: _mean_of(carriers, way) for way in ("departure", "arrival")},
-        "delay_by_airport": {"departure": late},
-        "worst_airport": {"value": np.array(np.argmax(late), np.int64)},
-        "hops": {"origin": origin, "destination": destination, "minutes": minutes},
-        "both_ways": {
-            "origin": np.concatenate([origin, origin]),
-            "destination": np.concatenate([destination, destination]),
-            "minutes": np.concatenate([minutes, minutes]),
-        },
-        "links": {
-            "source": np.concatenate([origin, destination]),
-            "target": np.concatenate([destination, origin]),
-            "weight": np.concatenate([minutes, minutes]),
-        },
-        "ways": {"value": _ways(len(flights.airports), origin, destination, minutes)},
-    }
-
-
-def _mean_of(page: dict[str, Array], way: str) -> NDArray[np.float64]:
-    total, count = page[f"{way}_delay"], page[_COUNTS[way]]
-    return np.where(count > 0, total / np.maximum(count, 1), 0.0)
-
-
-def _ways(vertices: int, origin: Array, destination: Array, minutes: Array) -> NDArray[np.int64]:
-    """Shortest times between all pairs (Floyd, 1962)."""
-    far = CLOSED // 4  # twice as far does not wrap
-    ways = np.full((vertices, vertices), far, np.int64)
-    known = minutes < CLOSED
-    for a, b in ((origin, destination), (destination, origin)):
-        np.minimum.at(ways, (a[known], b[known]), minutes[known])
-    np.fill_diagonal(ways, 0)
-    for via in range(vertices):
-        np.minimum(ways, ways[:, via, None] + ways[None, via], out=ways)
-    return np.where(ways >= far, CLOSED, ways)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmsb.applications.flights import following
+from mmsb.applications.flights import followed
 from mmsb.applications.flights.face import Array, Bus
 from mmsb.applications.flights.pages import AIRBORNE, ON_GROUND, PAGES, constants, rows
 from mmsb.applications.flights.source import DAY, SUMMER, Flights
@@ -107,7 +107,7 @@ class Oracle:
             }
             for page, columns in PAGES.items()
         }
-        return {**written, **following.state(flights, written)}
+        return {**written, **followed.state(flights, written)}
 
     def _last_event(self, minute: int) -> int:
         times = np.concatenate((self.listed, self.cancelled, self.left, self.reached))
@@ -130,21 +130,28 @@ class Oracle:
             "since": np.where(seen, time, 0),
         }
 
+    def compared(self, bus: Bus, minute: int) -> dict[str, list[str]]:
+        """Every page that must be there, and its columns that are not, bit for bit, what the file says.
+
+        What must be there is what the file says, never what the bus happens to have: an absent page is wrong.
+        """
+        wanted = self.state(minute)
+        found = {page: bus[page].arrays for page in wanted if page in bus}
+        return {page: compare(found, {page: columns}) for page, columns in wanted.items()}
+
     def differences(self, bus: Bus, minute: int) -> list[str]:
         """The columns of the bus that are not, bit for bit, what the file says they are at `minute`."""
-        wanted = {
-            page: columns for page, columns in self.state(minute).items() if page in PAGES or page in bus
-        }
-        return compare({page: bus[page].arrays for page in wanted}, wanted)
+        return [wrong for columns in self.compared(bus, minute).values() for wrong in columns]
 
 
 def compare(found: Mapping[str, Mapping[str, Array]], wanted: Mapping[str, Mapping[str, Array]]) -> list[str]:
-    """The columns whose type, shape or bytes differ, as `page.column`."""
-    return [
-        f"{page}.{name}"
-        for page, columns in wanted.items()
-        for name, values in columns.items()
-        if (have := found[page][name]).dtype != values.dtype
-        or have.shape != values.shape
-        or have.tobytes() != values.tobytes()
-    ]
+    """The columns that are missing, or whose type, shape or bytes differ, as `page.column`."""
+    wrong = []
+    for page, columns in wanted.items():
+        for name, values in columns.items():
+            have = found.get(page, {}).get(name)
+            if have is None:
+                wrong.append(f"{page}.{name} is missing")
+            elif (have.dtype, have.shape, have.tobytes()) != (values.dtype, values.shape, values.tobytes()):
+                wrong.append(f"{page}.{name}")
+    return wrong

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmsb.applications.flights.face import Array, Bus
+from mmsb.applications.flights.following import FOLLOWING
 from mmsb.applications.flights.oracle import Oracle
 from mmsb.applications.flights.proofs import Proof
 from mmsb.applications.flights.source import DAY, minute_of, moment
@@ -66,7 +67,6 @@ def close_newark(bus: Bus, stream: Stream, conflict: type[Exception]) -> tuple[C
             np.flatnonzero(np.any([_differs(truth[page][c], v) for c, v in columns.items()], axis=0)).tolist()
         )
         for page, columns in imagined.state(end).items()
-        if page in bus
     }
     wanted = {page: rows for page, rows in wanted.items() if rows}
     found: dict[str, set[int]] = {}
@@ -76,7 +76,8 @@ def close_newark(bus: Bus, stream: Stream, conflict: type[Exception]) -> tuple[C
     difference = Proof(
         claim="its difference from the day as it was is exactly the rows that differ",
         holds=found == wanted,
-        figure=", ".join(f"{count:,} {page}" for page, count in rows.items()),
+        figure=", ".join(f"{count:,} {page}" for page, count in rows.items() if page not in FOLLOWING)
+        + f"; {sum(rows.get(page, 0) for page in FOLLOWING):,} rows of the pages that follow",
         details={"rows": rows, "wanted": {page: len(rows) for page, rows in wanted.items()}},
     )
     return closure, [without, difference, _refused(bus, plan, conflict), _accepted(bus, plan, fork)]
@@ -100,10 +101,11 @@ def _refused(bus: Bus, plan: Bus, conflict: type[Exception]) -> Proof:
         bus.merge(plan)
     except conflict as error:
         refusal = str(error)
+    first, *more = refusal.partition("\n")[0].split("; ")
     return Proof(
         claim="the bus, which has gone on since, refuses to merge it, and stays as it was",
         holds=bool(refusal) and before == (bus.epoch, bus.digest()),
-        figure=refusal.partition("\n")[0][:60] or "it was merged",
+        figure=(first + (f", and {len(more):,} more" if more else "")) or "it was merged",
         details={"refusal": refusal},
     )
 
