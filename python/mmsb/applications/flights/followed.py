@@ -14,7 +14,7 @@ def state(flights: Flights, written: dict[str, dict[str, Array]]) -> dict[str, d
     """What the pages that follow hold where the others hold this, and what feeds them."""
     carriers, airports, routes = written["carriers"], written["airports"], written["routes"]
     late = np.where(airports["departed"] >= FEW, _mean_of(airports, "departure"), -np.inf)
-    is_open = (routes["arrived"] > 0) & (2 * routes["cancelled"] <= routes["scheduled"])
+    is_open = (routes["arrived"] > 0) & (routes["scheduled"] > routes["departed"] + routes["cancelled"])
     minutes = np.where(is_open, routes["air_time"] // np.maximum(routes["arrived"], 1), CLOSED)
     origin, destination = routes["origin"], routes["destination"]
     count = len(flights.routes)

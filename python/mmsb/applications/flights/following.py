@@ -1,9 +1,10 @@
 """Pages that follow from those that are written: delay by carrier, the worst airport, ways between airports.
 
-The ways are the shortest times of flight between any two airports over the routes flown so far, in either
-direction. A route is open once a flight on it has arrived, unless more than half of those scheduled on it
-were cancelled; it takes the whole minutes that its flights have taken in the mean. So routes open and close,
-and get longer and shorter, with every landing, and the ways with them.
+The ways are the shortest times in the air between any two airports over the routes that are open, in either
+direction. A route is open while a flight on it is on the departure board, once one has arrived: so it opens
+and closes with every few flights, in all some 221,000 times a year each. It takes the whole minutes that its
+flights have taken in the mean (those few whose time the file does not give count as none), and so gets longer
+and shorter with every landing, and the ways with it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def derive(bus: DerivingBus, flights: Flights) -> None:
         bus.derive("worst_airport", mmsb.reduce(by_airport["departure"], "argmax"))
 
         route = {name: col(bus["routes"][name]) for name in bus["routes"].arrays}
-        is_open = (route["arrived"] > 0) & (2 * route["cancelled"] <= route["scheduled"])
+        is_open = (route["arrived"] > 0) & (route["scheduled"] > route["departed"] + route["cancelled"])
         hops = bus.derive(
             "hops",
             {
