@@ -22,8 +22,14 @@ needs_flights = pytest.mark.skipif(
 def test_the_first_flights(run: Run, tmp_path: Path) -> None:
     result = run("demo", "--flights", "200", "--seed", "1", "--keep", tmp_path / "kept", "--json")
     report = json.loads(result.stdout)
-    assert list(report) == ["ok", "seed", "proofs", "noon", "figures"]
+    assert list(report) == ["ok", "seed", "proofs", "noon", "following", "figures"]
     assert report["ok"]
+    (follow,) = (proof for proof in report["proofs"] if "pages that follow" in proof["claim"])
+    assert "ways" in follow["details"]["equal"]
+    assert set(follow["details"]["equal"].values()) == {100}
+    assert report["following"][-1]["routes"]["open"] == 0, "at the end no flight is on a board"
+    for shown in ("latest carriers", "worst airport", "shortest ways"):
+        assert shown in result.stderr
     assert "What was proved" in result.stderr, "people may read along"
     assert "╸" not in result.stderr, "no bar where there is no terminal"
     again = run("demo", "--flights", "200", "--keep", tmp_path / "kept", code=2)

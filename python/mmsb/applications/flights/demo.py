@@ -11,11 +11,11 @@ from typing import Any
 
 from rich.console import Console
 
-from mmsb.applications.flights import pages, proofs, source
+from mmsb.applications.flights import pages, proofs, source, summary
 from mmsb.applications.flights.face import conflict_error, open_bus
 from mmsb.applications.flights.oracle import Oracle
 from mmsb.applications.flights.proofs import Proof
-from mmsb.applications.flights.show import Bars, closing_table, noon_table
+from mmsb.applications.flights.show import Bars, closing_table, following_table, noon_table
 from mmsb.applications.flights.stream import Stream
 from mmsb.applications.flights.whatif import Closure, close_newark
 from mmsb.applications.flights.writer import Writer, peak_memory
@@ -38,11 +38,12 @@ class Options:
 
 @dataclasses.dataclass
 class Report:
-    """What came out: the proofs, the airports at noon, and the figures."""
+    """What came out: the proofs, the airports at noon, what followed then and at the end, and the figures."""
 
     seed: int
     proofs: list[Proof] = dataclasses.field(default_factory=list)
     noon: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    following: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     figures: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -90,7 +91,7 @@ class _Run:
         figures = self.report.figures
         figures["seconds"] = time.perf_counter() - began
         figures["memory"] = max(peak_memory(), figures["memory"])
-        self.console.print(noon_table(self.report), closing_table(self.report))
+        self.console.print(noon_table(self.report), following_table(self.report), closing_table(self.report))
         return self.report
 
     def _write_killed_and_go_on(self) -> None:
@@ -162,6 +163,10 @@ class _Run:
                     year = picture.look_back(bus, stream)
                 last = int(stream.minutes[-1]), bus.epoch
                 start = stream.start(bus)
+                self.report.following = [
+                    summary.read(bus.at(start + stream.number(minute)), stream.flights, minute)
+                    for minute in sorted({noon.details["minute"], last[0]})
+                ]
                 closure, branch = close_newark(bus, stream, conflict_error())
                 steps += [noon, *branch]
         if year is not None:

@@ -1,14 +1,17 @@
-"""What the demo shows on a terminal: progress bars, the airports at noon, the closing table."""
+"""What the demo shows on a terminal: progress bars, the airports at noon, what follows, the closing table."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from mmsb.applications.flights.following import FEW
+from mmsb.applications.flights.source import moment
 
 if TYPE_CHECKING:
     from mmsb.applications.flights.demo import Report
@@ -50,7 +53,7 @@ def noon_table(report: Report) -> Table:
     title = proof.claim.removesuffix(" are what the file says").replace("the", "The", 1)
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("airport", no_wrap=True, max_width=20, overflow="ellipsis")
-    for heading in ("board", "sched", "left", "lost", "came", "late out", "late in"):
+    for heading in ("board", "sched", "left", "cancelled", "came", "late out", "late in"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in report.noon:
         counts = (f"{row[name]:,}" for name in ("board", "scheduled", "departed", "cancelled", "arrived"))
@@ -58,6 +61,61 @@ def noon_table(report: Report) -> Table:
         arriving = f"{row['arrival_delay'] / row['arrived']:.1f}" if row["arrived"] else ""
         table.add_row(f"[bold]{row['code']}[/bold] {row['name']}", *counts, leaving, arriving)
     return table
+
+
+def following_table(report: Report) -> Table:
+    """What the pages that follow said, a column a moment."""
+    table = Table(
+        title="What follows from those: mean minutes late out, times in the air",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 2, 0, 0),
+    )
+    table.add_column("", no_wrap=True, min_width=15)
+    for said in report.following:
+        table.add_column(f"{moment(said['minute']):%H:%M on %-d %B %Y}", no_wrap=True, max_width=32)
+    lines = {
+        "latest carriers": _latest,
+        "least late": _least,
+        "worst airport": _worst,
+        "routes open": _open,
+        "shortest ways": _ways,
+    }
+    for what, line in lines.items():
+        table.add_row(what, *(line(said) for said in report.following))
+    return table
+
+
+def _late(entry: dict[str, Any]) -> str:
+    name = entry["name"]
+    for form in (" Inc.", " Co.", " Corporation"):
+        name = name.removesuffix(form)
+    return f"{entry['departure']:5.1f} {entry['code']} {name}"
+
+
+def _latest(said: dict[str, Any]) -> str:
+    return "\n".join(map(_late, said["carriers"][:3]))
+
+
+def _least(said: dict[str, Any]) -> str:
+    return "\n".join(map(_late, said["carriers"][-1:]))
+
+
+def _worst(said: dict[str, Any]) -> str:
+    worst = said["worst_airport"]
+    return _late(worst) if worst else f"none has {FEW} departures"
+
+
+def _open(said: dict[str, Any]) -> str:
+    return f"{said['routes']['open']:5,} of {said['routes']['all']:,}"
+
+
+def _ways(said: dict[str, Any]) -> str:
+    lines = (
+        f"{way['minutes'] // 60:2} h {way['minutes'] % 60:02} {'-'.join(way['stops'])}"
+        for way in said["ways"]
+    )
+    return "\n".join(lines) or "none"
 
 
 def closing_table(report: Report) -> Table:
