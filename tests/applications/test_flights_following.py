@@ -201,6 +201,7 @@ def test_pages_that_nobody_declared_are_no_proof(few: Flights) -> None:
         written, follow = looked_at(bus, (bus, stream, oracle))
         survived = proofs.survived(bus, stream, oracle, len(stream))  # type: ignore[arg-type]
         noon, _ = proofs.noon(bus, stream, oracle)  # type: ignore[arg-type]
+        assert summary.moments(bus, stream, [720]) == [], "the proofs tell it"  # type: ignore[arg-type]
     assert follow.details["equal"] == dict.fromkeys(FOLLOW, 0)
     assert [proof.holds for proof in (written, follow, survived, noon)] == [False] * 4
     assert written.details["equal"] == {**dict.fromkeys(pages.PAGES, MINUTES), "links_seen": 0}

@@ -91,7 +91,10 @@ class _Run:
         figures = self.report.figures
         figures["seconds"] = time.perf_counter() - began
         figures["memory"] = max(peak_memory(), figures["memory"])
-        self.console.print(noon_table(self.report), following_table(self.report), closing_table(self.report))
+        self.console.print(noon_table(self.report))
+        if self.report.following:
+            self.console.print(following_table(self.report))
+        self.console.print(closing_table(self.report))
         return self.report
 
     def _write_killed_and_go_on(self) -> None:
@@ -163,10 +166,9 @@ class _Run:
                     year = picture.look_back(bus, stream)
                 last = int(stream.minutes[-1]), bus.epoch
                 start = stream.start(bus)
-                self.report.following = [
-                    summary.read(bus.at(start + stream.number(minute)), stream.flights, minute)
-                    for minute in sorted({noon.details["minute"], last[0]})
-                ]
+                self.report.following = summary.moments(
+                    bus, stream, sorted({noon.details["minute"], last[0]})
+                )
                 closure, branch = close_newark(bus, stream, conflict_error())
                 steps += [noon, *branch]
         if year is not None:

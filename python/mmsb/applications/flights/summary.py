@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 
 from mmsb.applications.flights.face import Array, Bus
-from mmsb.applications.flights.following import CLOSED
+from mmsb.applications.flights.following import CLOSED, FOLLOWING
 from mmsb.applications.flights.proofs import NEW_YORK
 from mmsb.applications.flights.source import Flights
+from mmsb.applications.flights.stream import Stream
 
 FROM: Final = "EWR"
 """Where the first of the ways begins; the second begins and ends outside New York, and changes once."""
+
+
+def moments(bus: Bus, stream: Stream, minutes: Iterable[int]) -> list[dict[str, Any]]:
+    """What they say at these minutes; nothing where one is absent, which is for the proofs to tell."""
+    if not all(page in bus for page in FOLLOWING):
+        return []
+    start = stream.start(bus)
+    return [read(bus.at(start + stream.number(minute)), stream.flights, minute) for minute in minutes]
 
 
 def read(state: Bus, flights: Flights, minute: int) -> dict[str, Any]:
