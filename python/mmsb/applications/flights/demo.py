@@ -38,7 +38,7 @@ class Options:
 
 @dataclasses.dataclass
 class Report:
-    """What came out: the proofs, the airports at noon, what followed then and at the end, and the figures."""
+    """What came out: proofs, the airports at noon, what followed then and in an evening, figures."""
 
     seed: int
     proofs: list[Proof] = dataclasses.field(default_factory=list)
@@ -167,7 +167,7 @@ class _Run:
                 last = int(stream.minutes[-1]), bus.epoch
                 start = stream.start(bus)
                 self.report.following = summary.moments(
-                    bus, stream, sorted({noon.details["minute"], last[0]})
+                    bus, stream, sorted({noon.details["minute"], stream.evening()})
                 )
                 closure, branch = close_newark(bus, stream, conflict_error())
                 steps += [noon, *branch]

@@ -9,10 +9,13 @@ import numpy as np
 
 from mmsb.applications.flights import deltas, events
 from mmsb.applications.flights.face import Bus
-from mmsb.applications.flights.source import Flights
+from mmsb.applications.flights.source import DAY, Flights
 
 TICK: Final = 64
 """Minutes between two reports of progress, if not said otherwise."""
+
+EVENING: Final = 18 * 60
+"""A minute of a day at which most routes have flights."""
 
 
 class Stream:
@@ -35,6 +38,12 @@ class Stream:
     def number(self, minute: int) -> int:
         """How many minutes with events there are up to and with this one."""
         return int(np.searchsorted(self.minutes, minute, side="right"))
+
+    def evening(self) -> int:
+        """The last six in the evening that it comes to; its last minute if to none."""
+        last = int(self.minutes[-1])
+        six = (last - EVENING) // DAY * DAY + EVENING
+        return six if six >= self.minutes[0] else last
 
     def played(self, bus: Bus) -> int:
         """How many minutes the bus has; it says so itself, by its clock."""
