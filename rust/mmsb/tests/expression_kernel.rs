@@ -62,7 +62,7 @@ fn run(kernel: &mut dyn Kernel, inputs: &[Input<'_>], sizes: &[usize], out: &mut
     bytes
 }
 
-/// Three columns of two pages: what is read where it is, repeated over rows, and filled in from one row.
+/// Columns of two pages: what is read where it is, repeated over rows, filled in from one row, and the same for all cells.
 fn rule() -> Express {
     let mut all = Builder::default();
     let (a, b, v) = (all.column(0, 0), all.column(0, 1), all.column(0, 2));
@@ -74,8 +74,11 @@ fn rule() -> Express {
     let second = all.binary(Binary::Sub, second, b);
     let third = all.unary(Unary::Sin, first);
     let third = all.binary(Binary::Lt, third, b);
-    let outputs = [first, second, third].map(|root| all.finish(root).expect("an expression"));
-    Express::new(["x", "y", "z"].map(str::to_owned).into_iter().zip(outputs).collect()).expect("a rule")
+    let large = all.constant(Constant::Int(1 << 40));
+    let fourth = all.binary(Binary::Lt, b, large);
+    let outputs = [first, second, third, fourth].map(|root| all.finish(root).expect("an expression"));
+    let names = ["x", "y", "z", "all"].map(str::to_owned);
+    Express::new(names.into_iter().zip(outputs).collect()).expect("a rule")
 }
 
 fn noise(n: usize, seed: &mut u64) -> Vec<u8> {
@@ -151,6 +154,7 @@ proptest! {
             let made = run(anew.as_mut(), &[0, 1].map(|i| input(i, None, &[])), &sizes, &mut whole);
             prop_assert_eq!(made, whole.iter().map(Vec::len).sum::<usize>(), "all is made");
             prop_assert!(out == whole, "what was made of changes is not what all of it is");
+            prop_assert!(out[3].iter().all(|cell| *cell == 1), "no number of the type is as large");
             before = Some(pages);
         }
     }

@@ -142,7 +142,8 @@ impl Kernel for Expressed {
 /// Finds the rows that may be new.
 fn asked(program: &Program, inputs: &[Input<'_>], runs: &mut Vec<Run>) -> Result<(), RuleError> {
     runs.clear();
-    let mut all = false;
+    // What reads nothing, since it comes to the same for all cells, is made where all is new.
+    let mut all = program.reads().next().is_none() && inputs.iter().any(|input| input.before.is_none());
     let mut lists = 0;
     let once = program.views.iter().map(|read| (read, false));
     let spread = program.spread.iter().map(|(read, spread)| (read, *spread != Spread::Repeat));
