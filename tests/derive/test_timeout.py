@@ -1,6 +1,10 @@
 """Functions that take too long."""
 
 import contextlib
+import os
+import signal
+import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -53,6 +57,162 @@ def test_one_that_catches_its_timeout_was_too_slow_all_the_same(bus: mmsb.Bus) -
     slow = False
     source[0] = 2
     assert made.array[0] == 2
+
+
+@pytest.mark.parametrize(("caught", "times"), [(Exception, 1 << 60), (BaseException, 3)])
+@pytest.mark.parametrize("when", ["eager", "lazy", "deferred"])
+def test_one_that_goes_on_after_it_was_stopped_is_stopped_again(
+    bus: mmsb.Bus, caught: type[BaseException], times: int, when: Any
+) -> None:
+    """What stops it is no `Exception`, and comes again until the function has ended."""
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    slow, stopped = False, 0
+
+    def stubborn(a: Any) -> Any:
+        nonlocal stopped
+        while slow:
+            try:
+                while slow:
+                    pass
+            except caught:
+                stopped += 1
+                if stopped > times:
+                    raise
+        return a + 0
+
+    made = bus.derive("b", stubborn, inputs=[source], shape=(4,), dtype="int64", timeout=0.2, when=when)
+    slow, digest, epoch = True, bus.digest(), bus.epoch
+    began = time.monotonic()
+    with pytest.raises(mmsb.RuleError, match=r"page 'b'.*the rule ran for more than 0.2 s") as failed:
+        source[0] = 1
+        if when == "lazy":
+            _ = made.array
+        bus.settle()
+    assert 0.2 <= time.monotonic() - began < 10
+    assert isinstance(failed.value.__cause__, mmsb.RuleTimeout)
+    # Of a deferred one the background tried, too.
+    assert stopped >= 4 if caught is BaseException else stopped == 0
+    if when == "eager":
+        assert (bus.digest(), bus.epoch) == (digest, epoch)
+    slow = False
+    source[0] = 2
+    bus.settle()
+    assert made.array[0] == 2
+
+
+def test_nothing_stops_who_comes_after_one_that_was_stopped(bus: mmsb.Bus) -> None:
+    """However often it was, and wherever in its last instructions."""
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    slow = 0.0
+
+    def waits(a: Any) -> Any:
+        until = time.monotonic() + slow
+        while time.monotonic() < until:
+            pass
+        return a + 0
+
+    bus.derive("b", waits, inputs=[source], shape=(4,), dtype="int64", timeout=0.01)
+    late = 0
+    for number in range(100):
+        # About as long as it may run, so that it is stopped as it ends.
+        slow = 0.0098 + number * 4e-6
+        try:
+            source[0] = number + 1
+        except mmsb.RuleError as error:
+            late += isinstance(error.__cause__, mmsb.RuleTimeout)
+        spun = sum(range(2000))
+    assert spun == 1999000
+    until = time.monotonic() + 0.3
+    while time.monotonic() < until:
+        pass
+    slow = 0.0
+    source[0] = -1
+    assert late > 0
+
+
+def test_what_a_late_function_raises_instead_is_told(bus: mmsb.Bus) -> None:
+    """It was too slow all the same; but whoever interrupts the process is heard."""
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    instead: BaseException | None = None
+
+    def slow(a: Any) -> Any:
+        try:
+            while instead:
+                pass
+        except BaseException:
+            assert instead is not None
+            raise instead from None
+        return a + 0
+
+    made = bus.derive("b", slow, inputs=[source], shape=(4,), dtype="int64", timeout=0.05)
+    instead = KeyError("instead")
+    with pytest.raises(mmsb.RuleError, match=r"the rule ran for more than 0.05 s") as failed:
+        source[0] = 1
+    assert isinstance(failed.value.__cause__, mmsb.RuleTimeout)
+    assert isinstance(failed.value.__cause__.__cause__, KeyError)
+    instead = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        source[0] = 1
+    instead = None
+    source[0] = 2
+    assert made.array[0] == 2
+
+
+def test_a_late_rule_within_another_leaves_that_its_own_time(bus: mmsb.Bus) -> None:
+    """Of two calls on one thread each is stopped for what it did."""
+    with mmsb.open() as other:
+        theirs = other.create_page("theirs", shape=(), dtype="int64")
+        source = bus.create_page("a", shape=(4,), dtype="int64")
+        inner = outer = False
+
+        def within(number: Any) -> Any:
+            while inner:
+                pass
+            return number
+
+        other.derive("within", within, inputs=[theirs], shape=(), dtype="int64", timeout=0.05)
+
+        def around(a: Any) -> Any:
+            if outer:
+                with contextlib.suppress(mmsb.RuleError):
+                    theirs[...] = int(theirs.array) + 1
+                while inner is None:
+                    pass
+            return a + 0
+
+        made = bus.derive("b", around, inputs=[source], shape=(4,), dtype="int64", timeout=0.4)
+        inner = outer = True
+        source[0] = 1
+        assert (made.array[0], int(theirs.array)) == (1, 0)
+        inner = None  # type: ignore[assignment]
+        with pytest.raises(mmsb.RuleError, match=r"page 'b'.*more than 0.4 s"):
+            source[0] = 2
+        assert made.array[0] == 1
+
+
+def test_a_child_process_stops_its_own(bus: mmsb.Bus) -> None:
+    """The thread that does that is not in it, and is begun anew."""
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    bus.derive("b", lambda a: a, inputs=[source], shape=(4,), dtype="int64", timeout=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        code = 1
+        with contextlib.suppress(BaseException), mmsb.open() as own:
+            page = own.create_page("a", shape=(1,), dtype="int64")
+            try:
+                own.derive("b", _spin, inputs=[page], shape=(1,), dtype="int64", timeout=0.1)
+            except mmsb.RuleError as error:
+                code = 0 if isinstance(error.__cause__, mmsb.RuleTimeout) else 2
+        os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def _spin(a: Any) -> Any:
+    while True:
+        pass
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e30])

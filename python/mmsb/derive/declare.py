@@ -1,7 +1,5 @@
 """Declaring a page that a function makes."""
 
-import ctypes
-import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -11,50 +9,12 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive, _derive_by
 from mmsb.derive.called import Key, called, pages_of
+from mmsb.derive.limit import limited
 from mmsb.derive.native import Addressed, declare_native, is_native
 from mmsb.derive.rule import Rule
-from mmsb.errors import InvalidArgument, RuleTimeout
+from mmsb.errors import InvalidArgument
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
-
-
-def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
-    """The function, stopped by `RuleTimeout` when it has run for so many seconds.
-
-    It is stopped between two instructions of Python: a call into C that does not return is waited for. One
-    that catches that and returns all the same was too slow.
-    """
-    said = f"the rule ran for more than {timeout:g} s"
-
-    @functools.wraps(function)
-    def run(*arguments: Any, **named: Any) -> Any:
-        thread, over, stopped, lock = threading.get_ident(), False, False, threading.Lock()
-
-        def stop() -> None:
-            nonlocal stopped
-            with lock:
-                if not over:
-                    stopped = True
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                        ctypes.c_ulong(thread), ctypes.py_object(RuleTimeout)
-                    )
-
-        timer = threading.Timer(timeout, stop)
-        timer.daemon = True
-        timer.start()
-        try:
-            returned = function(*arguments, **named)
-        except RuleTimeout:
-            raise RuleTimeout(said) from None
-        finally:
-            with lock:
-                over = True
-            timer.cancel()
-        if stopped:
-            raise RuleTimeout(said)
-        return returned
-
-    return run
 
 
 def declare(
