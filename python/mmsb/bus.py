@@ -19,6 +19,7 @@ from mmsb.given import (
     callback,
     count,
     nanoseconds,
+    operator_name,
     perhaps_callback,
     perhaps_count,
     perhaps_text,
@@ -129,7 +130,8 @@ class Bus(Deriving, Posting):
             rows: of a table, with `columns`.
             columns: of a table: dtype by name; a dtype may have a shape, as `("f4", (3,))`.
             size: of a page of raw bytes.
-            op: what `merge` does by default: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`.
+            op: what `merge` does by default: `add`, `min`, `max`, `or`, `and`, `xor` or `mul`. One's own goes
+                with `page.merge(op=)`.
             data: an array, bytes, a mapping of columns, a structured array or a dataframe to take it from.
 
         Raises:
@@ -137,7 +139,7 @@ class Bus(Deriving, Posting):
         """
         text("a page's name", name)
         if op is not None:
-            text("op", op)
+            operator_name(name, op)
         layout = plan(name, shape, dtype, rows, columns, size, data)
         if layout.data is None:
             return self._create(name, layout.kind, layout.columns, layout.rows, op)

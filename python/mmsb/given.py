@@ -62,6 +62,16 @@ Progress = Callable[[int], object] | None
 """What is told how far long work has come, if anything is."""
 
 
+def operator_name(page: str, given: Any) -> str:
+    """The name of what a page merges by."""
+    if isinstance(given, str):
+        return text("op", given)
+    raise InvalidArgument(
+        f"page {page!r}: op {given!r}: only a built-in operator can be a page's, named by a string as in "
+        "op='add'; page.merge(op=) takes one's own"
+    )
+
+
 def perhaps_callback(what: str, value: Any) -> Callable[..., Any] | None:
     """Something that can be called, or nothing."""
     return None if value is None else callback(what, value)
@@ -75,14 +85,19 @@ def seconds(what: str, value: Any) -> float:
         raise InvalidArgument(f"{what} {value!r}: a time in seconds is wanted") from None
 
 
-def count(what: str, value: Any) -> int:
-    """An integer that is not negative, and of 64 bits at most."""
+def integer(what: str, value: Any) -> int:
+    """An integer, of any sign and size."""
     try:
         if isinstance(value, bool):
             raise TypeError
-        number: int = operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise InvalidArgument(f"{what} {value!r}: an integer is wanted, not {type(value).__name__}") from None
+
+
+def count(what: str, value: Any) -> int:
+    """An integer that is not negative, and of 64 bits at most."""
+    number = integer(what, value)
     if not 0 <= number < 2**64:
         raise InvalidArgument(f"{what} {number} is {'negative' if number < 0 else 'past all numbers'}")
     return number

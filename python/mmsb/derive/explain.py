@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import SupportsIndex
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _last_step, _rule, _rules, _settle_failed, _trace
@@ -88,7 +89,7 @@ def step(names: Callable[[int], str], told: tuple[int, int, int, int, int, str, 
     return Step(names(page), names(cause), level, rows_in, rows_out, outcome, ns)
 
 
-def trace(bus: CoreBus, epoch: int) -> list[Step]:
+def trace(bus: CoreBus, epoch: SupportsIndex) -> list[Step]:
     """What ran in an epoch, in its order."""
     names = Names(bus)
     return [step(names, told) for told in _trace(bus, count("epoch", epoch))]

@@ -1,7 +1,6 @@
 """What a bus has for pages that follow from others."""
 
 from collections.abc import Callable, Mapping
-from operator import index
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex
 
 from numpy.typing import DTypeLike
@@ -146,8 +145,11 @@ class Deriving(CoreBus):
         """What ran in an epoch, by default the present one, in its order.
 
         Nothing of an epoch that another process made, or that is forgotten: 65,536 steps are remembered.
+
+        Raises:
+            EpochNotFound: the epoch is not yet.
         """
-        return trace(self, self.epoch if epoch is None else index(epoch))
+        return trace(self, self.epoch if epoch is None else epoch)
 
     def counters(self) -> dict[str, Counters]:
         """How often each page that follows from others was looked at since the bus was opened, by name.
@@ -232,8 +234,7 @@ class Deriving(CoreBus):
             row: one of its rows; by default all.
             epoch: when; by default now.
         """
-        at = None if epoch is None else index(epoch)
-        return provenance(self, page, None if row is None else index(row), at)
+        return provenance(self, page, row, epoch)
 
     def graph(self) -> "rustworkx.PyDiGraph[dict[str, Any], dict[str, str]]":
         """Pages and what follows from what, as a `rustworkx.PyDiGraph`.

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import _provenance
@@ -75,7 +75,7 @@ def _rows(runs: list[tuple[int, int]]) -> Rows:
     return tuple(range(start, stop) for start, stop in runs)
 
 
-def provenance(bus: CoreBus, page: Key, row: int | None, epoch: int | None) -> Provenance:
+def provenance(bus: CoreBus, page: Key, row: SupportsIndex | None, epoch: SupportsIndex | None) -> Provenance:
     """The lineage of a row of a page, or of all."""
     names = Names(bus)
     found = _provenance(bus, page, perhaps_count("row", row), perhaps_count("epoch", epoch))

@@ -103,11 +103,17 @@ impl Bus {
     /// forgotten.
     ///
     /// # Errors
-    /// A closed handle.
+    /// A closed handle; an epoch that is not yet.
     pub fn trace(&self, epoch: Epoch) -> Result<Vec<Step>, Error> {
         let writer = self.core().writer_within(self.manner().busy_timeout)?;
         let traces = writer.flows.traces(self.line().id);
-        Ok(traces.map_or_else(Vec::new, |traces| traces.of(epoch).to_vec()))
+        let steps = traces.map_or_else(Vec::new, |traces| traces.of(epoch).to_vec());
+        drop(writer);
+        // What ran may be told before the epoch that it ran in is published.
+        if steps.is_empty() {
+            self.come_to(epoch)?;
+        }
+        Ok(steps)
     }
 
     /// Which commits and pages made rows of a page what they are at an epoch, by default all rows, now: that part first, and

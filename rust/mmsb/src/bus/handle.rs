@@ -156,15 +156,21 @@ impl Bus {
 
     /// The state the branch had at an epoch.
     pub fn at(&self, epoch: Epoch) -> Result<State, Error> {
-        let now = self.state()?;
+        let now = self.come_to(epoch)?;
         if epoch == now.epoch() {
             return Ok(now);
         }
+        three_way::state_at(&self.core, &self.line, epoch)
+    }
+
+    /// The published state, where the branch has come to an epoch.
+    pub(crate) fn come_to(&self, epoch: Epoch) -> Result<State, Error> {
+        let now = self.state()?;
         if epoch > now.epoch() {
             let branch = self.line.name.clone();
             return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: now.epoch() });
         }
-        three_way::state_at(&self.core, &self.line, epoch)
+        Ok(now)
     }
 
     /// The state the branch had at a time, in UTC nanoseconds since 1970.

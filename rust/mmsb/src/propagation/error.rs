@@ -68,6 +68,7 @@ impl RuleError {
             | Self::Unfit { rule, .. }
             | Self::WrongType { rule, .. }
             | Self::Value { rule, .. } => rule,
+            Self::Algebra(AlgebraError::Lacks { whom, .. }) => whom,
             Self::Algebra(_) => "the algebra",
             Self::Unreadable(_) => "",
         }
