@@ -3,7 +3,8 @@
 An error names the thing and its numbers. Nothing was changed when one is raised, `CommitUnknown` excepted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -16,6 +17,15 @@ class MmsbError(Exception):
     def __str__(self) -> str:
         # A KeyError would show its message as a key.
         return str(self.args[0]) if self.args else ""
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Says what errors of the block are about, where only whoever asked knows."""
+    try:
+        yield
+    except MmsbError as error:
+        raise type(error)(f"{what}: {error}") from error.__cause__
 
 
 class PageNotFound(MmsbError, KeyError):

@@ -132,14 +132,18 @@ def test_a_closure_names_what_a_semiring_lacks() -> None:
     """And ends where a claim that no sample refuted is wrong."""
     with mmsb.open() as bus:
         roads = bus.create_page("roads", rows=2, columns={"source": "i4", "target": "i4", "weight": "i8"})
+        epoch = bus.epoch
         with pytest.raises(
             mmsb.RuleError,
-            match=r"closure needs what the semiring plain on int64 is not: absorptive, idempotent$",
-        ):
-            mmsb.closure(roads, vertices=3, semiring=PLAIN)
+            match=r"^page 'd': closure needs what the semiring plain on int64 is not: absorptive, idemp",
+        ) as caught:
+            bus.derive("d", mmsb.closure(roads, vertices=3, semiring=PLAIN))
+        assert (caught.value.page, caught.value.rule) == ("d", "closure by plain")
+        assert "d" not in bus
+        assert bus.epoch == epoch
         only = mmsb.semiring("only", np.minimum, length, FAR, 0, "i8", claims="idempotent", domain=lengths)
         with pytest.raises(mmsb.RuleError, match=r"is not: absorptive$"):
-            mmsb.closure(roads, vertices=3, semiring=only)
+            bus.derive("d", mmsb.closure(roads, vertices=3, semiring=only))
         loose = mmsb.semiring(
             "loose", np.minimum, lambda a, b: np.where((a == FAR) | (b == FAR), FAR, a + b),
             FAR, 0, "i8", claims="absorptive", domain=lambda a: lengths(a) | (a == -77_777),

@@ -19,7 +19,7 @@ from mmsb.algebra.kinds import (
 )
 from mmsb.algebra.laws import claimed, hold
 from mmsb.algebra.operation import Binary, Operation, cell, cell_dtype
-from mmsb.algebra.samples import Domain, samples
+from mmsb.algebra.samples import Domain, samples, within
 from mmsb.errors import InvalidArgument
 from mmsb.given import text
 
@@ -90,7 +90,7 @@ def monoid(
 
     Returns:
         The monoid: for `mmsb.reduce`, `page.merge(op=)`, and everything in `mmsb.algebra`. Built in, the
-        family of all its dtypes; of these `mmsb.reduce` makes pages by sum, min and max alone.
+        family of all its dtypes.
 
     Raises:
         BrokenLaw: a law does not hold; the message has the values.
@@ -189,5 +189,12 @@ def _hold(
     domain: Domain | None,
     more: NDArray[Any],
 ) -> tuple[str, ...]:
-    chosen = samples(whose, more.dtype, np.array(list(constants.values()), more.dtype), domain, more)
+    given = np.array(list(constants.values()), more.dtype)
+    chosen = samples(whose, more.dtype, given, domain, more)
+    # Without a domain they are in it, whatever they are.
+    if domain is not None:
+        names = ("identity",) if len(given) == 1 else ("zero", "one")
+        for what, value, inside in zip(names, given, within(whose, given, domain, given), strict=True):
+            if not inside:
+                raise InvalidArgument(f"{whose}: its {what} {value.item()!r} is outside its domain")
     return hold(whose, operations, constants, traits, chosen)

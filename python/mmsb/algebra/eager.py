@@ -1,6 +1,6 @@
 """What monoids and semirings do with arrays at once: folds, products, masked writes."""
 
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,8 +9,9 @@ from mmsb._core import _fold, _product, _product_csr, _product_quick, _write
 from mmsb.algebra import product
 from mmsb.algebra.fold import fold
 from mmsb.algebra.kinds import AnyMonoid, AnySemiring, Monoid, monoid_on, semiring_on
-from mmsb.algebra.operation import cell_dtype
+from mmsb.algebra.operation import Operation, cell_dtype
 from mmsb.errors import DtypeError, IndexOutOfRange, InvalidArgument, ShapeError
+from mmsb.given import integer
 
 _PLAIN = frozenset(
     np.dtype(kind)
@@ -20,6 +21,8 @@ _PLAIN = frozenset(
 _STARTS = frozenset((np.dtype(np.int64), np.dtype(np.uint64)))
 _COLUMNS = frozenset((np.dtype(np.int32), np.dtype(np.uint32)))
 """Types of integers that a product takes as they are."""
+_BOTH = (False, False, False, True)
+"""The options of a write that brings a target and a result together everywhere."""
 
 
 def array_of(what: str, given: Any, dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
@@ -107,7 +110,7 @@ def spmv(
         raise
 
 
-def reduce(values: ArrayLike, monoid: AnyMonoid = "sum", axis: int | None = None) -> Any:
+def reduce(values: ArrayLike, monoid: AnyMonoid = "sum", axis: SupportsIndex | None = None) -> Any:
     """Cells brought together by a monoid, always by the same tree with a fan-in of 16.
 
     Args:
@@ -121,18 +124,29 @@ def reduce(values: ArrayLike, monoid: AnyMonoid = "sum", axis: int | None = None
     cells = array_of("values", values)
     by = monoid_on(monoid, cells.dtype)
     if axis is None:
-        cells, axis = cells.reshape(-1), 0
-    if not -cells.ndim <= axis < cells.ndim:
-        raise ShapeError(f"reduce: axis {axis} of {cells.ndim} axes")
+        cells = cells.reshape(-1)
+    at = 0 if axis is None else integer("reduce: axis", axis)
+    if not -cells.ndim <= at < cells.ndim:
+        raise ShapeError(f"reduce: axis {at} of {cells.ndim} axes")
     if by.plus is not None:
-        return fold(by.plus, np.moveaxis(cells, axis, 0), by.identity)[()]
-    rows = np.moveaxis(cells, axis, -1)
+        return fold(by.plus, np.moveaxis(cells, at, 0), by.identity)[()]
+    rows = np.moveaxis(cells, at, -1)
     flat = np.ascontiguousarray(
         rows.reshape(-1, rows.shape[-1]) if rows.size else np.empty((0, 0), cells.dtype)
     )
     if not rows.size:
         return np.full(rows.shape[:-1], by.identity, cells.dtype)[()]
     return _fold(by.name, flat).reshape(rows.shape[:-1])[()]
+
+
+def plus_of(monoid: Monoid) -> Operation:
+    """The operation of a monoid, cell by cell, also of one that is built in."""
+
+    def plus(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        one, other = (np.require(each, None, ["C", "A"]) for each in (a, b))
+        return _write(monoid.name, one, other, None, _BOTH)
+
+    return monoid.plus or Operation(plus, monoid.dtype, scalar=False)
 
 
 def write(

@@ -1,6 +1,7 @@
 """Merging into pages by monoids of users: the cells that come out are logged, so that replay calls nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from mmsb._core import Column, Page, _transaction_of
 from mmsb.algebra.fold import fold_runs
 from mmsb.algebra.kinds import Monoid, MonoidFamily, monoid_on
-from mmsb.errors import ConflictError, DtypeError, InvalidArgument, ShapeError
+from mmsb.errors import ConflictError, DtypeError, InvalidArgument, MmsbError, ShapeError, about
 
 _ATTEMPTS = 32
 """How often a merge that lost a race starts over."""
@@ -78,6 +79,28 @@ def _merged(into: Page | Column, cells: NDArray[Any], values: Any, where: Any, o
         raise DtypeError(f"{into.name!r}: {error}") from None
     except ValueError as error:
         raise ShapeError(f"{into.name!r}: {error}") from None
+    with _told(into, op):
+        return _brought(cells, old, new, where, op)
+
+
+@contextmanager
+def _told(into: Page | Column, op: Monoid) -> Iterator[None]:
+    """Says whose operation raises, or makes what is no cells, and where they were to go."""
+    page = f"page {into.name!r}" if isinstance(into, Page) else f"page {into.page!r}, column {into.name!r}"
+    try:
+        with about(f"{page}: monoid {op.name!r}"):
+            yield
+    except MmsbError:
+        raise
+    except Exception as error:
+        said = f"{page}: monoid {op.name!r}: the operation raised {type(error).__name__}: {error}"
+        raise InvalidArgument(said) from error
+
+
+def _brought(
+    cells: NDArray[Any], old: NDArray[Any], new: NDArray[Any], where: Any, op: Monoid
+) -> NDArray[Any]:
+    """Old cells and new ones, of which some may be for one cell, brought together."""
     if not _may_repeat(where):
         return op(old, new)
     places = np.arange(cells.size).reshape(cells.shape)[where].reshape(-1)

@@ -102,13 +102,10 @@ def spmv(
     return fold_runs(plus, products, begins, semiring.zero)
 
 
-def check_closure(semiring: Semiring) -> None:
-    """Refuses a semiring in which ways need not end."""
-    lacks = sorted(_CLOSURE - semiring.capabilities)
-    if lacks:
-        raise RuleError(
-            f"closure needs what the semiring {semiring.name} on {semiring.dtype} is not: {', '.join(lacks)}"
-        )
+def lacks_for_closure(semiring: Semiring) -> str:
+    """What a semiring in which ways need not end lacks for a closure, in words; empty where nothing."""
+    lacks = ", ".join(sorted(_CLOSURE - semiring.capabilities))
+    return lacks and f"closure needs what the semiring {semiring.name} on {semiring.dtype} is not: {lacks}"
 
 
 def closure(

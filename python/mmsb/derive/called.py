@@ -15,10 +15,10 @@ def called(function: Any) -> str:
     return f"{getattr(function, '__module__', '?')}.{name or type(function).__qualname__}"
 
 
-def pages_of(what: str, keys: Any) -> list[Key]:
-    """Pages, given as a list or as one."""
+def pages_of(page: str, what: str, keys: Any) -> list[Key]:
+    """Pages, given as a list or as one, that the page of a name is to follow from."""
     if isinstance(keys, (str, int, Page)):
         return [keys]
     if not isinstance(keys, Iterable):
-        raise InvalidArgument(f"{what} {keys!r}: pages, their names or ids are wanted")
+        raise InvalidArgument(f"page {page!r}: {what} {keys!r}: pages, their names or ids are wanted")
     return list(keys)

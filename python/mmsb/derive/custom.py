@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from mmsb._core import Column, Page
 from mmsb.algebra import Monoid, Semiring, matmul, reduce, spmv
+from mmsb.algebra.eager import plus_of
 from mmsb.algebra.fold import fold_runs
-from mmsb.algebra.product import check_closure, closure
+from mmsb.algebra.product import closure, lacks_for_closure
 from mmsb.derive.rule import Computed, Of, Rule, page_of
 from mmsb.errors import DtypeError, IndexOutOfRange, InvalidArgument, ShapeError
 
@@ -34,10 +35,15 @@ def _cells(of: Any, column: str | None) -> NDArray[Any]:
 
 
 def _rule(
-    what: str, by: Monoid | Semiring, inputs: Sequence[Page], function: Made, shape: Sequence[int]
+    what: str,
+    by: Monoid | Semiring,
+    inputs: Sequence[Page],
+    function: Made,
+    shape: Sequence[int],
+    lacks: str = "",
 ) -> Rule:
     said = f"{what} by {by.name}"
-    return Rule(tuple(inputs), (said,), Computed(function, tuple(shape), by.dtype))
+    return Rule(tuple(inputs), (said,), Computed(function, tuple(shape), by.dtype, lacks))
 
 
 def reduce_rule(of: Of, by: Monoid, axis: int | None, keys: tuple[str | None, int] | None) -> Rule:
@@ -73,8 +79,7 @@ def _grouped(by: Monoid, cells: NDArray[Any], keys: NDArray[Any], groups: int) -
     order = np.argsort(keys, kind="stable")
     order = order[keys[order] >= 0]
     starts = np.searchsorted(keys[order], np.arange(groups + 1))
-    assert by.plus is not None
-    return fold_runs(by.plus, cells[order], starts, by.identity)
+    return fold_runs(plus_of(by), cells[order], starts, by.identity)
 
 
 def matmul_rule(left: Page, right: Page, by: Semiring) -> Rule:
@@ -123,7 +128,6 @@ def closure_rule(
     columns: tuple[str, str, str],
 ) -> Rule:
     """The best way from each start to each vertex, made anew by rounds."""
-    check_closure(by)
     page, _ = page_of("closure", edges)
     source, target, weight = (_column(edges, name) for name in columns)
     _on("closure: weight", weight, by)
@@ -140,4 +144,5 @@ def closure_rule(
         found = closure(by, (cells[columns[0]], cells[columns[1]], cells[columns[2]]), vertices, starts)
         return found[0] if alone else found
 
-    return _rule("closure", by, [page], ways, (vertices,) if alone else (count, vertices))
+    shape = (vertices,) if alone else (count, vertices)
+    return _rule("closure", by, [page], ways, shape, lacks_for_closure(by))

@@ -12,7 +12,7 @@ from mmsb.derive.called import Key, called, pages_of
 from mmsb.derive.limit import limited
 from mmsb.derive.native import Addressed, declare_native, is_native
 from mmsb.derive.rule import Rule
-from mmsb.errors import InvalidArgument
+from mmsb.errors import InvalidArgument, RuleError
 from mmsb.given import callback, seconds, text
 from mmsb.layout import Columns, Shape, plan
 
@@ -47,18 +47,20 @@ def declare(
             raise InvalidArgument(f"page {name!r}: timeout {limit:g}: it is more than 0 s, at most {most:g}")
         run = limited(run, limit)
     given = (made.kind, made.columns, made.rows)
-    given_inputs = pages_of("inputs", inputs)
-    return _derive(
-        bus, name, given, run, called(function), given_inputs, pages_of("after", after), bool(changed), when
-    )
+    keys, later = pages_of(name, "inputs", inputs), pages_of(name, "after", after)
+    return _derive(bus, name, given, run, called(function), keys, later, bool(changed), when)
 
 
 def declare_by(bus: CoreBus, name: str, rule: Rule, after: Any, when: str) -> Page:
     """Has a page follow from others by a built-in rule, or by operations of users' own."""
     text("a page's name", name)
     inputs: list[Key] = list(rule.inputs)
-    after = pages_of("after", after)
+    after = pages_of(name, "after", after)
     if rule.by is not None:
+        if rule.by.lacks:
+            error = RuleError(f"page {name!r}: {rule.by.lacks}")
+            error.page, error.rule = name, rule.said[0]
+            raise error
         made = plan(name, rule.by.shape, rule.by.dtype, None, None, None, None)
         given, run = (made.kind, made.columns, made.rows), rule.by.function
         return _derive(bus, name, given, run, rule.said[0], inputs, after, False, when)

@@ -10,8 +10,8 @@ import numpy as np
 
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Page, _derive_native
-from mmsb.derive.called import called, pages_of
-from mmsb.errors import DtypeError, InvalidArgument
+from mmsb.derive.called import Key, called, pages_of
+from mmsb.errors import DtypeError, InvalidArgument, about
 from mmsb.layout import Layout
 
 CFunction = ctypes.CFUNCTYPE(
@@ -108,15 +108,21 @@ def declare_native(
     bus: CoreBus, name: str, rule: Any, inputs: Any, after: Any, made: Layout, when: str
 ) -> Page:
     """Has a page follow from others by compiled code."""
-    keys = pages_of("inputs", inputs)
+    keys = pages_of(name, "inputs", inputs)
     if isinstance(rule, Native):
-        owner = _compiled(name, rule, [bus[key] for key in keys], made)
+        owner = _compiled(name, rule, _pages(bus, name, keys), made)
         address = owner.address
     else:
         owner, address = rule, _address(name, rule)
     given = (made.kind, made.columns, made.rows)
-    after = pages_of("after", after)
+    after = pages_of(name, "after", after)
     return _derive_native(bus, name, given, address, owner, called(rule), keys, after, when)
+
+
+def _pages(bus: CoreBus, name: str, keys: list[Key]) -> list[Page]:
+    """The pages that a page of a name is to follow from."""
+    with about(f"page {name!r}"):
+        return [bus[key] for key in keys]
 
 
 def _address(name: str, rule: Any) -> int:

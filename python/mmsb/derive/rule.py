@@ -20,6 +20,8 @@ class Computed:
     function: Callable[..., Any]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    lacks: str = ""
+    """Why it can make no page, where it cannot: the error names the page that was to be made."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,15 @@
 """Built-in rules: what Rust makes pages by, incrementally and with the same bits whatever came before."""
 
 from collections.abc import Iterable
-from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 from mmsb._core import Column, Page
 from mmsb.algebra import AnySemiring, Monoid, MonoidFamily, Semiring, SemiringFamily
-from mmsb.algebra.kinds import monoid_on, semiring_on
+from mmsb.algebra.kinds import MONOIDS, monoid_on, semiring_on
 from mmsb.derive.custom import closure_rule, matmul_rule, reduce_rule, spmv_rule
 from mmsb.derive.rule import Of, Rule, page_of
 from mmsb.errors import InvalidArgument
-from mmsb.given import count, text
+from mmsb.given import count, integer, text
 
 
 def _builtin(what: str, given: Any, of: Any, column: str | None = None) -> str:
@@ -25,7 +24,7 @@ def reduce(
     of: Of,
     how: str | MonoidFamily | Monoid,
     *,
-    axis: int | None = None,
+    axis: SupportsIndex | None = None,
     by: Column | None = None,
     groups: int | None = None,
 ) -> Rule:
@@ -37,7 +36,9 @@ def reduce(
     Args:
         of: the column.
         how: "sum", "min", "max", "mean", "count" (of cells that are not NaN), "argmin", "argmax" (of the
-            first; -1 of none), "any" or "all", with the dtypes of numpy.
+            first; -1 of none), "any" or "all", with the dtypes of numpy. Or a monoid: one of one's own, or
+            "prod", "or", "and", "xor" or "logsum", on the column's dtype, which Python brings together anew,
+            by the same tree, whenever the column changes, as functions do.
         axis: 0 brings together rows, another axis the cells of each row; without one all cells.
         by: a column of integers of the same page: the group of each row, from 0 on; -1 for none.
         groups: how many groups there are, with `by`: what comes out has so many rows.
@@ -54,15 +55,29 @@ def reduce(
         if not page._is(keyed):
             raise InvalidArgument(f"reduce: by {by!r} is not a column of the page that is reduced")
         keys = (key, count("groups", groups))
-    at = None if axis is None else _axis(of.ndim, index(axis))
-    if isinstance(how, Monoid) and not how.is_builtin:
-        return reduce_rule(of, how, at, keys)
+    at = None if axis is None else _axis(of.ndim, integer("reduce: axis", axis))
+    whole = _whole(how, of)
+    if whole is not None:
+        return reduce_rule(of, whole, at, keys)
     over: tuple[Any, ...] = ("whole",)
     if keys is not None:
         over = ("key", *keys)
     elif at is not None:
         over = ("rows",) if at == 0 else ("inner", at - 1)
     return Rule((page,), ("reduce", column, _builtin("how", how, of), over))
+
+
+_REDUCTIONS = ("sum", "min", "max")
+"""The built-in monoids by which Rust reduces, a change at a time."""
+
+
+def _whole(how: Any, of: Of) -> Monoid | None:
+    """The monoid by which a column is brought together anew with every change, if it is."""
+    if isinstance(how, Monoid) and not how.is_builtin:
+        return how
+    name = how.name if isinstance(how, (Monoid, MonoidFamily)) else how
+    is_other = isinstance(name, str) and name in MONOIDS and name not in _REDUCTIONS
+    return monoid_on(how, of.dtype) if is_other else None
 
 
 def _axis(axes: int, at: int) -> int:

@@ -78,13 +78,23 @@ impl Bus {
         Ok(self.handle.bus()?.rule(id)?.is_some())
     }
 
-    /// The pages of these keys, all of this branch.
-    pub fn inputs(&self, py: Python<'_>, keys: &[Bound<'_, PyAny>]) -> Outcome<Vec<(PageId, String)>> {
+    /// The pages of these keys, all of this branch, that the page of a name is to follow from.
+    pub fn inputs(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        keys: &[Bound<'_, PyAny>],
+    ) -> Outcome<Vec<(PageId, String)>> {
         let one = |key: &Bound<'_, PyAny>| {
             let id = self.own_id_of(py, key)?;
-            Ok((id, self.info(py, id)?.name))
+            let info = self.info(py, id).map_err(|fault| match key.cast::<Page>() {
+                Ok(gone) => fault.about(&format!("input '{}'", gone.get().sheet.name)),
+                Err(_) => fault,
+            })?;
+            Ok((id, info.name))
         };
-        keys.iter().map(one).collect()
+        let all: Outcome<Vec<_>> = keys.iter().map(one).collect();
+        all.map_err(|fault| fault.about(&format!("page '{name}'")))
     }
 }
 
@@ -121,7 +131,7 @@ pub fn _derive<'py>(
 ) -> Outcome<Bound<'py, Page>> {
     let core = bus.handle.bus()?;
     let (schema, rows) = schema(core, name, shape)?;
-    let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
+    let (inputs, after) = (bus.inputs(py, name, &inputs)?, bus.inputs(py, name, &after)?);
     let edges = edges(&inputs, &after);
     let program: Arc<dyn Program> = Arc::new(Function {
         function,
@@ -145,7 +155,7 @@ pub fn _derive_by<'py>(
     after: Vec<Bound<'py, PyAny>>,
     when: &str,
 ) -> Outcome<Bound<'py, Page>> {
-    let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
+    let (inputs, after) = (bus.inputs(py, name, &inputs)?, bus.inputs(py, name, &after)?);
     let infos = inputs.iter().map(|(id, _)| bus.info(py, *id)).collect::<Outcome<Vec<_>>>()?;
     let what = builtin::what(said, &infos).map_err(|fault| fault.about(&format!("page '{name}'")))?;
     let rule = Rule::new(edges(&inputs, &after), what);

@@ -44,6 +44,9 @@ impl Fault {
                 let message = format!("{what}: {wrong}");
                 Fault::Face(Error::from(wrong).code(), message)
             }
+            Fault::Core(missing @ (Error::NoPageNamed(_) | Error::State(StateError::NoPage(_)))) => {
+                Fault::Face(missing.code(), format!("{what}: {missing}"))
+            }
             fault => fault,
         }
     }

@@ -116,7 +116,7 @@ pub fn _derive_native<'py>(
     // can be checked.
     let entry =
         unsafe { std::mem::transmute::<*const c_void, Entry>(std::ptr::with_exposed_provenance(address)) };
-    let (inputs, after) = (bus.inputs(py, &inputs)?, bus.inputs(py, &after)?);
+    let (inputs, after) = (bus.inputs(py, name, &inputs)?, bus.inputs(py, name, &after)?);
     let opening = bus.handle.opening();
     let program: Arc<dyn Program> = Arc::new(Native { entry, lender: core.lender(), opening, _owner: owner });
     let rule = Rule::new(edges(&inputs, &after), What::Program(called.to_owned()));

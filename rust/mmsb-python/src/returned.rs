@@ -6,6 +6,7 @@ use numpy::npyffi::npy_intp;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::array;
 use crate::dtype;
@@ -43,17 +44,69 @@ fn columns<'py>(
     if !page.is_table() {
         return take(0, returned);
     }
+    let wanted = "a mapping of arrays by column";
+    if !returned.hasattr(intern!(returned.py(), "__getitem__"))? {
+        return Err(no_values("what the rule returns", returned, wanted));
+    }
     for (i, column) in page.schema.columns().iter().enumerate() {
         let Ok(cells) = returned.get_item(column.name()) else {
             let kind = returned.get_type().name()?;
             return Err(Fault::shape(format!(
-                "the rule returns {kind} without the column '{}': a mapping of arrays by column is wanted",
+                "the rule returns {kind} without the column '{}': {wanted} is wanted",
                 column.name()
             )));
         };
         take(i, &cells)?;
     }
+    refuse_more(page, returned)
+}
+
+/// Refuses columns that the page has not, as far as what the rule returns says which it has.
+fn refuse_more(page: Schemed<'_>, returned: &Bound<'_, PyAny>) -> Outcome<()> {
+    let (py, columns) = (returned.py(), page.schema.columns());
+    let names = if let Ok(dict) = returned.cast_exact::<PyDict>() {
+        // All of the page's are in it.
+        if dict.len() == columns.len() {
+            return Ok(());
+        }
+        dict.keys().into_any()
+    } else if let Ok(array) = returned.cast::<PyUntypedArray>() {
+        array.dtype().getattr(intern!(py, "names"))?
+    } else if returned.hasattr(intern!(py, "keys"))? {
+        returned.call_method0(intern!(py, "keys"))?
+    } else {
+        return Ok(());
+    };
+    for name in names.try_iter()? {
+        let name = name?;
+        let is_known = columns.iter().any(|column| name.eq(column.name()).unwrap_or(false));
+        if !is_known {
+            let known: Vec<_> = columns.iter().map(|column| format!("'{}'", column.name())).collect();
+            return Err(Fault::shape(format!(
+                "the rule returns a column {} that its page has not, which has {}",
+                name.repr()?,
+                known.join(", ")
+            )));
+        }
+    }
     Ok(())
+}
+
+/// That something is no values at all: `None` of a function without `return`, the coroutine of an async one, a generator.
+fn no_values(what: &str, returned: &Bound<'_, PyAny>, wanted: &str) -> Fault {
+    let py = returned.py();
+    let found = || -> PyResult<String> {
+        if returned.is_none() {
+            return Ok("None".into());
+        }
+        // One that is let go without being awaited warns of that, in the middle of something else.
+        if returned.hasattr(intern!(py, "cr_await"))? {
+            returned.call_method0(intern!(py, "close"))?;
+        }
+        Ok(format!("of type {}", returned.get_type().name()?))
+    };
+    found()
+        .map_or_else(Fault::from, |found| Fault::dtype(format!("{what} is {found} where {wanted} is wanted")))
 }
 
 /// Rows as a mask or a list of numbers, as runs.
@@ -75,7 +128,19 @@ fn runs(count: u64, rows: &Bound<'_, PyAny>) -> Outcome<Vec<Run>> {
     } else {
         given
     };
-    let numbers: Vec<i64> = given.call_method0(intern!(py, "tolist"))?.extract()?;
+    let listed = given.call_method0(intern!(py, "tolist"))?;
+    let Ok(numbers) = listed.extract::<Vec<i64>>() else {
+        let wanted = "a mask of rows, or their numbers along one axis,";
+        return Err(match rows.cast::<PyUntypedArray>() {
+            Ok(_) => {
+                let (dtype, shape) = (given.dtype(), given.shape());
+                Fault::index(format!(
+                    "the rule returns rows of {dtype} and shape {shape:?} where {wanted} is wanted"
+                ))
+            }
+            Err(_) => no_values("what the rule returns as rows", rows, wanted),
+        });
+    };
     let mut runs: Vec<Run> = Vec::new();
     for number in numbers {
         let row = u64::try_from(number)
@@ -123,6 +188,13 @@ fn put(
             numpy(py).asarray(cells)?
         }
     };
+    if given.ndim() == 0 && given.dtype().kind() == b'O' {
+        let wanted = match page.is_number() {
+            true => format!("a value of {}", about.dtype()),
+            false => format!("an array of shape {}", shown(wanted.iter().copied())),
+        };
+        return Err(no_values(&name(), cells, &wanted));
+    }
     let same = given.ndim() == wanted.len()
         && given.shape().iter().zip(&wanted).all(|(&got, &wanted)| got as npy_intp == wanted);
     if !same {
