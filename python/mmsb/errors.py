@@ -81,8 +81,9 @@ class RuleError(MmsbError, RuntimeError):
     """A rule cannot be, or failed: what it raised is the cause. The transaction was undone.
 
     `page` is the page that could not be made, `rule` what its rule is called, and `path` the pages by which
-    the change came to it, from the one that was written; of a lazy page from it to the one that was read.
-    All are empty where they are not known. The message has the ends of a long path.
+    the change came to it, from the one that was written, or the first that was put off; of a lazy page from
+    it to the one that was read. All are empty where they are not known. The message has the ends of a long
+    path.
     """
 
     code = "rule"

@@ -227,3 +227,24 @@ def test_what_is_no_error_of_the_rule_passes_through(
     raised = None
     source[0] = 8
     assert made.array[0] == 10
+
+
+@pytest.mark.parametrize("kind", ["pandas.DataFrame", "polars.DataFrame", "pyarrow.table"])
+def test_tables_of_others_are_held_to_their_columns_too(bus: mmsb.Bus, kind: str) -> None:
+    room, name = kind.split(".")
+    made_by = getattr(pytest.importorskip(room), name)
+    source = bus.create_page("a", shape=(ROWS,), dtype="int64")
+
+    def fits(a: Any) -> Any:
+        return made_by({"v": a.copy(), "w": a * 2})
+
+    def has_more(a: Any) -> Any:
+        return made_by({"v": a.copy(), "w": a * 2, "extra": a * 3})
+
+    layout: dict[str, Any] = {"inputs": [source], "rows": ROWS, "columns": {"w": "i8", "v": "i8"}}
+    made = bus.derive("b", fits, **layout)
+    source[1] = 3
+    assert (made["v"].array[1], made["w"].array[1]) == (3, 6)
+    with pytest.raises(mmsb.RuleError, match="the rule returns a column 'extra' that its page has not"):
+        bus.derive("c", has_more, **layout)
+    assert "c" not in bus

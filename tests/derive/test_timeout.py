@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import mmsb
+from mmsb.derive import limit
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_nothing_stops_who_comes_after_one_that_was_stopped(bus: mmsb.Bus) -> No
     bus.derive("b", waits, inputs=[source], shape=(4,), dtype="int64", timeout=0.01)
     late = 0
     for number in range(100):
-        # About as long as it may run, so that it is stopped as it ends.
-        slow = 0.0098 + number * 4e-6
+        # About as long as it may run, and as it takes to be stopped, so that some are as they end.
+        slow = 0.0095 + number * 1e-4
         try:
             source[0] = number + 1
         except mmsb.RuleError as error:
@@ -213,6 +215,21 @@ def test_a_child_process_stops_its_own(bus: mmsb.Bus) -> None:
 def _spin(a: Any) -> Any:
     while True:
         pass
+
+
+def test_a_call_that_never_said_that_it_was_over_is_let_go() -> None:
+    """Should it be interrupted in its last instructions: what counts is what is on its thread's stack."""
+
+    def call() -> limit._Call:
+        made = limit._Call(sys._getframe(), 0.0)
+        assert made.is_running()
+        return made
+
+    gone = call()
+    assert not gone.over
+    assert not gone.is_running()
+    assert not gone.stop()
+    assert not gone.stopped
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e30])

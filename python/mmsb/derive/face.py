@@ -83,7 +83,8 @@ class Deriving(CoreBus):
             changed: the function also takes `changed`, a tuple with an array of truth values for each input
                 that tells which rows changed, and may return `(rows, values)`: a mask of rows, or their
                 numbers, and what they hold now.
-            timeout: seconds after which a function is stopped.
+            timeout: seconds after which a function of Python's is stopped, between two instructions and as
+                often as it goes on; a call into C that does not return is waited for.
             when: the page is made. "eager": in every commit that changes an input. "deferred": in an epoch of
                 its own soon after, for rules that are slow; until then it is stale, and so is what follows
                 from it. "lazy": when somebody reads it; what it holds is no part of the state, its digest or
@@ -94,7 +95,7 @@ class Deriving(CoreBus):
 
         Raises:
             RuleError: the function raised, keeps or writes what it was lent, uses the bus, or returns a wrong
-                shape or dtype; then nothing was changed.
+                shape, dtype or column; or a semiring lacks what the rule needs. Then nothing was changed.
             CycleError, NameTaken, PageNotFound, ShapeError, DtypeError: as they say.
         """
         if isinstance(rule, (Expression, Mapping)):

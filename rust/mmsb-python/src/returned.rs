@@ -75,7 +75,10 @@ fn refuse_more(page: Schemed<'_>, returned: &Bound<'_, PyAny>) -> Outcome<()> {
     } else if returned.hasattr(intern!(py, "keys"))? {
         returned.call_method0(intern!(py, "keys"))?
     } else {
-        return Ok(());
+        // Tables of pyarrow and of polars; what says nothing of its columns has those that were asked for.
+        let said = ["column_names", "columns"].into_iter().find_map(|what| returned.getattr(what).ok());
+        let Some(names) = said else { return Ok(()) };
+        names
     };
     for name in names.try_iter()? {
         let name = name?;
