@@ -158,6 +158,30 @@ fn runs(count: u64, rows: &Bound<'_, PyAny>) -> Outcome<Vec<Run>> {
     Ok(runs)
 }
 
+/// What was returned as an array, of any dtype and shape.
+fn array_of<'py>(
+    page: Schemed<'_>,
+    cells: &Bound<'py, PyAny>,
+    target: &Target<'_, 'py>,
+    wanted: &[npy_intp],
+) -> Outcome<Bound<'py, PyUntypedArray>> {
+    if let Ok(array) = cells.cast_exact::<PyUntypedArray>() {
+        return Ok(array.clone());
+    }
+    if let Ok(array) = cells.cast::<PyUntypedArray>() {
+        refuse_masked(array, target)?;
+    }
+    let given = numpy(cells.py()).asarray(cells)?;
+    if given.ndim() == 0 && given.dtype().kind() == b'O' {
+        let wanted = match page.is_number() {
+            true => format!("a value of {}", target.dtype),
+            false => format!("an array of shape {}", shown(wanted.iter().copied())),
+        };
+        return Err(no_values(&(target.name)(), cells, &wanted));
+    }
+    Ok(given)
+}
+
 /// Puts cells of a column into these rows.
 fn put(
     page: Schemed<'_>,
@@ -182,22 +206,7 @@ fn put(
     let rows = runs.iter().map(|run| run.rows()).sum();
     let shape = Shape { rows, ..page.of(column) };
     let wanted = shape.dims();
-    let given = match cells.cast_exact::<PyUntypedArray>() {
-        Ok(array) => array.clone(),
-        Err(_) => {
-            if let Ok(array) = cells.cast::<PyUntypedArray>() {
-                refuse_masked(array, &target)?;
-            }
-            numpy(py).asarray(cells)?
-        }
-    };
-    if given.ndim() == 0 && given.dtype().kind() == b'O' {
-        let wanted = match page.is_number() {
-            true => format!("a value of {}", about.dtype()),
-            false => format!("an array of shape {}", shown(wanted.iter().copied())),
-        };
-        return Err(no_values(&name(), cells, &wanted));
-    }
+    let given = array_of(page, cells, &target, &wanted)?;
     let same = given.ndim() == wanted.len()
         && given.shape().iter().zip(&wanted).all(|(&got, &wanted)| got as npy_intp == wanted);
     if !same {
