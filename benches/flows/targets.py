@@ -12,6 +12,7 @@ SCALARS = f"{OURS}: scalars"
 CALLED = f"{OURS}: a call"
 GRAPHBLAS = "python-graphblas"
 ONE_THREAD = f"{GRAPHBLAS}: one thread"
+ALONE = f"{OURS}: one thread"
 
 
 FUNCTION = f"{OURS}: a function that follows"
@@ -179,6 +180,14 @@ ROWS = (
         (
             at_most("an edge, Rust", of.EDGE, "Rust", 0.4 * US, "<= 0.4 us"),
             at_most("a page, Python", of.PAGE, "Python", 2 * US, "<= 2 us"),
+        ),
+    ),
+    Row(
+        "8 pages of a level, two threads",
+        "mmsb with one thread",
+        "never slower than one",
+        tuple(
+            beside(f"{size} pages", of.level(size), ALONE, 1.0, "<= its time", OURS) for size in of.LEVELS
         ),
     ),
 )
