@@ -186,9 +186,7 @@ ROWS = (
         "8 pages of a level, two threads",
         "mmsb with one thread",
         "never slower than one",
-        tuple(
-            beside(f"{size} pages", of.level(size), ALONE, 1.0, "<= its time", OURS) for size in of.LEVELS
-        ),
+        tuple(beside(f"{size} pages", of.level(size), ALONE, 1.0, "<= its time", OURS) for size in of.LEVELS),
     ),
 )
 ABSENT = (
