@@ -1,5 +1,6 @@
 """Each function of numpy that expressions have, on every type: the type that comes out, and the cells."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -104,12 +105,13 @@ def test_what_is_the_same_for_all_cells_is_made_once() -> None:
 def test_what_is_not_there_is_refused_by_name() -> None:
     """A function that no expression has, a reduction, an argument that changes a call."""
     with mmsb.open() as bus:
-        page = bus.create_page("page", shape=(3,), dtype="f8")
-        for work, said in [
-            (lambda: np.spacing(col(page)), "np.spacing is not there"),
-            (lambda: np.add.reduce(col(page)), "np.add of an expression"),
-            (lambda: np.sin(col(page), where=True), "np.sin of an expression"),
-            (lambda: np.round(col(page)), "np.round is not there"),
-        ]:
+        cells: Any = col(bus.create_page("page", shape=(3,), dtype="f8"))
+        refused: list[tuple[Callable[[], object], str]] = [
+            (lambda: np.spacing(cells), "np.spacing is not there"),
+            (lambda: np.add.reduce(cells), "np.add of an expression"),
+            (lambda: np.sin(cells, where=True), "np.sin of an expression"),
+            (lambda: np.round(cells), "np.round is not there"),
+        ]
+        for work, said in refused:
             with pytest.raises(mmsb.InvalidArgument, match=said):
                 work()
