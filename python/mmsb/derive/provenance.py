@@ -49,6 +49,16 @@ class Provenance:
                 waiting += reversed(part.inputs)
         return [*found.values()]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a list of parts: copying and pickling a long lineage do not recurse."""
+        parts = self.parts()
+        number = {id(part): at for at, part in enumerate(parts)}
+        told = [
+            (part.page, part.rows, part.commits, [number[id(of)] for of in part.inputs], part.more)
+            for part in parts
+        ]
+        return _linked, (told,)
+
     def __str__(self) -> str:
         """Each part on a line, with the commits that are in it."""
         lines = []
@@ -75,23 +85,25 @@ def _rows(runs: list[tuple[int, int]]) -> Rows:
     return tuple(range(start, stop) for start, stop in runs)
 
 
+def _linked(told: "list[tuple[str, Rows, tuple[Origin, ...], list[int], bool]]") -> Provenance:
+    """The first of these parts, which name what they follow from by their numbers."""
+    parts = [Provenance(page, rows, commits, [], more) for page, rows, commits, _, more in told]
+    for part, (_, _, _, inputs, _) in zip(parts, told, strict=True):
+        part.inputs.extend(parts[number] for number in inputs)
+    return parts[0]
+
+
+def _origin(epoch: int, source: str | None, intent: str | None, wrote: list[tuple[int, int]]) -> Origin:
+    return Origin(epoch, source, None if intent is None else json.loads(intent), _rows(wrote))
+
+
 def provenance(bus: CoreBus, page: Key, row: SupportsIndex | None, epoch: SupportsIndex | None) -> Provenance:
     """The lineage of a row of a page, or of all."""
     names = Names(bus)
     found = _provenance(bus, page, perhaps_count("row", row), perhaps_count("epoch", epoch))
-    parts = [
-        Provenance(
-            names(of),
-            _rows(rows),
-            tuple(
-                Origin(at, source, None if intent is None else json.loads(intent), _rows(wrote))
-                for at, source, intent, wrote in commits
-            ),
-            [],
-            more,
-        )
-        for of, rows, commits, _, more in found
-    ]
-    for part, (_, _, _, inputs, _) in zip(parts, found, strict=True):
-        part.inputs.extend(parts[number] for number in inputs)
-    return parts[0]
+    return _linked(
+        [
+            (names(of), _rows(rows), tuple(_origin(*commit) for commit in commits), inputs, more)
+            for of, rows, commits, inputs, more in found
+        ]
+    )
