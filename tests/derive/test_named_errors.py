@@ -100,6 +100,26 @@ def test_a_deferred_chain_is_named_when_it_is_settled(bus: mmsb.Bus) -> None:
     assert bus["d"].array[0] == 11
 
 
+def test_the_way_leads_through_what_came_out_as_it_was(bus: mmsb.Bus) -> None:
+    """A page that was behind has what follows from it made again, whatever comes out."""
+    fails = Fails()
+    a = bus.create_page("a", shape=(1,), dtype="int64")
+    bus.derive("late", lambda a: a * 0, inputs=[a], shape=(1,), dtype="int64", when="deferred")
+
+    def last(late: Any) -> Any:
+        if fails.now:
+            raise ValueError("no good")
+        return late + 1
+
+    bus.derive("last", last, inputs=["late"], shape=(1,), dtype="int64")
+    bus.settle()
+    fails.now = True
+    a[0] = 7
+    with pytest.raises(mmsb.RuleError) as caught:
+        bus.settle()
+    assert list(caught.value.path) == ["late", "last"]
+
+
 def test_a_built_in_rule_is_named_too(bus: mmsb.Bus) -> None:
     bus.derive("b", lambda a: a - 1, inputs=["a"], **SHAPE)
     bus["a"][...] = 1

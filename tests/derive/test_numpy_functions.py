@@ -17,6 +17,7 @@ EXACT = {
 }
 LIBRARY_OF_TWO = {"power", "float_power", "arctan2", "hypot"}
 EDGES = [np.nan, np.inf, -np.inf, 0.0, -0.0, 0.5, -1.0, 2.5, -7.5, 1e3]
+MORE = [-59.76, -128.0, -1e4, -1.2e6, -1e8, 1.0, 0.99, 1e-9, -1e-9, 3e4]
 WHOLE = [0, 1, 2, 3, 7, 60]
 
 
@@ -24,7 +25,8 @@ def cells(letter: str) -> Any:
     """Cells of a type, with edges among them."""
     kind = np.dtype(letter)
     if kind.kind == "f":
-        return np.array(EDGES * 4, kind)
+        with np.errstate(over="ignore"):
+            return np.array((EDGES + MORE) * 2, kind)
     signed = [-value for value in WHOLE] if kind.kind == "i" else WHOLE
     return np.array((WHOLE + signed) * 4)[:40].astype(kind)
 
@@ -84,6 +86,19 @@ def test_functions_of_two_values(name: str) -> None:
                     [one, two],
                     name not in LIBRARY_OF_TWO,
                 )
+
+
+@pytest.mark.parametrize("name", ["fmin", "fmax"])
+@pytest.mark.parametrize("letter", "Qfd")
+def test_a_number_may_be_beside_a_column(name: str, letter: str) -> None:
+    """Python's, of any size, NaN too."""
+    with mmsb.open() as bus:
+        page = bus.create_page("page", data=cells(letter))
+        for number in [2**63, 3, float("nan"), -0.5, np.float32("nan")]:
+            given = getattr(np, name)(page.array, number), getattr(np, name)(number, page.array)
+            made = getattr(np, name)(col(page), number), getattr(np, name)(number, col(page))
+            for at, (found, wanted) in enumerate(zip(made, given, strict=True)):
+                compare(name, bus.derive(f"{number} {at}", found).array, wanted, exact=True)
 
 
 def test_what_is_the_same_for_all_cells_is_made_once() -> None:

@@ -164,8 +164,12 @@ def _lifted(value: Any) -> Expression:
 
 def _but_nan(word: str, one: Expression, two: Expression) -> Expression:
     """The smaller or larger one, of a number and NaN the number."""
-    both = where(np.isnan(two), one, Expression((word,), one, two))
-    return where(np.isnan(one), two, both)
+    found = Expression((word,), one, two)
+    for given, other in ((two, one), (one, two)):
+        # A number of Python's has no type of its own to be looked at in.
+        if given._said[0] != "value" or isinstance(given._said[1], (float, np.floating)):
+            found = where(np.isnan(given), other, found)
+    return found
 
 
 def where(condition: Any, yes: Any, no: Any) -> Expression:

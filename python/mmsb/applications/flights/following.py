@@ -2,9 +2,9 @@
 
 The ways are the shortest times in the air between any two airports over the routes that are open, in either
 direction. A route is open while a flight on it is on the departure board, once one has arrived: so it opens
-and closes with every few flights, in all some 221,000 times a year each. It takes the whole minutes that its
-flights have taken in the mean (those few whose time the file does not give count as none), and so gets longer
-and shorter with every landing, and the ways with it.
+and closes with every few flights, all routes together some 221,000 times a year. It takes the whole minutes
+that its flights have taken in the mean (those few whose time the file does not give count as none), and so
+gets longer and shorter with every landing, and the ways with it.
 """
 
 from __future__ import annotations

@@ -67,7 +67,8 @@ def _longest(state: Bus, codes: list[str]) -> list[dict[str, Any]]:
     for change in np.flatnonzero(here):
         there = (source == change) & (weight < CLOSED)
         ends, minutes = target[there], weight[there]
-        once[ends[:, None], ends] |= minutes[:, None] + minutes == ways[ends[:, None], ends]
+        is_way = minutes[:, None] + minutes == ways[ends[:, None], ends]
+        np.logical_or.at(once, (ends[:, None], ends), is_way)
     found = []
     for chosen in (begins[:, None] & ~here, once & ~here[:, None] & ~here):
         lengths = np.where(chosen & (ways < CLOSED), ways, 0)

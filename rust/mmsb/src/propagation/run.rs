@@ -344,7 +344,7 @@ impl Flow {
             Ok(Gave::Nothing(outcome)) => Ok(Came::to(outcome)),
             Err(error) => Err(error),
         };
-        let mut came = came.inspect_err(|_| self.way = way(&self.steps, page, cause))?;
+        let mut came = came.inspect_err(|_| self.way = self.way_to(slot, why, (page, cause)))?;
         if came.outcome == Outcome::Behind {
             self.nodes[slot as usize].primed = false;
         } else if came.outcome != Outcome::Marked {
@@ -367,6 +367,17 @@ impl Flow {
         self.counters.count(slot, &step, spared);
         self.steps.push(step);
         Ok(())
+    }
+
+    /// By which pages it came that a node is looked at.
+    fn way_to(&self, slot: Slot, why: u8, (page, mut cause): (PageId, PageId)) -> Vec<PageId> {
+        if cause == page && why & WHOLE != 0 && why & FRESH == 0 {
+            // No cell of an input changed: one was made anew, and what came out was there before.
+            let inputs = self.network.inputs(slot).filter(|(_, kind)| *kind == EdgeKind::Data);
+            let mut inputs = inputs.map(|(input, _)| self.network.page(input));
+            cause = inputs.find(|input| self.steps.iter().any(|step| step.page == *input)).unwrap_or(page);
+        }
+        way(&self.steps, page, cause)
     }
 
     /// Puts what was made into the page.

@@ -204,6 +204,7 @@ pub fn unary(op: Unary, a: Cell, gives: DType) -> Cell {
         Unary::Cosh => library!(coshf, cosh),
         Unary::Tanh => library!(tanhf, tanh),
         Unary::Asinh => library!(asinhf, asinh),
+        Unary::Acosh if float < 1.0 => Cell::float(f64::NAN, gives),
         Unary::Acosh => library!(acoshf, acosh),
         Unary::Atanh => library!(atanhf, atanh),
         Unary::Cbrt => library!(cbrtf, cbrt),

@@ -45,6 +45,15 @@ pub trait Real: Value {
     fn fmod(self, other: Self) -> Self;
 }
 
+/// What is below 1 has none; of negative numbers `libm` gives some all the same.
+fn acosh(of: f64) -> f64 {
+    if of < 1.0 { f64::NAN } else { libm::acosh(of) }
+}
+
+fn acoshf(of: f32) -> f32 {
+    if of < 1.0 { f32::NAN } else { libm::acoshf(of) }
+}
+
 /// Functions of `libm`.
 macro_rules! library {
     ($($name:ident $from:path),+) => {$(
@@ -163,12 +172,12 @@ macro_rules! real {
 real!(f64, 0x7FF8_0000_0000_0000;
     exp libm::exp, exp2 libm::exp2, expm1 libm::expm1, log libm::log, log2 libm::log2, log10 libm::log10,
     log1p libm::log1p, sin libm::sin, cos libm::cos, tan libm::tan, asin libm::asin, acos libm::acos,
-    atan libm::atan, sinh libm::sinh, cosh libm::cosh, tanh libm::tanh, asinh libm::asinh, acosh libm::acosh,
+    atan libm::atan, sinh libm::sinh, cosh libm::cosh, tanh libm::tanh, asinh libm::asinh, acosh acosh,
     atanh libm::atanh, cbrt libm::cbrt;
     pow libm::pow, atan2 libm::atan2, hypot libm::hypot);
 real!(f32, 0x7FC0_0000;
     exp libm::expf, exp2 libm::exp2f, expm1 libm::expm1f, log libm::logf, log2 libm::log2f, log10 libm::log10f,
     log1p libm::log1pf, sin libm::sinf, cos libm::cosf, tan libm::tanf, asin libm::asinf, acos libm::acosf,
-    atan libm::atanf, sinh libm::sinhf, cosh libm::coshf, tanh libm::tanhf, asinh libm::asinhf, acosh libm::acoshf,
+    atan libm::atanf, sinh libm::sinhf, cosh libm::coshf, tanh libm::tanhf, asinh libm::asinhf, acosh acoshf,
     atanh libm::atanhf, cbrt libm::cbrtf;
     pow libm::powf, atan2 libm::atan2f, hypot libm::hypotf);
