@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -230,6 +231,83 @@ def test_a_call_that_never_said_that_it_was_over_is_let_go() -> None:
     assert not gone.is_running()
     assert not gone.stop()
     assert not gone.stopped
+
+
+def test_a_call_within_less_time_than_a_thread_takes_to_start_is_no_worse_off(
+    bus: mmsb.Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where many threads want to run: it is made or too slow, and one thread watches however often."""
+    monkeypatch.setattr(limit, "_watch", limit._Watch())
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    before, over = set(threading.enumerate()), threading.Event()
+
+    def spins() -> None:
+        while not over.is_set():
+            sum(range(100))
+
+    def watching() -> int:
+        return sum(thread.name == "mmsb timeouts" for thread in set(threading.enumerate()) - before)
+
+    busy = [threading.Thread(target=spins, daemon=True) for _ in range(14)]
+    for thread in busy:
+        thread.start()
+    try:
+        for number in range(4):
+            with contextlib.suppress(mmsb.RuleTimeout, mmsb.RuleError):
+                bus.derive(
+                    f"b{number}", lambda a: a + 0, inputs=[source], shape=(4,), dtype="i8", timeout=0.05
+                )
+    finally:
+        over.set()
+    for thread in busy:
+        thread.join()
+    until = time.monotonic() + 1
+    while watching() != 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert watching() == 1
+
+
+def test_a_watch_that_failed_is_started_again(bus: mmsb.Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch, fails = limit._Watch(), True
+    stops = watch._stop_all
+
+    def stop_all() -> None:
+        if not fails:
+            stops()
+
+    monkeypatch.setattr(limit, "_watch", watch)
+    monkeypatch.setattr(watch, "_stop_all", stop_all)
+    source = bus.create_page("a", shape=(4,), dtype="int64")
+    bus.derive("b", lambda a: a + 0, inputs=[source], shape=(4,), dtype="int64", timeout=5)
+    fails = False
+    with pytest.raises(mmsb.RuleError, match=r"more than 0.1 s"):
+        bus.derive("c", _spin, inputs=[source], shape=(4,), dtype="int64", timeout=0.1)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, limit._Stop])
+@pytest.mark.parametrize("late", [False, True])
+def test_whoever_is_interrupted_as_it_ends_takes_back_what_stops_it(
+    kind: type[BaseException], late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether before or after it was said to be over; Ctrl-C is heard, what stops it is too slow."""
+    end, calls = limit._Call.end, []
+
+    def interrupted(call: limit._Call) -> None:
+        calls.append(call)
+        if len(calls) > 1:
+            return end(call)
+        if kind is limit._Stop:
+            call.stopped = True
+        if late:
+            end(call)
+        raise kind
+
+    monkeypatch.setattr(limit._Call, "end", interrupted)
+    with pytest.raises(mmsb.RuleTimeout if kind is limit._Stop else kind):
+        limit.limited(lambda: 1, 5.0)()
+    assert calls[0].ended
+    assert calls[0] not in limit._watch.calls.values()
+    assert limit.limited(lambda: 1, 5.0)() == 1
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e30])

@@ -30,13 +30,13 @@ class _Call:
     raised only while `raising` is true, and only if `over` was not true after that was said.
     """
 
-    __slots__ = ("due", "frame", "over", "pause", "raising", "stopped", "thread")
+    __slots__ = ("due", "ended", "frame", "over", "pause", "raising", "stopped", "thread")
 
     def __init__(self, frame: FrameType, due: float) -> None:
         self.frame: FrameType | None = frame
         self.thread = threading.get_ident()
         self.due, self.pause = due, _FIRST
-        self.over = self.raising = self.stopped = False
+        self.ended = self.over = self.raising = self.stopped = False
 
     def is_running(self) -> bool:
         """Whether its frame is still on its thread's stack, whatever was said of it."""
@@ -49,22 +49,29 @@ class _Call:
     def stop(self) -> bool:
         """Stops it, as long as it runs; whether it did."""
         self.raising = True
-        runs = not self.over and self.is_running()
-        if runs and not self.over:
-            self.stopped = True
-            _raise(self.thread, _Stop)
-        self.raising = False
+        try:
+            runs = not self.over and self.is_running()
+            if runs and not self.over:
+                self.stopped = True
+                _raise(self.thread, _Stop)
+        finally:
+            # Else who ends would wait for ever for a watch that failed.
+            self.raising = False
         self.due, self.pause = time.monotonic() + self.pause, min(2 * self.pause, _LONGEST)
         return runs
 
     def end(self) -> None:
-        """Says that it is over. From then on nothing stops it, or is about to."""
+        """Says that it is over. From then on nothing stops it, or is about to.
+
+        What is raised in here leaves it undone, but for `over`: it is called again until it `ended`.
+        """
         self.over = True
         while self.raising:
             time.sleep(0)
         if self.stopped:
             _raise(self.thread, None)
         self.frame = None
+        self.ended = True
 
 
 def _raise(thread: int, what: type[BaseException] | None) -> None:
@@ -82,32 +89,34 @@ class _Watch:
 
     def __init__(self) -> None:
         self.calls: dict[int, _Call] = {}
-        self._numbers = itertools.count()
+        self.numbers = itertools.count()
         self._wakes = math.inf
         # Unlike a condition it has no lock of Python's, which whoever is stopped would leave locked.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
+        # Only threads that watch take it, which nothing interrupts, and no longer than they run.
+        self._turn = threading.Lock()
 
-    def add(self, call: _Call) -> int:
-        """Has a call stopped when it is due; its number."""
-        number = next(self._numbers)
+    def start(self) -> None:
+        """Starts the thread, unless it runs: one that failed is started anew."""
+        if not self._turn.locked():
+            threading.Thread(target=self._run, name="mmsb timeouts", daemon=True).start()
+
+    def add(self, number: int, call: _Call) -> None:
+        """Has a call stopped when it is due."""
         self.calls[number] = call
-        if self._thread is None:
-            self._start()
         # It says when it wakes after it has looked at the calls there are, and until then that it never does.
         if call.due < self._wakes:
             self._bell.put(None)
-        return number
-
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="mmsb timeouts", daemon=True)
-                thread.start()
-                self._thread = thread
 
     def _run(self) -> None:
+        # Of some that are started at once all but one end here: two would both say whether one is raising.
+        if self._turn.acquire(blocking=False):
+            try:
+                self._stop_all()
+            finally:
+                self._turn.release()
+
+    def _stop_all(self) -> None:
         while True:
             self._wakes = math.inf
             now = time.monotonic()
@@ -147,27 +156,41 @@ def limited(function: Callable[..., Any], timeout: float) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*arguments: Any, **named: Any) -> Any:
-        watch, call = _watch, _Call(sys._getframe(), time.monotonic() + timeout)
-        number, failed, returned = watch.add(call), None, None
+        watch = _watch
+        # Starting a thread may take longer than the function may: it is not stopped for that.
+        watch.start()
+        call = _Call(sys._getframe(), time.monotonic() + timeout)
+        number, failed, returned = next(watch.numbers), None, None
         try:
-            returned = function(*arguments, **named)
-        except BaseException as error:
-            failed = error
-        # What stops it may come while it is said to be over.
-        while True:
             try:
-                call.end()
-                break
-            except _Stop:
-                continue
-        watch.calls.pop(number, None)
-        try:
+                watch.add(number, call)
+                returned = function(*arguments, **named)
+            except BaseException as error:
+                call.over, failed = True, error
+            call.over = True
+            # What stops it may be on its way all the same, and Ctrl-C may come at any time.
+            while not call.ended:
+                try:
+                    while not call.ended:
+                        call.end()
+                except _Stop:
+                    pass
+                except BaseException as error:
+                    failed = error
+            watch.calls.pop(number, None)
             if call.stopped and (failed is None or isinstance(failed, (Exception, _Stop))):
                 raise RuleTimeout(said) from (failed if isinstance(failed, Exception) else None)
             if failed is not None:
                 raise failed
             return returned
+        except _Stop:
+            # One that is not for this call is for one that it is within.
+            if call.stopped:
+                raise RuleTimeout(said) from None
+            raise
         finally:
+            if not call.ended:
+                call.end()
             # What is raised has this frame.
             failed = None
 
