@@ -25,7 +25,9 @@ def about(what: str) -> Iterator[None]:
     try:
         yield
     except MmsbError as error:
-        raise type(error)(f"{what}: {error}") from error.__cause__
+        told = type(error)(f"{what}: {error}")
+        told.__dict__.update(error.__dict__)
+        raise told from error.__cause__
 
 
 class PageNotFound(MmsbError, KeyError):
