@@ -51,6 +51,16 @@ def test_every_look_is_counted_once() -> None:
         assert bus.explain("a").counters is None
 
 
+def test_why_a_page_is_what_it_is_ends_with_its_own_rule() -> None:
+    with mmsb.open() as bus:
+        a = bus.create_page("a", shape=(4,), dtype="int64")
+        bus.derive("b", mmsb.col(a) + 1)
+        bus.derive("c", mmsb.col(bus["b"]) + 1)
+        assert "4 rows, because its rule is new" in str(bus.explain("b"))
+        a[1] = 5
+        assert "1 rows, because of b <- a" in str(bus.explain("c"))
+
+
 def test_what_raised_and_what_ran_before_it() -> None:
     with mmsb.open() as bus:
         a = bus.create_page("a", shape=(2,), dtype="int64")

@@ -57,9 +57,10 @@ class Explanation:
             why = f": {self.failed}" if self.failed else ""
             lines.append(f"  stale: what it follows from has changed since it was made{why}")
         if self.step is not None:
-            way = " <- ".join(self.causes)
+            way = " <- ".join(self.causes) or self.step.cause
+            why = "its rule is new" if self.step.cause == self.page else f"of {way}"
             lines.append(
-                f"  epoch {self.epoch}: {self.step.outcome}, {self.step.rows_out} rows, because of {way}"
+                f"  epoch {self.epoch}: {self.step.outcome}, {self.step.rows_out} rows, because {why}"
             )
         if self.counters is not None and self.counters.looked:
             seen = self.counters
