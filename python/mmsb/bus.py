@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from mmsb._core import Bus as CoreBus
 from mmsb._core import Change, Log, Page, Snapshot, Transaction
 from mmsb._core import open as _open
+from mmsb.algebra.merge import operator_name
 from mmsb.derive import Deriving
 from mmsb.errors import InvalidArgument
 from mmsb.given import (
@@ -19,7 +20,6 @@ from mmsb.given import (
     callback,
     count,
     nanoseconds,
-    operator_name,
     perhaps_callback,
     perhaps_count,
     perhaps_text,

@@ -62,16 +62,6 @@ Progress = Callable[[int], object] | None
 """What is told how far long work has come, if anything is."""
 
 
-def operator_name(page: str, given: Any) -> str:
-    """The name of what a page merges by."""
-    if isinstance(given, str):
-        return text("op", given)
-    raise InvalidArgument(
-        f"page {page!r}: op {given!r}: only a built-in operator can be a page's, named by a string as in "
-        "op='add'; page.merge(op=) takes one's own"
-    )
-
-
 def perhaps_callback(what: str, value: Any) -> Callable[..., Any] | None:
     """Something that can be called, or nothing."""
     return None if value is None else callback(what, value)

@@ -78,6 +78,20 @@ def test_a_merge_names_the_page_and_the_monoid(
     assert page.array.tolist() == [3, 4, 5, 6]
 
 
+def test_values_that_do_not_go_in_are_told_alike(bus: mmsb.Bus) -> None:
+    mine, other = mmsb.monoid("mine", np.add, 0, "i8"), mmsb.monoid("other", np.add, 0, "i4")
+    for whose, into in [("page 'a'", bus["a"]), ("page 't', column 'w'", bus["t"]["w"])]:
+        for values, error in [
+            (np.ones(4), mmsb.DtypeError),
+            ([1 << 70] * 4, mmsb.DtypeError),
+            ([1, 2], mmsb.ShapeError),
+        ]:
+            with pytest.raises(error, match=f"^{whose}: monoid 'mine': "):
+                into.merge(values, op=mine)
+        with pytest.raises(mmsb.DtypeError, match=f"^{whose}: monoid 'other' is on cells of int32"):
+            into.merge(1, op=other)
+
+
 def test_who_interrupts_a_merge_is_heard(bus: mmsb.Bus) -> None:
     stop = False
 

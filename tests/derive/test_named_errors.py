@@ -236,7 +236,7 @@ def test_what_ran_in_an_epoch_that_is_not_yet_is_not_nothing(bus: mmsb.Bus) -> N
 def test_an_operator_of_ones_own_is_no_pages_operator(bus: mmsb.Bus) -> None:
     """Which the error says, and what takes one."""
     gcd = mmsb.monoid("gcd", np.gcd, 0, "i8", domain=lambda a: (a >= 0) & (a < 99))
-    for op in (gcd, mmsb.monoid("sum"), 3):
+    for op in (gcd, 3):
         wrong: Any = op
         with pytest.raises(mmsb.InvalidArgument) as caught:
             bus.create_page("n", op=wrong, **SHAPE)
@@ -244,6 +244,14 @@ def test_an_operator_of_ones_own_is_no_pages_operator(bus: mmsb.Bus) -> None:
             f"page 'n': op {op!r}: only a built-in operator can be a page's, named by a string as in op='add'"
         )
         assert str(caught.value) == f"{said}; page.merge(op=) takes one's own"
+    for name, called in [("sum", "add"), ("prod", "mul"), ("min", "min")]:
+        for built_in in (mmsb.monoid(name), mmsb.monoid(name)["i8"]):
+            wrong = built_in
+            with pytest.raises(mmsb.InvalidArgument, match=rf"it goes by its name, as op='{called}'$"):
+                bus.create_page("n", op=wrong, **SHAPE)
+    wrong = mmsb.monoid("logsum")
+    with pytest.raises(mmsb.InvalidArgument, match="no operator is 'logsum'"):
+        bus.create_page("n", op=wrong, **SHAPE)
     assert "n" not in bus
     bus["a"].merge([4, 6, 0, 9], op=gcd)
     bus["a"].merge([6, 9, 5, 0], op=gcd)

@@ -9,14 +9,30 @@ from numpy.typing import NDArray
 
 from mmsb._core import Column, Page, _transaction_of
 from mmsb.algebra.fold import fold_runs
-from mmsb.algebra.kinds import Monoid, MonoidFamily, monoid_on
+from mmsb.algebra.kinds import Monoid, MonoidFamily, monoid_on, of_users
 from mmsb.errors import ConflictError, DtypeError, InvalidArgument, MmsbError, ShapeError, about
+from mmsb.given import text
 
 _ATTEMPTS = 32
 """How often a merge that lost a race starts over."""
 
-_OPERATORS = {"sum": "add", "prod": "mul"}
-"""What merges call built-in monoids, where they call them otherwise."""
+_OPERATORS = {"sum": "add", "prod": "mul"} | {name: name for name in ("min", "max", "or", "and", "xor")}
+"""What merges call built-in monoids; of the others there is no operator."""
+
+
+def operator_name(page: str, given: Any) -> str:
+    """The name of what a page merges by."""
+    if isinstance(given, str):
+        return text("op", given)
+    if isinstance(given, (Monoid, MonoidFamily)) and not of_users(given):
+        called = _OPERATORS.get(given.name)
+        said = f"it goes by its name, as op={called!r}" if called else f"no operator is {given.name!r}"
+    else:
+        said = (
+            "only a built-in operator can be a page's, named by a string as in op='add'; "
+            "page.merge(op=) takes one's own"
+        )
+    raise InvalidArgument(f"page {page!r}: op {given!r}: {said}")
 
 
 def merge(into: Page | Column, values: Any, rows: Any, op: Any) -> bool:
@@ -67,34 +83,37 @@ def _merge(into: Page | Column, values: Any, rows: Any, op: Monoid) -> None:
 
 def _merged(into: Page | Column, cells: NDArray[Any], values: Any, where: Any, op: Monoid) -> Any:
     """What cells come to."""
-    monoid_on(op, cells.dtype)
+    with about(_whose(into)):
+        monoid_on(op, cells.dtype)
     old = into[where]
-    try:
-        given = np.asarray(values)
-        new = given.astype(cells.dtype, casting="same_kind") if isinstance(values, np.ndarray) else None
-        new = np.broadcast_to(np.asarray(values, cells.dtype) if new is None else new, np.shape(old))
-    except TypeError as error:
-        raise DtypeError(f"{into.name!r}: {error}") from None
-    except OverflowError as error:
-        raise DtypeError(f"{into.name!r}: {error}") from None
-    except ValueError as error:
-        raise ShapeError(f"{into.name!r}: {error}") from None
     with _told(into, op):
+        try:
+            given = np.asarray(values)
+            new = given.astype(cells.dtype, casting="same_kind") if isinstance(values, np.ndarray) else None
+            new = np.broadcast_to(np.asarray(values, cells.dtype) if new is None else new, np.shape(old))
+        except (TypeError, OverflowError) as error:
+            raise DtypeError(str(error)) from None
+        except ValueError as error:
+            raise ShapeError(str(error)) from None
         return _brought(cells, old, new, where, op)
+
+
+def _whose(into: Page | Column) -> str:
+    """Whose cells they are."""
+    return f"page {into.name!r}" if isinstance(into, Page) else f"page {into.page!r}, column {into.name!r}"
 
 
 @contextmanager
 def _told(into: Page | Column, op: Monoid) -> Iterator[None]:
     """Says whose operation raises, or makes what is no cells, and where they were to go."""
-    page = f"page {into.name!r}" if isinstance(into, Page) else f"page {into.page!r}, column {into.name!r}"
-    try:
-        with about(f"{page}: monoid {op.name!r}"):
+    with about(f"{_whose(into)}: monoid {op.name!r}"):
+        try:
             yield
-    except MmsbError:
-        raise
-    except Exception as error:
-        said = f"{page}: monoid {op.name!r}: the operation raised {type(error).__name__}: {error}"
-        raise InvalidArgument(said) from error
+        except MmsbError:
+            raise
+        except Exception as error:
+            said = f"the operation raised {type(error).__name__}: {error}"
+            raise InvalidArgument(said) from error
 
 
 def _brought(
