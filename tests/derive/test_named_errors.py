@@ -103,15 +103,16 @@ def test_a_deferred_chain_is_named_when_it_is_settled(bus: mmsb.Bus) -> None:
 def test_the_way_leads_through_what_came_out_as_it_was(bus: mmsb.Bus) -> None:
     """A page that was behind has what follows from it made again, whatever comes out."""
     fails = Fails()
-    a = bus.create_page("a", shape=(1,), dtype="int64")
-    bus.derive("late", lambda a: a * 0, inputs=[a], shape=(1,), dtype="int64", when="deferred")
+    a = bus["a"]
+    rows = a.rows
+    bus.derive("late", lambda a: a * 0, inputs=[a], shape=(rows,), dtype="int64", when="deferred")
 
     def last(late: Any) -> Any:
         if fails.now:
             raise ValueError("no good")
         return late + 1
 
-    bus.derive("last", last, inputs=["late"], shape=(1,), dtype="int64")
+    bus.derive("last", last, inputs=["late"], shape=(rows,), dtype="int64")
     bus.settle()
     fails.now = True
     a[0] = 7
