@@ -143,16 +143,24 @@ def test_a_table_is_any_mapping_and_any_array_with_its_columns(bus: mmsb.Bus) ->
             "what the rule returns as rows is None where a mask of rows, or their numbers",
         ),
         (lambda a, m: ("x", a), "what the rule returns as rows is of type str where a mask"),
-        (lambda a, m: (np.arange(4.0), a), r"rows of float64 and shape \[4\] where a mask of rows"),
-        (lambda a, m: (np.zeros((2, 2), int), a), r"rows of int64 and shape \[2, 2\] where a mask of rows"),
+        (lambda a, m: (np.arange(4.0), a), r"rows of float64 and shape \(4,\) where a mask of rows"),
+        (lambda a, m: (np.zeros((2, 2), int), a), r"rows of int64 and shape \(2, 2\) where a mask of rows"),
+        (lambda a, m: ([0.0, 1.0], a[:2]), r"rows of float64 and shape \(2,\) where a mask of rows"),
+        (lambda a, m: ([[0, 1]], a[:2]), r"rows of int64 and shape \(1, 2\) where a mask of rows"),
+        (lambda a, m: (1, a[:1]), r"rows of int64 and shape \(\) where a mask of rows"),
+        (lambda a, m: (waits(a), a), "what the rule returns as rows is of type coroutine where a mask"),
         (lambda a, m: (m, None), r"what the rule returns is None where an array of shape \(2,\) is wanted"),
         (lambda a, m: ([0, 4], a[:2]), "the rule returns row 4 where there are 4"),
         (lambda a, m: ([0, -1], a[:2]), "the rule returns row -1 where there are 4"),
-        (lambda a, m: ([1 << 70], a[:1]), "rows"),
+        (lambda a, m: ([1 << 70], a[:1]), f"the rule returns row {1 << 70} where there are 4"),
+        (
+            lambda a, m: (np.array([1, 2**63], "u8"), a[:2]),
+            f"the rule returns row {2**63} where there are 4",
+        ),
         (lambda a, m: ([0, 1, 2], a[:2]), r"what the rule returns has shape \(2,\) where \(3,\) is wanted"),
         (lambda a, m: (m, a), r"what the rule returns has shape \(4,\) where \(2,\) is wanted"),
-        (lambda a, m: (m[:3], a[:2]), r"the mask of rows has shape \[3\] where there are 4 rows"),
-        (lambda a, m: (np.array([m, m]), a), r"the mask of rows has shape \[2, 4\] where there are 4 rows"),
+        (lambda a, m: (m[:3], a[:2]), r"the mask of rows has shape \(3,\) where there are 4 rows"),
+        (lambda a, m: (np.array([m, m]), a), r"the mask of rows has shape \(2, 4\) where there are 4 rows"),
         (lambda a, m: ([0], [0.5]), "a float cannot go where int64 does"),
     ],
 )
@@ -227,6 +235,42 @@ def test_what_is_no_error_of_the_rule_passes_through(
     raised = None
     source[0] = 8
     assert made.array[0] == 10
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"columns": lambda self: ["extra"]},
+        {"columns": 3},
+        {"columns": "extra"},
+        {"columns": [np.zeros(ROWS), np.ones(ROWS)]},
+        {"keys": ["extra"]},
+        {"keys": lambda self: None},
+        {"keys": lambda self: [3, 4]},
+    ],
+)
+def test_what_does_not_say_its_columns_has_those_that_were_asked_for(
+    bus: mmsb.Bus, said: dict[str, Any]
+) -> None:
+    """Whatever else an object of a user's means by these words."""
+    table = type("Table", (), {"__getitem__": lambda self, name: np.arange(ROWS), **said})
+    source = bus.create_page("a", shape=(ROWS,), dtype="int64")
+    made = bus.derive("b", lambda a: table(), inputs=[source], rows=ROWS, columns={"v": "i8"})
+    assert made["v"].array.tolist() == list(range(ROWS))
+
+
+@pytest.mark.parametrize("said", [{"columns": ("v", "extra")}, {"keys": lambda self: ["v", "extra"]}])
+def test_what_says_its_columns_is_held_to_them(bus: mmsb.Bus, said: dict[str, Any]) -> None:
+    table = type("Table", (), {"__getitem__": lambda self, name: np.arange(ROWS), **said})
+    fails(bus, lambda a: table(), "the rule returns a column 'extra'", columns={"v": "i8"})
+
+
+def test_only_a_coroutine_is_closed(bus: mmsb.Bus) -> None:
+    """What has the attributes of one is another's."""
+    closed: list[bool] = []
+    other = type("Other", (), {"cr_await": None, "close": lambda self: closed.append(True)})
+    fails(bus, lambda a: other(), "is of type Other where an array")
+    assert closed == []
 
 
 @pytest.mark.parametrize("kind", ["pandas.DataFrame", "polars.DataFrame", "pyarrow.table"])

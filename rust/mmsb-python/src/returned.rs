@@ -1,12 +1,15 @@
 //! What a function of Python's returns, as cells of its page.
 
+use std::fmt::Display;
+
 use mmsb::propagation::made::Made;
 use mmsb::propagation::runs::Run;
 use numpy::npyffi::npy_intp;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyInt, PyList, PyMapping, PyString};
 
 use crate::array;
 use crate::dtype;
@@ -72,13 +75,10 @@ fn refuse_more(page: Schemed<'_>, returned: &Bound<'_, PyAny>) -> Outcome<()> {
         dict.keys().into_any()
     } else if let Ok(array) = returned.cast::<PyUntypedArray>() {
         array.dtype().getattr(intern!(py, "names"))?
-    } else if returned.hasattr(intern!(py, "keys"))? {
-        returned.call_method0(intern!(py, "keys"))?
-    } else {
-        // Tables of pyarrow and of polars; what says nothing of its columns has those that were asked for.
-        let said = ["column_names", "columns"].into_iter().find_map(|what| returned.getattr(what).ok());
-        let Some(names) = said else { return Ok(()) };
+    } else if let Some(names) = names_said(returned)? {
         names
+    } else {
+        return Ok(());
     };
     for name in names.try_iter()? {
         let name = name?;
@@ -95,6 +95,38 @@ fn refuse_more(page: Schemed<'_>, returned: &Bound<'_, PyAny>) -> Outcome<()> {
     Ok(())
 }
 
+/// What something that is neither a dict nor an array calls its columns; none where it does not say.
+///
+/// An object of a user's may mean anything by these words: what it has was asked for, and is there.
+fn names_said<'py>(returned: &Bound<'py, PyAny>) -> Outcome<Option<Bound<'py, PyAny>>> {
+    let py = returned.py();
+    let keys = returned.getattr_opt(intern!(py, "keys"))?.filter(|keys| keys.is_callable());
+    let names = match keys {
+        Some(keys) => keys.call0()?,
+        // Tables of pyarrow and of polars.
+        None => {
+            let said = ["column_names", "columns"].into_iter().find_map(|what| returned.getattr(what).ok());
+            let Some(names) = said else { return Ok(None) };
+            names
+        }
+    };
+    // What a mapping has for keys is what it has; what else says so says it by strings.
+    if returned.cast::<PyMapping>().is_ok() {
+        return Ok(Some(names));
+    }
+    // A string would be names of one character.
+    if names.is_instance_of::<PyString>() {
+        return Ok(None);
+    }
+    let listed = match names.try_iter() {
+        Ok(names) => names.collect::<PyResult<Vec<_>>>()?,
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let is_said = listed.iter().all(|name| name.is_instance_of::<PyString>());
+    Ok(if is_said { Some(PyList::new(py, listed)?.into_any()) } else { None })
+}
+
 /// That something is no values at all: `None` of a function without `return`, the coroutine of an async one, a generator.
 fn no_values(what: &str, returned: &Bound<'_, PyAny>, wanted: &str) -> Fault {
     let py = returned.py();
@@ -103,13 +135,24 @@ fn no_values(what: &str, returned: &Bound<'_, PyAny>, wanted: &str) -> Fault {
             return Ok("None".into());
         }
         // One that is let go without being awaited warns of that, in the middle of something else.
-        if returned.hasattr(intern!(py, "cr_await"))? {
+        if returned.is_instance(&py.import("types")?.getattr(intern!(py, "CoroutineType"))?)? {
             returned.call_method0(intern!(py, "close"))?;
         }
         Ok(format!("of type {}", returned.get_type().name()?))
     };
     found()
         .map_or_else(Fault::from, |found| Fault::dtype(format!("{what} is {found} where {wanted} is wanted")))
+}
+
+/// That there is no row of this number.
+fn no_row(number: impl Display, count: u64) -> Fault {
+    Fault::index(format!("the rule returns row {number} where there are {count}"))
+}
+
+/// Of a list of integers the first that is of more than 64 bits, as unsigned ones may be and those of Python.
+fn past_all<'py>(listed: &Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
+    let numbers = listed.extract::<Vec<Bound<'py, PyInt>>>().ok()?;
+    numbers.into_iter().map(Bound::into_any).find(|number| number.extract::<i64>().is_err())
 }
 
 /// Rows as a mask or a list of numbers, as runs.
@@ -120,7 +163,8 @@ fn runs(count: u64, rows: &Bound<'_, PyAny>) -> Outcome<Vec<Run>> {
         if given.shape() != [count as usize] {
             let shape = given.shape();
             return Err(Fault::shape(format!(
-                "the mask of rows has shape {shape:?} where there are {count} rows"
+                "the mask of rows has shape {} where there are {count} rows",
+                shown(shape.iter().map(|&axis| axis as npy_intp))
             )));
         }
         given
@@ -133,23 +177,23 @@ fn runs(count: u64, rows: &Bound<'_, PyAny>) -> Outcome<Vec<Run>> {
     };
     let listed = given.call_method0(intern!(py, "tolist"))?;
     let Ok(numbers) = listed.extract::<Vec<i64>>() else {
+        if let Some(number) = past_all(&listed) {
+            return Err(no_row(number.repr().map_err(Fault::from)?, count));
+        }
         let wanted = "a mask of rows, or their numbers along one axis,";
-        return Err(match rows.cast::<PyUntypedArray>() {
-            Ok(_) => {
-                let (dtype, shape) = (given.dtype(), given.shape());
-                Fault::index(format!(
-                    "the rule returns rows of {dtype} and shape {shape:?} where {wanted} is wanted"
-                ))
-            }
-            Err(_) => no_values("what the rule returns as rows", rows, wanted),
-        });
+        let dtype = given.dtype();
+        if given.ndim() == 0 && (dtype.kind() == b'O' || rows.is_instance_of::<PyString>()) {
+            return Err(no_values("what the rule returns as rows", rows, wanted));
+        }
+        let shape = shown(given.shape().iter().map(|&axis| axis as npy_intp));
+        return Err(Fault::index(format!(
+            "the rule returns rows of {dtype} and shape {shape} where {wanted} is wanted"
+        )));
     };
     let mut runs: Vec<Run> = Vec::new();
     for number in numbers {
-        let row = u64::try_from(number)
-            .ok()
-            .filter(|row| *row < count)
-            .ok_or_else(|| Fault::index(format!("the rule returns row {number} where there are {count}")))?;
+        let row =
+            u64::try_from(number).ok().filter(|row| *row < count).ok_or_else(|| no_row(number, count))?;
         match runs.last_mut() {
             Some(last) if last.stop == row => last.stop += 1,
             _ => runs.push(Run::new(row, row + 1)),
