@@ -1,5 +1,6 @@
 """When pages are made: in every commit, in an epoch of their own, or when somebody reads them."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,41 @@ def test_staleness_is_seen_in_pages_and_states() -> None:
         bus.settle()
         _until(lambda: not b.stale, "it is made")
         assert then["b"].stale
+
+
+def test_staleness_in_a_transaction_is_that_of_what_it_reads() -> None:
+    """Of the state that it began with and its own writes, whatever others make meanwhile."""
+    bus = mmsb.open()
+    a = bus.create_page("a", shape=(), dtype="int64")
+    works = True
+
+    def rule(a: Any) -> Any:
+        if not works:
+            raise ValueError("not now")
+        return a
+
+    b = bus.derive("b", rule, inputs=[a], shape=(), dtype="int64", when="deferred")
+    bus.settle()
+    works = False
+    with bus.transaction():
+        assert not b.stale
+        a[...] = 1
+        assert (b.stale, a.stale, b.array) == (True, False, 0)
+    with bus.transaction():
+        assert (b.stale, b.array) == (True, 0)
+        works = True
+        others: list[bool] = []
+
+        def settle() -> None:
+            bus.settle()
+            others.append(b.stale)
+
+        thread = threading.Thread(target=settle)
+        thread.start()
+        thread.join()
+        assert others == [False]
+        assert (b.stale, b.array) == (True, 0)
+    assert (b.stale, b.array) == (False, 1)
 
 
 def test_a_deferred_page_whose_rule_raises_says_so() -> None:

@@ -187,6 +187,9 @@ impl Sheet {
     /// Whether it is behind what it follows from, in the state that is read.
     pub fn is_behind(&self, py: Python<'_>) -> Outcome<bool> {
         let id = self.id;
+        if let Some(tx) = self.transaction(py)? {
+            return tx.get().with(|tx| tx.is_behind(id));
+        }
         Ok(match &self.source {
             Source::Fixed(held, _) => {
                 let state = held.state()?;

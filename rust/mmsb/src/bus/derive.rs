@@ -218,6 +218,15 @@ impl Transaction {
         Ok(!self.rule(page)?.is_empty())
     }
 
+    /// As [`State::is_behind`], with what the transaction wrote; the page is read by that.
+    ///
+    /// # Errors
+    /// No such page; a rule that fails.
+    pub fn is_behind(&mut self, page: PageId) -> Result<bool, Error> {
+        self.version(page)?;
+        self.own_state()?.is_behind(page)
+    }
+
     /// Has a page follow from nothing any more: its cells stay, and may be written.
     ///
     /// # Errors
