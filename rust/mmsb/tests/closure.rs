@@ -401,11 +401,11 @@ fn weights_that_cannot_be_are_told_by_row() {
     assert_eq!(
         says(-1.5),
         "page 'far': closure: the weight -1.5 of row 2 is better than 0.0, so by min_plus a way could go round and \
-         get better each time"
+         get better each time (edges -> far)"
     );
     assert_eq!(
         says(f64::NAN),
-        "page 'far': closure: the weight NaN of row 2 is not between inf and 0.0 of min_plus"
+        "page 'far': closure: the weight NaN of row 2 is not between inf and 0.0 of min_plus (edges -> far)"
     );
     assert_eq!(bus.state().unwrap().cells::<f64>(page, 0).unwrap(), [0.0, f64::INFINITY, f64::INFINITY]);
 }

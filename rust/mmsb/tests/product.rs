@@ -172,8 +172,9 @@ fn sparse_products_follow_every_part() {
                 }
                 4 => {
                     let refused = bus.assign(begin, 0, Select::range(n, n + 1), &[-5i32], &Note::default());
-                    let says =
-                        format!("page 'sum': product: the start -5 of row {n} is none of 0 to {count}");
+                    let says = format!(
+                        "page 'sum': product: the start -5 of row {n} is none of 0 to {count} (starts -> sum)"
+                    );
                     assert_eq!(refused.unwrap_err().to_string(), says);
                 }
                 _ => {
@@ -212,7 +213,10 @@ fn a_change_makes_the_rows_that_have_it() {
     let cells = bus.state().unwrap().cells::<i64>(made, 0).unwrap();
     assert_eq!((cells[7], cells[107], cells[8], cells.iter().sum::<i64>()), (5, 15, 0, 60));
     let error = bus.assign(begin, 0, Select::range(3, 4), &[9i32], &Note::default()).unwrap_err();
-    assert_eq!(error.to_string(), "page 'y': product: row 3 of the matrix starts at 9 and ends at 4");
+    assert_eq!(
+        error.to_string(),
+        "page 'y': product: row 3 of the matrix starts at 9 and ends at 4 (starts -> y)"
+    );
 }
 
 #[test]

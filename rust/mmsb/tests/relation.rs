@@ -195,7 +195,10 @@ fn values_that_cannot_be_are_named_and_leave_everything() {
     let cells = || bus.state().unwrap().cells::<i64>(made, 0).unwrap();
     assert_eq!(cells(), [7, 0, 5, 7]);
     let error = put(&bus, index, 1, 3).unwrap_err();
-    assert_eq!(error, "page 'made': gather: the index of row 1 is 3, which is none of 0 to 2");
+    assert_eq!(
+        error,
+        "page 'made': gather: the index of row 1 is 3, which is none of 0 to 2 (index -> made)"
+    );
     let error = put(&bus, index, 3, -2).unwrap_err();
     assert!(error.contains("the index of row 3 is -2"), "{error}");
     let epoch = put(&bus, source, 2, 70).unwrap();
@@ -207,7 +210,7 @@ fn values_that_cannot_be_are_named_and_leave_everything() {
     let matched = || read(&bus, made).columns[1].clone();
     assert_eq!(matched(), [1, 1, 1]);
     let error = put(&bus, right, 1, 4).unwrap_err();
-    assert_eq!(error, "page 'made': join: the right rows 1 and 2 both have the key 4");
+    assert_eq!(error, "page 'made': join: the right rows 1 and 2 both have the key 4 (right -> made)");
     put(&bus, right, 2, 3).unwrap();
     assert_eq!(matched(), [0, 1, 0]);
 }

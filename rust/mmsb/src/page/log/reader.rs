@@ -77,7 +77,7 @@ impl LogReader {
         self.shared.synced()
     }
 
-    /// The segments, oldest first.
+    /// The segments, oldest first, but those that are pruned meanwhile.
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, LogError> {
         let segments = self.shared.segments();
         let info = |segment: &Arc<Segment>| {
@@ -91,7 +91,8 @@ impl LogReader {
                 file_bytes: opened.file.len()?,
             })
         };
-        segments.iter().map(info).collect()
+        let is_there = |info: &Result<_, _>| !matches!(info, Err(LogError::HistoryPruned { .. }));
+        segments.iter().map(info).filter(is_there).collect()
     }
 
     /// The frames from the one at position `from` up to position `to`, or to where the log ends now, in order and
