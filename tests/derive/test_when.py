@@ -44,24 +44,34 @@ def test_a_deferred_page_is_stale_until_an_epoch_of_its_own_makes_it() -> None:
     assert ", deferred" in str(bus.explain("b"))
 
 
-def test_staleness_is_seen_in_pages_and_states() -> None:
-    bus = mmsb.open()
-    a = bus.create_page("a", shape=(), dtype="int64")
+class _Rule:
+    """What makes a page be as another, while it works."""
+
     works = True
 
-    def rule(a: Any) -> Any:
-        if not works:
+    def __call__(self, a: Any) -> Any:
+        if not self.works:
             raise ValueError("not now")
         return a
 
+
+def _deferred() -> tuple[mmsb.Bus, Any, Any, _Rule]:
+    """A bus, a page, one that follows from it in epochs of its own, and its rule."""
+    bus, rule = mmsb.open(), _Rule()
+    a = bus.create_page("a", shape=(), dtype="int64")
     b = bus.derive("b", rule, inputs=[a], shape=(), dtype="int64", when="deferred")
     bus.settle()
+    return bus, a, b, rule
+
+
+def test_staleness_is_seen_in_pages_and_states() -> None:
+    bus, a, b, rule = _deferred()
     _until(lambda: not b.stale, "the background makes it")
-    works = False
+    rule.works = False
     a[...] = 1
     with bus.snapshot() as then:
         assert (b.stale, then["b"].stale, a.stale) == (True, True, False)
-        works = True
+        rule.works = True
         bus.settle()
         _until(lambda: not b.stale, "it is made")
         assert then["b"].stale
@@ -69,25 +79,15 @@ def test_staleness_is_seen_in_pages_and_states() -> None:
 
 def test_staleness_in_a_transaction_is_that_of_what_it_reads() -> None:
     """Of the state that it began with and its own writes, whatever others make meanwhile."""
-    bus = mmsb.open()
-    a = bus.create_page("a", shape=(), dtype="int64")
-    works = True
-
-    def rule(a: Any) -> Any:
-        if not works:
-            raise ValueError("not now")
-        return a
-
-    b = bus.derive("b", rule, inputs=[a], shape=(), dtype="int64", when="deferred")
-    bus.settle()
-    works = False
+    bus, a, b, rule = _deferred()
+    rule.works = False
     with bus.transaction():
         assert not b.stale
         a[...] = 1
         assert (b.stale, a.stale, b.array) == (True, False, 0)
     with bus.transaction():
         assert (b.stale, b.array) == (True, 0)
-        works = True
+        rule.works = True
         others: list[bool] = []
 
         def settle() -> None:

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use derive_common::{ROWS, Sum, cells, delta, schema, source, write};
+use derive_common::{ROWS, Row, Sum, cells, delta, row, schema, sound, source, write};
 use mmsb::base::ids::PageId;
 use mmsb::bus::commit::Change;
 use mmsb::bus::derive::Derived;
@@ -24,7 +24,6 @@ use mmsb::propagation::program::{Call, Program, Raised};
 use mmsb::propagation::reduction::spec::Reduction;
 use mmsb::propagation::relation::window::Window;
 use mmsb::propagation::rule::{Rule, What};
-use mmsb::propagation::trace::{Outcome, Step};
 use proptest::prelude::*;
 
 /// A bus whose levels are all shared by so many threads.
@@ -70,13 +69,6 @@ fn follow(bus: &Bus, name: &str, kind: usize, inputs: &[PageId], sum: &Arc<Sum>)
     bus.derive(name, Derived { rule, shape: Some((schema(), ROWS)), program }, &Note::default()).unwrap()
 }
 
-type Row = (PageId, PageId, u32, u32, u32, Outcome);
-
-/// All of a step but how long it took.
-fn row(step: &Step) -> Row {
-    (step.page, step.cause, step.rows_in, step.rows_out, step.level(), step.outcome())
-}
-
 /// What became of a graph and commits: the digest, errors and traces of all of them.
 fn outcome(
     threads: usize,
@@ -109,10 +101,7 @@ fn outcome(
             Err(error) => Err(error.to_string()),
         });
     }
-    let digest = bus.state().unwrap().digest().unwrap();
-    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
-    bus.audit().unwrap();
-    (digest, all)
+    (sound(&bus), all)
 }
 
 proptest! {

@@ -2,6 +2,9 @@
 //! remember from one commit to the next.
 #![allow(clippy::unwrap_used)]
 
+mod derive_common;
+
+use derive_common::{Row, row, sound};
 use mmsb::algebra::family::Family;
 use mmsb::base::ids::PageId;
 use mmsb::bus::commit::Change;
@@ -23,7 +26,7 @@ use mmsb::propagation::relation::gather::Gather;
 use mmsb::propagation::relation::join::Join;
 use mmsb::propagation::relation::window::Window;
 use mmsb::propagation::rule::{Rule, What};
-use mmsb::propagation::trace::{Outcome, Step};
+use mmsb::propagation::trace::Outcome;
 use proptest::prelude::*;
 
 /// Rows of the tables, and how many values their keys have.
@@ -145,13 +148,6 @@ fn value_row(value: u64) -> Vec<u8> {
     (0..KEYS).flat_map(|at| ((value + at) as f64).to_le_bytes()).collect()
 }
 
-type Row = (PageId, PageId, u32, u32, u32, Outcome);
-
-/// All of a step but how long it took.
-fn row(step: &Step) -> Row {
-    (step.page, step.cause, step.rows_in, step.rows_out, step.level(), step.outcome())
-}
-
 /// What became of the pages by commits: the digest, and what each said, the trace or the error.
 fn outcome(threads: usize, commits: &[Vec<Cell>]) -> (Digest, Vec<Result<Vec<Row>, String>>) {
     let options =
@@ -180,10 +176,7 @@ fn outcome(threads: usize, commits: &[Vec<Cell>]) -> (Digest, Vec<Result<Vec<Row
         }
     });
     let said = said.collect();
-    let digest = bus.state().unwrap().digest().unwrap();
-    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
-    bus.audit().unwrap();
-    (digest, said)
+    (sound(&bus), said)
 }
 
 proptest! {

@@ -10,6 +10,7 @@ use mmsb::bus::error::Error;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Note, Options};
 use mmsb::page::delta::{Data, Delta, Part};
+use mmsb::page::digest::Digest;
 use mmsb::page::dtype::DType;
 use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::Schema;
@@ -18,7 +19,7 @@ use mmsb::propagation::kernel::read;
 use mmsb::propagation::made::Made;
 use mmsb::propagation::program::{Call, Program, Raised};
 use mmsb::propagation::rule::Rule;
-use mmsb::propagation::trace::Outcome;
+use mmsb::propagation::trace::{Outcome, Step};
 
 pub const ROWS: u64 = 4;
 
@@ -100,4 +101,19 @@ pub fn delta(page: PageId, row: u64, value: i64) -> Delta<'static> {
 /// The pages that ran in an epoch, in their order, and what came of them.
 pub fn ran(bus: &Bus, epoch: Epoch) -> Vec<(PageId, Outcome)> {
     bus.trace(epoch).unwrap().iter().map(|step| (step.page, step.outcome())).collect()
+}
+
+/// All of a step but how long it took.
+pub type Row = (PageId, PageId, u32, u32, u32, Outcome);
+
+pub fn row(step: &Step) -> Row {
+    (step.page, step.cause, step.rows_in, step.rows_out, step.level(), step.outcome())
+}
+
+/// The digest of a bus whose replay comes to the same, and whose blocks are counted right.
+pub fn sound(bus: &Bus) -> Digest {
+    let digest = bus.state().unwrap().digest().unwrap();
+    assert_eq!(bus.replay_digest(true).unwrap()[0].digest, digest);
+    bus.audit().unwrap();
+    digest
 }
