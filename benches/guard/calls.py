@@ -107,8 +107,8 @@ def carry_out(step: Step) -> None:
 def main() -> None:
     """Carry out each operation, in a context of its own.
 
-    What a context has is found by the addresses of its variables, numpy looks into it for each array it makes,
-    and a transaction leaves its variable there.
+    A context finds what it has by the addresses of its variables, numpy looks into it for each array, and a
+    transaction leaves a variable there.
     """
     gc.disable()
     for make in OPERATIONS.values():
