@@ -25,10 +25,17 @@
 #[cfg(target_endian = "big")]
 compile_error!("mmsb keeps its bytes little endian and does not build for a big-endian target");
 
-pub mod algebra;
 pub mod base;
-pub mod bus;
-pub mod graph;
 pub mod memory;
+
+// loom explores what is lock-free, all of it in the layers above.
+#[cfg(not(mmsb_loom))]
+pub mod algebra;
+#[cfg(not(mmsb_loom))]
+pub mod bus;
+#[cfg(not(mmsb_loom))]
+pub mod graph;
+#[cfg(not(mmsb_loom))]
 pub mod page;
+#[cfg(not(mmsb_loom))]
 pub mod propagation;

@@ -1,6 +1,6 @@
 //! Which wide instructions the processor has: what chooses between the forms of one loop.
 //!
-//! All forms of a loop give the same bits; `rust/mmsb/tests/wide.rs` holds them to it. Which of them are there, and what
+//! All forms of a loop give the same bits; `rust/mmsb/tests/page/wide.rs` holds them to it. Which of them are there, and what
 //! each gains, is in `docs/decisions/0010-wide-instructions.md`.
 #![allow(unsafe_code)]
 

@@ -1,5 +1,5 @@
 //! A disk that takes its time to sync: what others do meanwhile.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code)]
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};

@@ -1,0 +1,8 @@
+//! Operators, semirings and circuits by their laws.
+#![allow(clippy::unwrap_used)]
+
+mod by_name;
+mod laws;
+mod products;
+mod provenance;
+mod semirings;
