@@ -40,6 +40,10 @@ _WATCH = (
     "that the next write finds no memory to use again"
 )
 _KEYS = "a row is a cell of a delta: it is logged with its index, and added in the order it came in"
+_ALONE = (
+    "so small a level is made by the thread that commits, whether it has another beside it or not: where the "
+    "two take turns commit by commit, their quartiles are the same; here they take turns by samples"
+)
 
 REASONS: dict[str, str] = {
     **{f"{key}: {key}, {size}": _NODE for key in of.NETS for size in ("8 B", "64 B")},
@@ -71,6 +75,7 @@ REASONS: dict[str, str] = {
     f"{of.BY_KEY}: merged": _KEYS,
     f"{of.EDGE}: an edge, Rust": _DECLARED,
     f"{of.PAGE}: a page, Python": _DECLARED,
+    f"{of.level('small')}: small pages": _ALONE,
 }
 """By a number's workload and what it is: `chain: chain, functions, Rust`."""
 
