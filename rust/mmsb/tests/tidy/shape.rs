@@ -12,8 +12,8 @@ pub fn check(sources: &[Source], layers: &Layers) -> Vec<String> {
         first_line(source, layers, &mut wrong);
         marks(source, &mut wrong);
     }
-    for root in ["rust/mmsb/src/lib.rs", "rust/mmsb-python/src/lib.rs"] {
-        unreached(root, sources, &mut wrong);
+    for root in sources.iter().filter(|source| is_root(&source.path)) {
+        unreached(&root.path, sources, &mut wrong);
     }
     wrong
 }
@@ -40,6 +40,12 @@ fn marks(source: &Source, wrong: &mut Vec<String>) {
     }
 }
 
+/// Whether a file is what all others of its folder are reached from: those of a library, or of a program of tests.
+fn is_root(path: &str) -> bool {
+    let tests = path.strip_prefix("rust/mmsb/tests/").and_then(|path| path.strip_suffix("/main.rs"));
+    ["rust/mmsb/src/lib.rs", "rust/mmsb-python/src/lib.rs"].contains(&path) || tests.is_some()
+}
+
 fn unreached(root: &str, sources: &[Source], wrong: &mut Vec<String>) {
     let mut reached = BTreeSet::new();
     let mut open = vec![root.to_owned()];
@@ -50,7 +56,7 @@ fn unreached(root: &str, sources: &[Source], wrong: &mut Vec<String>) {
             open.extend(children(source));
         }
     }
-    let folder = root.trim_end_matches("lib.rs");
+    let folder = root.trim_end_matches("lib.rs").trim_end_matches("main.rs");
     for source in sources {
         if source.path.starts_with(folder) && !reached.contains(&source.path) {
             wrong.push(format!("{}: no `mod` reaches this file", source.path));
@@ -62,7 +68,7 @@ fn unreached(root: &str, sources: &[Source], wrong: &mut Vec<String>) {
 fn children(source: &Source) -> Vec<String> {
     let (folder, name) = source.path.rsplit_once('/').expect("a path has folders");
     let folder = match name {
-        "lib.rs" | "mod.rs" => folder.to_owned(),
+        "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
         _ => format!("{folder}/{}", name.trim_end_matches(".rs")),
     };
     let declared = source.tokens.windows(3).filter(|three| three[0].is("mod") && three[2].is(";"));
@@ -112,10 +118,23 @@ mod tests {
         let a = ("rust/mmsb/src/a.rs", "//! A file with a child.\nmod b;");
         let b = ("rust/mmsb/src/a/b.rs", FIRST);
         assert_eq!(violations(&[lib, a, b]), [""; 0]);
-        for path in
-            ["rust/mmsb/src/c.rs", "rust/mmsb/src/d.rs", "rust/mmsb/src/b.rs", "rust/mmsb-python/src/a.rs"]
+        for path in ["rust/mmsb/src/c.rs", "rust/mmsb/src/d.rs", "rust/mmsb/src/b.rs", "rust/mmsb/src/a/c.rs"]
         {
             assert_eq!(violations(&[lib, a, b, (path, FIRST)]).len(), 1, "{path}");
+        }
+        let other = ("rust/mmsb-python/src/lib.rs", FIRST);
+        assert_eq!(violations(&[lib, a, b, other, ("rust/mmsb-python/src/a.rs", FIRST)]).len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_no_program_has_is_wrong() {
+        let main = ("rust/mmsb/tests/room/main.rs", "//! The tests of a room.\nmod a;\nmod model;");
+        let a = ("rust/mmsb/tests/room/a.rs", FIRST);
+        let model = ("rust/mmsb/tests/room/model/mod.rs", FIRST);
+        let own = [("rust/mmsb/tests/alone.rs", FIRST), ("rust/mmsb/tests/shared/mod.rs", FIRST)];
+        assert_eq!(violations(&[main, a, model, own[0], own[1]]), [""; 0]);
+        for path in ["rust/mmsb/tests/room/b.rs", "rust/mmsb/tests/room/model/deeper.rs"] {
+            assert_eq!(violations(&[main, a, model, (path, FIRST)]).len(), 1, "{path}");
         }
     }
 
