@@ -21,8 +21,23 @@ BASES = [
 
 
 def names(text: str) -> set[str]:
-    """The files that a document names between backticks."""
-    return {name for name in re.findall(r"`([\w./-]+\.(?:rs|py|pyi|toml|md))`", text) if "*" not in name}
+    """The files that a document names between backticks: `a_*.rs` is a pattern, `{a,b}.rs` are two."""
+    found = re.findall(r"`([\w./*{},-]+\.(?:rs|py|pyi|toml|md))`", text)
+    return {name for each in found for name in alternatives(each)}
+
+
+def found(base: Path, name: str) -> bool:
+    """Whether there is such a file."""
+    return any(base.glob(name)) if "*" in name else (base / name).exists()
+
+
+def alternatives(name: str) -> list[str]:
+    """`a/{b,c}.rs` is `a/b.rs` and `a/c.rs`."""
+    whole = re.fullmatch(r"([^{}]*)\{([^{}]*)\}(.*)", name)
+    if whole is None:
+        return [name]
+    before, middle, after = whole.groups()
+    return [more for each in middle.split(",") for more in alternatives(before + each + after)]
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -35,7 +50,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_named_files_exist(path: Path) -> None:
     named = names(path.read_text(encoding="utf-8"))
     # A bare name without a folder is looked for in every base; generated ones are not there.
-    missing = {name for name in named if not any((base / name).exists() for base in [*BASES, path.parent])}
+    missing = {name for name in named if not any(found(base, name) for base in [*BASES, path.parent])}
     assert missing == set()
 
 

@@ -28,7 +28,7 @@ compile_error!("mmsb keeps its bytes little endian and does not build for a big-
 pub mod base;
 pub mod memory;
 
-// loom explores what is lock-free, all of it in the layers above.
+// What is lock-free lies in those two, and loom builds them alone.
 #[cfg(not(mmsb_loom))]
 pub mod algebra;
 #[cfg(not(mmsb_loom))]
