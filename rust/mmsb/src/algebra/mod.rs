@@ -13,6 +13,7 @@ pub mod mask;
 pub mod operations;
 pub mod operator;
 pub mod product;
+pub mod renew;
 pub mod semirings;
 pub mod value;
 pub mod why;

@@ -1,5 +1,6 @@
 //! Below layer 0 (base): ids, limits, codec, checksum, clock; plain data that every room may use.
 
+pub mod ahead;
 pub mod clock;
 pub mod codec;
 pub mod crc;

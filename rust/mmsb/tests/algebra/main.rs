@@ -5,4 +5,5 @@ mod by_name;
 mod laws;
 mod products;
 mod provenance;
+mod renew;
 mod semirings;

@@ -12,7 +12,7 @@ use mmsb::page::dtype::DType;
 use proptest::prelude::*;
 
 /// A small number as a cell: one that no sum of some thousand takes out of any type of four bytes, and exact in floats.
-fn cell<T: Value>(n: u8) -> T {
+pub fn cell<T: Value>(n: u8) -> T {
     let n = n % 8;
     match T::DTYPE {
         DType::Bool => bytemuck::pod_read_unaligned(&[n % 2]),
@@ -23,7 +23,7 @@ fn cell<T: Value>(n: u8) -> T {
 }
 
 /// Like [`cell`], but in floats one of nine or so is what loops must take care of: NaN, infinities, zeros with signs.
-fn peculiar<T: Value>(n: u8) -> T {
+pub fn peculiar<T: Value>(n: u8) -> T {
     const ODD: [f64; 8] = [
         f64::NAN,
         f64::INFINITY,

@@ -6,9 +6,12 @@ use mmsb::base::ids::PageId;
 use mmsb::bus::derive::Derived;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Note, Options};
+use mmsb::bus::transaction::Isolation;
 use mmsb::graph::edge::Edge;
 use mmsb::page::cell::Cell;
+use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::dtype::DType;
+use mmsb::page::operator::OperatorId;
 use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::select::Select;
 use mmsb::propagation::kernel::{Shape, Spec};
@@ -46,6 +49,11 @@ fn page<T: Cell>(bus: &Bus, name: &str, inner: &[u64], cells: &[T]) -> PageId {
 
 fn put<T: Cell>(bus: &Bus, page: PageId, column: u16, (first, stop): (u64, u64), cells: &[T]) {
     bus.assign(page, column, Select::range(first, stop), cells, &Note::default()).unwrap();
+}
+
+fn delta(page: PageId, column: u16, (first, stop): (u64, u64), cells: &[f64]) -> Delta<'static> {
+    let data = Data::Dense(bytemuck::cast_slice(cells).to_vec().into());
+    Delta::single(page, OperatorId::ASSIGN, Part { column, select: Select::range(first, stop), data })
 }
 
 fn product(bus: &Bus, name: &str, inputs: &[PageId], family: Family, matrix: Form) -> PageId {
@@ -189,6 +197,59 @@ fn sparse_products_follow_every_part() {
             let wanted: Vec<f64> = starts.windows(2).map(of).collect();
             assert_eq!(bus.state().unwrap().cells::<f64>(least, 0).unwrap(), wanted);
             made_anew::<f64>(&bus, sum);
+        }
+        finished(&bus);
+    }
+}
+
+/// Products by semirings that choose, of a vector and of rows of three, are what they are from nothing, whatever cells of the
+/// vector and values change together, and after commits that were not made.
+#[test]
+fn terms_are_exchanged_whatever_changes_together() {
+    let families = [Family::MinPlus, Family::MaxPlus, Family::MaxTimes, Family::Viterbi, Family::MaxMin];
+    for (seed, family) in (0u64..).zip(families.iter().cycle().take(15)) {
+        let (bus, mut dice) = (memory(), Dice(seed));
+        // Values of which many are alike, some nothing, and a few no number.
+        let mut draw = |count: u64| -> Vec<f64> {
+            let of = |n: u64| if n == 19 { f64::NAN } else { n as f64 / 16.0 };
+            (0..count).map(|_| of(dice.below(20))).collect()
+        };
+        let (n, m, count) = (60, 200, 2_000);
+        // Some entries stand before the first row and behind the last one.
+        let mut starts: Vec<u64> =
+            draw(n + 1).iter().map(|cell| 30 + (cell * 1000.0) as u64 % 1_900).collect();
+        starts.sort_unstable();
+        let at: Vec<u16> =
+            draw(count).iter().zip(0u16..).map(|(cell, i)| ((cell * 16.0) as u16 * 31 + i) % 200).collect();
+        let begin = page(&bus, "starts", &[], &starts);
+        let table = bus.create_page("entries", entries(DType::F64), count, &Note::default()).unwrap();
+        put(&bus, table, 0, (0, count), &at);
+        put(&bus, table, 1, (0, count), &draw(count));
+        let (vector, wide) = (page(&bus, "x", &[], &draw(m)), page(&bus, "xs", &[3], &draw(3 * m)));
+        let form = Form::Csr { index: 0, value: 1 };
+        let one = product(&bus, "y", &[begin, table, vector], *family, form);
+        let three = product(&bus, "ys", &[begin, table, wide], *family, form);
+        for turn in 0..30 {
+            let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+            for _ in 0..1 + turn % 4 {
+                let cell = turn * 37 % m;
+                tx.write(delta(vector, 0, (cell, cell + 1), &draw(1))).unwrap();
+                let rows = (cell, (cell + turn % 5 + 1).min(m));
+                tx.write(delta(wide, 0, rows, &draw((rows.1 - rows.0) * 3))).unwrap();
+                if turn % 3 == 0 {
+                    let entry = turn * 61 % (count - 9);
+                    tx.write(delta(table, 1, (entry, entry + 9), &draw(9))).unwrap();
+                }
+            }
+            if turn % 7 == 5 {
+                // What is looked at is made.
+                tx.view(one, 0).unwrap();
+                tx.view(three, 0).unwrap();
+            } else {
+                tx.commit().unwrap();
+            }
+            made_anew::<f64>(&bus, one);
+            made_anew::<f64>(&bus, three);
         }
         finished(&bus);
     }

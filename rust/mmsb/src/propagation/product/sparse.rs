@@ -2,6 +2,7 @@
 
 use crate::algebra::family::Family;
 use crate::algebra::linear::sparse_matrix;
+use crate::algebra::renew::renews;
 use crate::page::column::ColumnRef;
 use crate::page::dtype::DType;
 use crate::propagation::error::RuleError;
@@ -9,6 +10,7 @@ use crate::propagation::kernel::{Input, Kernel};
 use crate::propagation::made::Made;
 use crate::propagation::places::{NOWHERE, Places};
 use crate::propagation::product::gather::Gather;
+use crate::propagation::product::renewal::Renewal;
 use crate::propagation::product::spec::{RULE, inputs};
 use crate::propagation::runs::{Run, joined, push, union};
 
@@ -25,15 +27,15 @@ const GAP: u64 = 2;
 const MARKED: usize = 1024;
 
 /// Rows that a change is about, in any order and more than once.
-#[derive(Default)]
-struct Marked {
-    runs: Vec<Run>,
-    rows: Vec<u32>,
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    pub runs: Vec<Run>,
+    pub rows: Vec<u32>,
 }
 
 impl Marked {
     /// They as runs, ascending and apart, where there are `count` rows.
-    fn joined(mut self, count: usize) -> Vec<Run> {
+    pub fn joined(&mut self, count: usize) -> Vec<Run> {
         let mut runs = Vec::new();
         if self.rows.len() < MARKED {
             self.rows.sort_unstable();
@@ -55,16 +57,32 @@ impl Marked {
 
 /// What is remembered of the matrix, but its values, and of the vector; rows of a dense matrix are as its cells.
 #[derive(Debug)]
-struct Known {
+pub(super) struct Known {
     /// Where each row's entries begin, and the last one's end.
-    starts: Vec<u64>,
+    pub starts: Vec<u64>,
     /// The column of each entry.
-    columns: Vec<u32>,
+    pub columns: Vec<u32>,
     /// For every column, where its rows begin among `rows`; and the end.
-    at: Vec<u32>,
+    pub at: Vec<u32>,
     /// The rows that have an entry in a column, column after column.
-    rows: Vec<u32>,
-    vector: Gather,
+    pub rows: Vec<u32>,
+    pub vector: Gather,
+    /// What exchanging terms takes, where that is done.
+    renewal: Option<Renewal>,
+}
+
+impl Known {
+    /// Rows of the matrix.
+    pub fn count(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// Keeps what was made, of cells of so many bytes, where terms are exchanged.
+    fn note(&mut self, made: &Made, size: usize) {
+        if let Some(renewal) = &mut self.renewal {
+            renewal.note(made, size);
+        }
+    }
 }
 
 /// The product. A run that goes into no commit makes it forget everything, for those are rare.
@@ -77,11 +95,15 @@ pub struct Sparse {
     index: Places,
     value: u16,
     known: Option<Known>,
+    /// Whether terms are exchanged in it.
+    renews: bool,
     /// Whether it ran since it was last kept.
     ran: bool,
     values: Gather,
     offsets: Vec<u64>,
     picked: Picked,
+    /// Rows that are made anew before they go to the product.
+    mended: Made,
 }
 
 /// Rows that lie apart, with their entries side by side.
@@ -150,9 +172,18 @@ fn wrong(what: String) -> RuleError {
 
 impl Sparse {
     /// The product of what these columns say with a vector, or with rows of `width` cells.
-    pub fn new(which: (Family, DType), width: usize, (starts, index): (Places, Places), value: u16) -> Self {
-        let (values, offsets, picked) = Default::default();
-        Self { which, width, starts, index, value, known: None, ran: false, values, offsets, picked }
+    ///
+    /// # Errors
+    /// Where there is no such semiring on cells of this type.
+    pub fn new(
+        which: (Family, DType),
+        width: usize,
+        (starts, index): (Places, Places),
+        value: u16,
+    ) -> Result<Self, RuleError> {
+        let (renews, known, ran) = (renews(which)?, None, false);
+        let (values, offsets, picked, mended) = Default::default();
+        Ok(Self { which, width, starts, index, value, renews, known, ran, values, offsets, picked, mended })
     }
 
     /// Reads where the entries are, and the vector.
@@ -188,32 +219,58 @@ impl Sparse {
         }
         let (mut copy, column) = (Gather::default(), vector.column(0));
         copy.fill(&column, 0..column.bytes);
-        Ok(Known { starts, columns, at, rows, vector: copy })
+        let renewal = self.renews.then(Renewal::default);
+        Ok(Known { starts, columns, at, rows, vector: copy, renewal })
     }
 
-    /// The rows that a change of values and of the vector is about, as runs; the vector is copied anew where it changed.
-    fn dirty(&self, known: &mut Known, [_, entries, vector]: [&Input<'_>; 3]) -> Vec<Run> {
-        let (size, column) = ((self.which.1.size() * self.width) as u64, vector.column(0));
-        for run in vector.changed(0) {
-            known.vector.put(&column, run.start * size..run.stop * size, run.start * size);
-        }
-        let rows = known.starts.len() - 1;
-        let mut dirty = Marked::default();
+    /// Multiplies the rows that a change of values and of the vector is about, or exchanges terms in them; the vector is copied
+    /// anew where it changed.
+    fn follow(
+        &mut self,
+        known: &mut Known,
+        given: [&Input<'_>; 3],
+        made: &mut Made,
+    ) -> Result<(), RuleError> {
+        let [_, entries, vector] = given;
+        let (rows, size, width) = (known.count(), self.which.1.size(), self.width);
+        let (mut dirty, values) = (Marked::default(), entries.column(self.value));
         for run in entries.changed(self.value) {
             let first = known.starts.partition_point(|start| *start <= run.start).saturating_sub(1);
             let stop = known.starts.partition_point(|start| *start < run.stop).min(rows);
             dirty.runs.push(Run::new(first as u64, stop as u64));
+            if let Some(renewal) = &mut known.renewal {
+                renewal.revalue(*run, &values, size);
+            }
         }
         let of = |run: &Run| known.at[run.start as usize] as usize..known.at[run.stop as usize] as usize;
         let touched: usize = vector.changed(0).iter().map(|run| of(run).len()).sum();
-        if touched >= rows {
+        if touched < rows
+            && let Some(mut renewal) = known.renewal.take()
+        {
+            renewal.exchange((self.which, width), known, (&values, vector), touched, &mut dirty)?;
+            let dirty = dirty.joined(rows);
+            let mut mended = std::mem::take(&mut self.mended);
+            mended.clear();
+            self.mend(known, joined(&dirty, GAP), given, &mut mended)?;
+            renewal.note(&mended, size);
+            let changed = renewal.changed(dirty, rows);
+            renewal.give(joined(&changed, GAP), (size, width), made);
+            (self.mended, known.renewal) = (mended, Some(renewal));
+            return Ok(());
+        }
+        if touched < rows {
+            vector.changed(0).iter().for_each(|run| dirty.rows.extend_from_slice(&known.rows[of(run)]));
+        } else {
             // To say which costs more than the few that could be left out.
-            return vec![Run::new(0, rows as u64)];
+            dirty.runs.push(Run::new(0, rows as u64));
         }
+        let (row, column) = ((size * width) as u64, vector.column(0));
         for run in vector.changed(0) {
-            dirty.rows.extend_from_slice(&known.rows[of(run)]);
+            known.vector.put(&column, run.start * row..run.stop * row, run.start * row);
         }
-        dirty.joined(rows)
+        self.mend(known, joined(&dirty.joined(rows), GAP), given, made)?;
+        known.note(made, size);
+        Ok(())
     }
 
     /// Multiplies these rows.
@@ -287,13 +344,13 @@ impl Kernel for Sparse {
         // Where it fails midway, nothing is known afterwards.
         let known = match self.known.take() {
             Some(mut known) if stays => {
-                let dirty = self.dirty(&mut known, given);
-                self.mend(&known, joined(&dirty, GAP), given, made)?;
+                self.follow(&mut known, given, made)?;
                 known
             }
             _ => {
-                let known = self.build(given)?;
-                self.give(&known, 0..known.starts.len() - 1, given, made)?;
+                let mut known = self.build(given)?;
+                self.give(&known, 0..known.count(), given, made)?;
+                known.note(made, self.which.1.size());
                 known
             }
         };

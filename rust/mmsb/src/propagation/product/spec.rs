@@ -152,7 +152,7 @@ impl Product {
                 let begin = Places::of((RULE, "start"), starts, 0, cells + 1)?;
                 let index = Places::of((RULE, "column"), entries, index, width)?;
                 let cells = inner.first().map_or(1, |cells| *cells as usize);
-                let kernel = Sparse::new((self.family, dtype), cells, (begin, index), value);
+                let kernel = Sparse::new((self.family, dtype), cells, (begin, index), value)?;
                 (starts.rows - 1, inner, dtype, Box::new(kernel))
             }
         };
