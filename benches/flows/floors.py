@@ -26,7 +26,8 @@ _KEPT = (
 )
 _CHUNKS = (
     "the cells lie apart, and the first one in each chunk of 8 KiB has it copied, in the vector and in the "
-    "product: so small changes far apart cost by the chunk (docs/decisions/0004-chunk-size.md)"
+    "product (docs/decisions/0004-chunk-size.md); each is written, compared and logged there, and its terms "
+    "are exchanged in rows that lie anywhere (docs/decisions/0019-terms-exchanged.md)"
 )
 _CSR = "all is fetched from memory once: what is left is waiting for cells of the vector, which lie anywhere"
 _LOOKED = "four arrays are looked at, and a fifth is made, which takes numpy 0.16 us"
