@@ -1,7 +1,7 @@
 //! Rows of a product brought up to date term by term, where addition chooses: in the time of the terms that are new, however
 //! many others their rows have.
 //!
-//! A sum that chooses by a total order is one of its terms. So a term that is not the sum can go without a trace, and one
+//! A sum that chooses by a total order is one of its terms, or the zero where it has none better. So a term that is not the sum can go without a trace, and one
 //! that is can go for another that is chosen over it; in both cases the new term is added to the sum as it is, and the
 //! result is what adding all terms would give, bit for bit. Only where the chosen term gets worse, the row has to be gone
 //! over. (Ramalingam and Reps, *On the computational complexity of dynamic graph problems*, 1996, has this of paths.)
@@ -19,7 +19,8 @@ const AHEAD: usize = 16;
 /// Terms of a product `sum over c of matrix[r][c] * right[c]`, of which right sides are new; all bytes are cells of one type.
 #[derive(Copy, Clone, Debug)]
 pub struct Terms<'a> {
-    /// Where the terms of each right side begin, and where the last one's end: one more than right sides, ascending.
+    /// Where the terms of each right side begin, and where the last one's end: one more than right sides, ascending. Terms before
+    /// the first are none.
     pub starts: &'a [u32],
     /// The row of each term.
     pub rows: &'a [u32],
@@ -31,7 +32,7 @@ pub struct Terms<'a> {
     pub new: &'a [u8],
 }
 
-/// What came of it: rows in any order, each as often as it may be.
+/// What came of it, behind what came before: rows in any order, each as often as it may be.
 #[derive(Debug, Default)]
 pub struct Renewed {
     /// Those whose cells are others now.
@@ -40,18 +41,21 @@ pub struct Renewed {
     pub lost: Vec<u32>,
 }
 
+/// What an addition must be for terms to be exchanged.
+const CHOOSES: Traits = Traits::SELECTIVE.and(Traits::TOTAL_ORDER).and(Traits::EXACT);
+
 /// Whether products over this semiring can be renewed: its addition chooses, by a total order, bit for bit.
 ///
 /// # Errors
 /// [`AlgebraError::Unsupported`].
 pub fn renews((family, dtype): (Family, DType)) -> Result<bool, AlgebraError> {
-    family.with(dtype, Ask)
+    Ok(family.with(dtype, Ask)?.has(CHOOSES))
 }
 
 /// Brings the product, rows of `width` cells, up to date with these terms. A row may have a right side more than once.
 ///
 /// # Errors
-/// [`AlgebraError::Unsupported`]; [`AlgebraError::Misaligned`]; [`AlgebraError::Length`] and
+/// [`AlgebraError::Unsupported`]; [`AlgebraError::Lacks`] where the semiring does not choose; [`AlgebraError::Misaligned`]; [`AlgebraError::Length`] and
 /// [`AlgebraError::Descends`] where starts and lengths do not fit together, or a row lies outside the product. What the product has then is not said.
 pub fn renew(
     (family, dtype): (Family, DType),
@@ -59,17 +63,21 @@ pub fn renew(
     (product, width): (&mut [u8], usize),
     renewed: &mut Renewed,
 ) -> Result<(), AlgebraError> {
+    let lacks = family.with(dtype, Ask)?.lacks(CHOOSES);
+    if lacks != Traits::NONE {
+        return Err(AlgebraError::Lacks { name: family.name(), dtype, lacks, whom: "exchanging terms" });
+    }
     family.with(dtype, Renew { terms, product, width, renewed })?
 }
 
+/// What the addition is.
 struct Ask;
 
 impl OnSemiring for Ask {
-    type Out = bool;
+    type Out = Traits;
 
-    fn on<T: Value, S: Semiring<T>>(self) -> bool {
-        let wanted = Traits::SELECTIVE.and(Traits::TOTAL_ORDER).and(Traits::EXACT);
-        <S::Add as Monoid<T>>::TRAITS.has(wanted)
+    fn on<T: Value, S: Semiring<T>>(self) -> Traits {
+        <S::Add as Monoid<T>>::TRAITS
     }
 }
 
@@ -99,8 +107,8 @@ impl OnSemiring for Renew<'_> {
         }
         length("rows", rows.len(), last)?;
         length("values", values.len(), rows.len())?;
-        length("old", old.len(), sides * width)?;
-        length("new", new.len(), sides * width)?;
+        length("old", old.len(), sides.saturating_mul(width))?;
+        length("new", new.len(), sides.saturating_mul(width))?;
         let there = product.len() / width.max(1);
         for (side, pair) in starts.windows(2).enumerate() {
             let (old, new) = (&old[side * width..][..width], &new[side * width..][..width]);
@@ -135,7 +143,7 @@ enum Came {
 fn exchange<T: Value, S: Semiring<T>>(value: T, (old, new): (&[T], &[T]), sums: &mut [T]) -> Came {
     let mut came = Came::Same;
     for ((&old, &new), sum) in old.iter().zip(new).zip(sums) {
-        // As sums are, whatever a NaN among the operands looked like.
+        // As a sum of this alone is: no worse than the zero, and the one NaN.
         let was = S::add(S::ZERO, S::mul(value, old));
         let is = S::add(S::ZERO, S::mul(value, new));
         if was.same(*sum) && !S::add(was, is).same(is) {

@@ -1,5 +1,7 @@
 //! Products of matrices and vectors that change, against plain loops and against making them from nothing.
 
+use std::collections::BTreeSet;
+
 use mmsb::algebra::family::Family;
 use mmsb::base::codec::{Reader, Writer};
 use mmsb::base::ids::PageId;
@@ -51,8 +53,10 @@ fn put<T: Cell>(bus: &Bus, page: PageId, column: u16, (first, stop): (u64, u64),
     bus.assign(page, column, Select::range(first, stop), cells, &Note::default()).unwrap();
 }
 
-fn delta(page: PageId, column: u16, (first, stop): (u64, u64), cells: &[f64]) -> Delta<'static> {
-    let data = Data::Dense(bytemuck::cast_slice(cells).to_vec().into());
+fn delta<T: Cell>(page: PageId, column: u16, (first, stop): (u64, u64), cells: &[T]) -> Delta<'static> {
+    let mut bytes = Vec::new();
+    cells.iter().for_each(|cell| cell.put(&mut bytes));
+    let data = Data::Dense(bytes.into());
     Delta::single(page, OperatorId::ASSIGN, Part { column, select: Select::range(first, stop), data })
 }
 
@@ -202,56 +206,98 @@ fn sparse_products_follow_every_part() {
     }
 }
 
-/// Products by semirings that choose, of a vector and of rows of three, are what they are from nothing, whatever cells of the
-/// vector and values change together, and after commits that were not made.
+/// Rows, columns and entries of a sparse matrix, and how many cells of its vector change at once, each so far from the one
+/// before.
+#[derive(Copy, Clone)]
+struct Sizes(u64, u64, u64, (u64, u64));
+
+/// Products by a semiring that chooses, of a vector and of rows of three, are what they are from nothing, whatever cells of the
+/// vector and values change together, and after commits that were not made. In all there are so many different cells.
+fn terms_are_exchanged<T: Cell>(family: Family, sizes: Sizes, kinds: usize, draw: impl Fn(&mut Dice) -> T) {
+    let (bus, mut dice) = (memory(), Dice(family as u64));
+    let Sizes(n, m, count, (many, step)) = sizes;
+    let mut cells = |count: u64| -> Vec<T> { (0..count).map(|_| draw(&mut dice)).collect() };
+    let mut places = Dice(count);
+    // Some entries stand before the first row and behind the last one.
+    let mut starts: Vec<u64> = (0..=n).map(|_| 30 + places.below(count - 60)).collect();
+    starts.sort_unstable();
+    let at: Vec<u16> = (0..count).map(|_| places.below(m) as u16).collect();
+    let begin = page(&bus, "starts", &[], &starts);
+    let table = bus.create_page("entries", entries(T::DTYPE), count, &Note::default()).unwrap();
+    put(&bus, table, 0, (0, count), &at);
+    put(&bus, table, 1, (0, count), &cells(count));
+    let (vector, wide) = (page(&bus, "x", &[], &cells(m)), page(&bus, "xs", &[3], &cells(3 * m)));
+    let form = Form::Csr { index: 0, value: 1 };
+    let one = product(&bus, "y", &[begin, table, vector], family, form);
+    let three = product(&bus, "ys", &[begin, table, wide], family, form);
+    let mut seen = BTreeSet::new();
+    for turn in 0..24 {
+        let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
+        // All of it at once is another way; nothing of it leaves values alone.
+        let some = if turn % 6 == 5 { 0..m } else { 0..turn % 5 * many / 4 };
+        for i in some {
+            let cell = (turn * 7 + i * step) % m;
+            tx.write(delta(vector, 0, (cell, cell + 1), &cells(1))).unwrap();
+            let rows = (cell, (cell + turn % 3 + 1).min(m));
+            tx.write(delta(wide, 0, rows, &cells((rows.1 - rows.0) * 3))).unwrap();
+        }
+        // Across both ends of what belongs to rows, and of a piece.
+        for first in [starts[0] - 4, starts[n as usize] - 4, 1020, turn * 61 % (count - 9)] {
+            if turn % 3 == 0 {
+                tx.write(delta(table, 1, (first, first + 9), &cells(9))).unwrap();
+            }
+        }
+        if turn % 7 == 4 {
+            // What is looked at is made.
+            tx.view(one, 0).unwrap();
+            tx.view(three, 0).unwrap();
+        } else {
+            tx.commit().unwrap();
+        }
+        made_anew::<T>(&bus, one);
+        made_anew::<T>(&bus, three);
+        seen.extend(bits::<T>(&bus, one).chunks(T::DTYPE.size()).map(<[u8]>::to_vec));
+    }
+    assert!(seen.len() >= kinds, "{family} on {}: {} different cells", T::DTYPE, seen.len());
+    finished(&bus);
+}
+
+/// A truth.
+#[derive(Copy, Clone)]
+struct Flag(bool);
+
+impl Cell for Flag {
+    const DTYPE: DType = DType::Bool;
+
+    fn put(self, to: &mut Vec<u8>) {
+        to.push(self.0.into());
+    }
+
+    fn get(bytes: &[u8]) -> Self {
+        Self(bytes[0] != 0)
+    }
+}
+
 #[test]
 fn terms_are_exchanged_whatever_changes_together() {
-    let families = [Family::MinPlus, Family::MaxPlus, Family::MaxTimes, Family::Viterbi, Family::MaxMin];
-    for (seed, family) in (0u64..).zip(families.iter().cycle().take(15)) {
-        let (bus, mut dice) = (memory(), Dice(seed));
-        // Values of which many are alike, some nothing, and a few no number.
-        let mut draw = |count: u64| -> Vec<f64> {
-            let of = |n: u64| if n == 19 { f64::NAN } else { n as f64 / 16.0 };
-            (0..count).map(|_| of(dice.below(20))).collect()
-        };
-        let (n, m, count) = (60, 200, 2_000);
-        // Some entries stand before the first row and behind the last one.
-        let mut starts: Vec<u64> =
-            draw(n + 1).iter().map(|cell| 30 + (cell * 1000.0) as u64 % 1_900).collect();
-        starts.sort_unstable();
-        let at: Vec<u16> =
-            draw(count).iter().zip(0u16..).map(|(cell, i)| ((cell * 16.0) as u16 * 31 + i) % 200).collect();
-        let begin = page(&bus, "starts", &[], &starts);
-        let table = bus.create_page("entries", entries(DType::F64), count, &Note::default()).unwrap();
-        put(&bus, table, 0, (0, count), &at);
-        put(&bus, table, 1, (0, count), &draw(count));
-        let (vector, wide) = (page(&bus, "x", &[], &draw(m)), page(&bus, "xs", &[3], &draw(3 * m)));
-        let form = Form::Csr { index: 0, value: 1 };
-        let one = product(&bus, "y", &[begin, table, vector], *family, form);
-        let three = product(&bus, "ys", &[begin, table, wide], *family, form);
-        for turn in 0..30 {
-            let mut tx = bus.begin(Isolation::Snapshot, Note::default()).unwrap();
-            for _ in 0..1 + turn % 4 {
-                let cell = turn * 37 % m;
-                tx.write(delta(vector, 0, (cell, cell + 1), &draw(1))).unwrap();
-                let rows = (cell, (cell + turn % 5 + 1).min(m));
-                tx.write(delta(wide, 0, rows, &draw((rows.1 - rows.0) * 3))).unwrap();
-                if turn % 3 == 0 {
-                    let entry = turn * 61 % (count - 9);
-                    tx.write(delta(table, 1, (entry, entry + 9), &draw(9))).unwrap();
-                }
-            }
-            if turn % 7 == 5 {
-                // What is looked at is made.
-                tx.view(one, 0).unwrap();
-                tx.view(three, 0).unwrap();
-            } else {
-                tx.commit().unwrap();
-            }
-            made_anew::<f64>(&bus, one);
-            made_anew::<f64>(&bus, three);
+    /// Many are alike, some are nothing or a zero with a sign, and very few are no number.
+    fn float(dice: &mut Dice) -> f64 {
+        match dice.below(800) {
+            0 => f64::NAN,
+            1..5 => f64::INFINITY,
+            5..9 => f64::NEG_INFINITY,
+            9..20 => -0.0,
+            n => (n % 50) as f64 / 16.0,
         }
-        finished(&bus);
+    }
+    // Cells in many rows, a few at once; and in two or three rows, so many that some are told ahead.
+    for sizes in [Sizes(200, 60, 2_000, (5, 13)), Sizes(1_500, 1_000, 3_000, (48, 20))] {
+        for family in [Family::MinPlus, Family::MaxPlus, Family::MaxTimes, Family::Viterbi, Family::MaxMin] {
+            terms_are_exchanged(family, sizes, 30, float);
+        }
+        terms_are_exchanged(Family::MinPlus, sizes, 30, |dice| dice.below(99) as i32 - 9);
+        terms_are_exchanged(Family::MaxMin, sizes, 30, |dice| float(dice) as f32);
+        terms_are_exchanged(Family::Boolean, sizes, 2, |dice| Flag(dice.below(9) == 0));
     }
 }
 

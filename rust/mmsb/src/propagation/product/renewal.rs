@@ -61,6 +61,13 @@ impl Turned {
 }
 
 impl Renewal {
+    /// Of a product of so many bytes.
+    pub fn new(bytes: usize) -> Self {
+        let mut made = Self::default();
+        made.product.room(bytes);
+        made
+    }
+
     /// Takes over what was made, of cells of so many bytes.
     pub fn note(&mut self, made: &Made, size: usize) {
         for (piece, bytes) in made.pieces() {
@@ -102,8 +109,10 @@ impl Renewal {
 
     /// The rows that are others now for what was exchanged, and these.
     pub fn changed(&mut self, others: Vec<Run>, rows: usize) -> Vec<Run> {
-        let rows_changed = std::mem::take(&mut self.renewed.changed);
-        Marked { runs: others, rows: rows_changed }.joined(rows)
+        let mut marked = Marked { runs: others, rows: std::mem::take(&mut self.renewed.changed) };
+        let runs = marked.joined(rows);
+        self.renewed.changed = marked.rows;
+        runs
     }
 
     /// Gives these rows of `width` cells of so many bytes.

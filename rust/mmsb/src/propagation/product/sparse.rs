@@ -55,7 +55,7 @@ impl Marked {
     }
 }
 
-/// What is remembered of the matrix, but its values, and of the vector; rows of a dense matrix are as its cells.
+/// What is remembered of the matrix and of the vector; rows of a dense matrix are as its cells.
 #[derive(Debug)]
 pub(super) struct Known {
     /// Where each row's entries begin, and the last one's end.
@@ -102,7 +102,7 @@ pub struct Sparse {
     values: Gather,
     offsets: Vec<u64>,
     picked: Picked,
-    /// Rows that are made anew before they go to the product.
+    /// Rows made anew, until they go with those in which terms were exchanged: ascending, as one delta.
     mended: Made,
 }
 
@@ -219,7 +219,8 @@ impl Sparse {
         }
         let (mut copy, column) = (Gather::default(), vector.column(0));
         copy.fill(&column, 0..column.bytes);
-        let renewal = self.renews.then(Renewal::default);
+        let renewal =
+            self.renews.then(|| Renewal::new((starts.len() - 1) * self.which.1.size() * self.width));
         Ok(Known { starts, columns, at, rows, vector: copy, renewal })
     }
 
@@ -244,7 +245,8 @@ impl Sparse {
         }
         let of = |run: &Run| known.at[run.start as usize] as usize..known.at[run.stop as usize] as usize;
         let touched: usize = vector.changed(0).iter().map(|run| of(run).len()).sum();
-        if touched < rows
+        // Where no term is another, nothing is to be exchanged.
+        if (1..rows).contains(&touched)
             && let Some(mut renewal) = known.renewal.take()
         {
             renewal.exchange((self.which, width), known, (&values, vector), touched, &mut dirty)?;
