@@ -76,7 +76,7 @@ impl<'a> PageRef<'a> {
     ///
     /// # Panics
     /// When the cells are on disk still: whoever hands a version out to be read has had it read in.
-    #[inline]
+    #[inline(always)]
     pub fn column(&self, schema: &Schema, i: usize) -> ColumnRef<'a> {
         self.check_read();
         self.column_so_far(schema, i)

@@ -15,6 +15,7 @@ const CELLS: usize = 64;
 
 /// Puts a piece into a page, where that is quickly done: the rows that changed go to `changed`. `None` where it is not, and
 /// nothing is done.
+#[inline(always)]
 pub(super) fn apply(
     draft: &mut Draft<'_>,
     page: PageRef<'_>,
