@@ -1,10 +1,10 @@
 //! Rows of a product brought up to date term by term, where addition chooses: in the time of the terms that are new, however
 //! many others their rows have.
 //!
-//! A sum that chooses by a total order is one of its terms, or the zero where it has none better. So a term that is not the sum can go without a trace, and one
-//! that is can go for another that is chosen over it; in both cases the new term is added to the sum as it is, and the
-//! result is what adding all terms would give, bit for bit. Only where the chosen term gets worse, the row has to be gone
-//! over. (Ramalingam and Reps, *On the computational complexity of dynamic graph problems*, 1996, has this of paths.)
+//! A sum that chooses by a total order is one of its terms, or the zero where it has none better. So a term that is not the
+//! sum can go without a trace, and one that is can go for another that is chosen over it; in both cases the new term is
+//! added to the sum as it is, and the result is what adding all terms would give, bit for bit. Only where the chosen term
+//! gets worse, the row has to be gone over. (Ramalingam and Reps, *On the computational complexity of dynamic graph problems*, 1996, has this of paths.)
 
 use crate::algebra::error::AlgebraError;
 use crate::algebra::family::{Family, OnSemiring};
@@ -55,8 +55,9 @@ pub fn renews((family, dtype): (Family, DType)) -> Result<bool, AlgebraError> {
 /// Brings the product, rows of `width` cells, up to date with these terms. A row may have a right side more than once.
 ///
 /// # Errors
-/// [`AlgebraError::Unsupported`]; [`AlgebraError::Lacks`] where the semiring does not choose; [`AlgebraError::Misaligned`]; [`AlgebraError::Length`] and
-/// [`AlgebraError::Descends`] where starts and lengths do not fit together, or a row lies outside the product. What the product has then is not said.
+/// [`AlgebraError::Unsupported`]; [`AlgebraError::Lacks`] where the semiring does not choose; [`AlgebraError::Misaligned`];
+/// [`AlgebraError::Length`] and [`AlgebraError::Descends`] where starts and lengths do not fit together, or a row lies
+/// outside the product. What the product has then is not said.
 pub fn renew(
     (family, dtype): (Family, DType),
     terms: Terms<'_>,
