@@ -60,7 +60,7 @@ lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-l
 	$(VENV)/bin/lint-imports
 
 loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
-	RUSTFLAGS="--cfg mmsb_loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --test loom_inbox --target-dir target/loom
+	RUSTFLAGS="--cfg mmsb_loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --test loom_inbox --test loom_lock --target-dir target/loom
 
 # The sanitizers are nightly features that the stable compiler has too.
 fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.

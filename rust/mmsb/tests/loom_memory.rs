@@ -8,6 +8,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::thread;
 use mmsb::memory::pins::{Entries, Entry, PIN_ALL, Pinned, Pins};
 use mmsb::memory::stack::{Cells, FreeStack};
+use mmsb::memory::tips::TipWords;
 
 /// Cells in a vector: link words, and whether somebody has the cell.
 struct Vector {
@@ -253,5 +254,24 @@ fn a_hand_over_is_never_missed() {
         bus.publish(2);
         bus.reclaim(1, 7);
         reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_tip_that_is_anothers_now_is_nobodys_root() {
+    loom::model(|| {
+        let words = Arc::new(TipWords::new());
+        words.take(1, 64, 0);
+        words.show(1);
+        let reader = thread::spawn({
+            let words = Arc::clone(&words);
+            move || words.root_of(1)
+        });
+        words.leave();
+        words.take(2, 128, 0);
+        assert_eq!(words.root_of(2), None, "it is not there yet");
+        words.show(2);
+        assert!(matches!(reader.join().unwrap(), None | Some(64)));
+        assert_eq!((words.root_of(1), words.root_of(2)), (None, Some(128)));
     });
 }

@@ -34,8 +34,8 @@ pub const EXTENT_MAX: u64 = 1 << 40;
 /// head word for the tag against reuse.
 pub const SMALL_REACH: u64 = 1 << 36;
 
-/// Bytes of the control area at the head of span 0.
-pub const CONTROL_BYTES: usize = 64 << 10;
+/// Bytes of the control area at the head of span 0: a chunk.
+pub const CONTROL_BYTES: usize = 8 << 10;
 
 /// Size classes for which the control area has room: as many as a `CHUNK` of 8 KiB has.
 pub const CLASSES_MAX: usize = 48;
@@ -73,7 +73,17 @@ const _: () = assert!(SPAN_MAX <= SMALL_REACH && SPAN_FIRST >= 4 * (CONTROL_BYTE
 const _: () = assert!(AHEAD_MIN >= GROW_STEP && AHEAD_MAX >= AHEAD_MIN);
 const _: () = assert!(GIVE_BACK_LEAST >= CHUNK as u64 && GIVE_BACK_MOST >= GIVE_BACK_LEAST);
 
-/// Blocks of pin entries in one arena: 3.9 million pins. A view or a snapshot takes one each.
+/// Processes that may share one arena: whoever comes tries the lock of one byte after another until one is free.
+pub const SLOTS_MAX: u32 = 1 << 16;
+
+/// For so long whoever waits for the writer's lock sleeps before it asks whether the holder's process lives: that is a
+/// system call, and a living writer is done long before.
+pub const LOCK_CHECK: Duration = Duration::from_millis(10);
+
+/// Bytes of a block of pin entries: some four thousand, as one process needs at the least.
+pub const PIN_BLOCK_BYTES: usize = 64 << 10;
+
+/// Blocks of pin entries in one arena: 4.2 million pins. A view or a snapshot takes one each.
 pub const PIN_BLOCKS_MAX: usize = 1024;
 
 /// Scans of the pins that may be disturbed before a commit gives up reclaiming: the next one will do it.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
-use crate::bus::commit::{self, Control, Shown};
+use crate::bus::commit::{self, Control, Shown, Writer};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin};
@@ -11,6 +11,7 @@ use crate::bus::options::Manner;
 use crate::bus::past::pages;
 use crate::bus::upkeep::background::Background;
 use crate::memory::addr::Addr;
+use crate::memory::tips::Tip;
 use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::Draft;
@@ -32,9 +33,7 @@ pub(crate) fn fork(
     if core.line(name).is_some() || writer.forked().any(|line| line.name == name) {
         return Err(Error::BranchExists(name.into()));
     }
-    if parent.is_dropped() {
-        return Err(Error::NoBranch(parent.name.clone()));
-    }
+    let from = parent.appended()?;
     let id = {
         let mut lines = core.lines.write().unwrap_or_else(PoisonError::into_inner);
         let next = lines.last.checked_add(1);
@@ -42,43 +41,31 @@ pub(crate) fn fork(
             next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?;
         BranchId(lines.last)
     };
-    let head = RootRef::new(&core.arena, parent.appended()).epoch();
+    let head = RootRef::new(&core.arena, from).epoch();
     let epoch = at.unwrap_or(head);
     if epoch > head {
         let branch = parent.name.clone();
         return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: head });
     }
     let seq = writer.seq + 1;
-    let mut stage = Stage::new(&core.arena, seq, Default::default());
-    let mut merged = Merged::clone(&parent.merged());
-    let root = if epoch == head {
-        match catalog::fork_root(&mut stage, parent.appended(), id) {
-            Ok(root) => root,
-            Err(error) => {
-                stage.abort();
-                return Err(error.into());
-            }
-        }
-    } else {
-        let position = writer.log.head();
-        let made = match rebuild(core, stage, parent, id, epoch, position) {
-            Err(error) if error.code() == Code::MemoryBudget => {
-                // What was let go of since the last commit may be enough.
-                writer.reclaim(core);
-                rebuild(core, Stage::new(&core.arena, seq, Default::default()), parent, id, epoch, position)
-            }
-            made => made,
-        };
-        let (rebuilt, root, brought) = made?;
-        (stage, merged) = (rebuilt, brought);
-        root
-    };
+    let (stage, root, merged) = begin(core, &mut writer, parent, id, epoch)?;
     let has_rules = RootRef::new(&core.arena, root).rules() > 0;
     let record = Record::Fork { name, parent: parent.id, at: epoch };
     let control = Control { branch: id, epoch, record: &record, durability: manner.durability };
-    commit::control(core, &mut writer, control, stage, || {
-        Shown::Forked(Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), root, 0, merged))
-    })?;
+    let tip = match Tip::new(&core.arena, id.0, root, 0) {
+        Ok(tip) => tip,
+        Err(error) => {
+            stage.abort();
+            return Err(error.into());
+        }
+    };
+    let line = Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), tip, merged);
+    if let Err(error) =
+        commit::control(core, &mut writer, control, stage, || Shown::Forked(Arc::clone(&line)))
+    {
+        line.leave();
+        return Err(error);
+    }
     core.fork_functions(parent.id, id);
     // What an earlier epoch had put off may be made where it was forked from.
     let late = writer.flows.has_late(parent.id) || epoch < head && has_rules;
@@ -87,6 +74,36 @@ pub(crate) fn fork(
         Background::settle(core, id);
     }
     core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
+}
+
+/// The root of a branch that starts from an epoch of its parent, the stage it is on, and what had come in by merges there.
+fn begin<'a>(
+    core: &'a Core,
+    writer: &mut Writer,
+    parent: &Arc<Line>,
+    id: BranchId,
+    epoch: Epoch,
+) -> Result<(Stage<'a>, Addr, Merged), Error> {
+    let (head, seq, position) = (parent.appended()?, writer.seq + 1, writer.log.head());
+    let stage = || Stage::new(&core.arena, seq, Default::default());
+    if epoch == RootRef::new(&core.arena, head).epoch() {
+        let mut stage = stage();
+        return match catalog::fork_root(&mut stage, head, id) {
+            Ok(root) => Ok((stage, root, Merged::clone(&parent.merged()))),
+            Err(error) => {
+                stage.abort();
+                Err(error.into())
+            }
+        };
+    }
+    match rebuild(core, stage(), parent, id, epoch, position) {
+        Err(error) if error.code() == Code::MemoryBudget => {
+            // What was let go of since the last commit may be enough.
+            writer.reclaim(core);
+            rebuild(core, stage(), parent, id, epoch, position)
+        }
+        made => made,
+    }
 }
 
 /// Builds a past state as the root of a branch.
@@ -130,11 +147,7 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
         )));
     }
     let mut writer = core.writer_within(manner.busy_timeout)?;
-    if line.is_dropped() {
-        return Err(Error::NoBranch(line.name.clone()));
-    }
-    let seq = writer.seq + 1;
-    let root = line.appended();
+    let (seq, root) = (writer.seq + 1, line.appended()?);
     core.lazy.ready_to_go(&core.arena, root)?;
     let mut stage = Stage::new(&core.arena, seq, Default::default());
     let epoch = RootRef::new(&core.arena, root).epoch();
@@ -142,7 +155,7 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let record = Record::DropBranch;
     let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
-    line.set_dropped();
+    line.leave();
     writer.forget(line.id);
     let shown = commit::show(core, writer, Seq(seq));
     drop(core.functions(|functions| functions.forget(line.id)));

@@ -220,9 +220,6 @@ pub(crate) fn commit_with(
     mut writer: MutexGuard<'_, Writer>,
     request: &Request<'_, '_>,
 ) -> Result<Committed, Error> {
-    if request.line.is_dropped() {
-        return Err(Error::NoBranch(request.line.name.clone()));
-    }
     if let Some(base) = request.base {
         validate::against_head(core, request.line, base, request.changes)?;
     }
@@ -248,8 +245,8 @@ fn stage<'a>(
     request: &Request<'_, '_>,
 ) -> Result<(Draft<'a>, Committed), Error> {
     let seq = writer.seq + 1;
+    let base = request.line.appended()?;
     let stage = Stage::new(&core.arena, seq, std::mem::take(&mut writer.scratch));
-    let base = request.line.appended();
     let epoch = Epoch(RootRef::new(&core.arena, base).epoch().0 + 1);
     let mut draft = Draft::new(stage, core.tables(), base, epoch, writer.log.head())?;
     let base = RootRef::new(&core.arena, base);
@@ -357,7 +354,8 @@ fn append(
     request.line.set_appended(root);
     keep(core, &mut writer.flows, request, RootRef::new(&core.arena, root));
     // With the root, so that a checkpoint or a fork that comes between has both or neither.
-    let published = RootRef::new(&core.arena, request.line.head()).epoch();
+    let published = request.line.head().map(|root| RootRef::new(&core.arena, root).epoch());
+    let published = published.unwrap_or_default();
     request.line.note_merged(published, (committed.epoch, committed.seq), merged(request.changes));
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
     if needs == 0 && writer.pending.is_empty() {
@@ -480,7 +478,10 @@ fn show_ready(core: &Core, writer: &mut Writer, synced: u64) {
 fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
     match &pending.shown {
         Shown::Root(line, root) => line.publish(*root),
-        Shown::Forked(line) => core.add_line(line),
+        Shown::Forked(line) => {
+            line.show();
+            core.add_line(line);
+        }
         Shown::Dropped(line) => core.forget_name(line),
         Shown::Nothing => {}
     }

@@ -22,13 +22,14 @@ use crate::bus::watch::Watch;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::guard::{KeepsArena, PinGuard};
-use crate::page::catalog::{Catalog, RootRef};
+use crate::page::catalog::RootRef;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::store::Store;
 use crate::page::digest::DigestCache;
 use crate::page::draft::Tables;
 use crate::page::log::{LogReader, Syncer};
 use crate::page::operator::Operators;
+use crate::page::schemas::Schemas;
 use crate::page::version::PageRef;
 use crate::propagation::program::Program;
 use crate::propagation::threads::Threads;
@@ -53,7 +54,7 @@ pub(crate) struct Core {
     /// Itself, for whoever goes on with it on another thread.
     pub me: Weak<Core>,
     pub arena: Arc<Arena>,
-    pub catalog: Catalog,
+    pub schemas: Schemas,
     pub operators: Operators,
     pub lazy: Lazy,
     functions: RwLock<Functions>,
@@ -86,7 +87,7 @@ pub(crate) struct Core {
 /// What `Core::new` is made of.
 pub(crate) struct Parts {
     pub arena: Arc<Arena>,
-    pub catalog: Catalog,
+    pub schemas: Schemas,
     pub operators: Operators,
     pub lazy: Lazy,
     pub lines: Lines,
@@ -116,16 +117,16 @@ impl KeepsArena for &Core {
 impl Core {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (syncer, log) = (parts.writer.log.syncer(), parts.writer.log.reader());
-        let opened = parts.lines.by_name.values().map(|line| {
-            let root = RootRef::new(&parts.arena, line.head());
-            (root.seq(), line.id, root.epoch())
+        let opened = parts.lines.by_name.values().filter_map(|line| {
+            let root = RootRef::new(&parts.arena, line.head()?);
+            Some((root.seq(), line.id, root.epoch()))
         });
         let opened = opened.collect();
         let core = Arc::new_cyclic(|me| Core {
             me: Weak::clone(me),
             opened,
             arena: parts.arena,
-            catalog: parts.catalog,
+            schemas: parts.schemas,
             operators: parts.operators,
             lazy: parts.lazy,
             functions: RwLock::default(),
@@ -206,7 +207,7 @@ impl Core {
 
     /// What a draft needs to know.
     pub fn tables(&self) -> Tables<'_> {
-        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
+        Tables { schemas: &self.schemas, operators: &self.operators, lazy: &self.lazy }
     }
 
     /// Sees to it that the cells of a page's version are in memory.
@@ -345,10 +346,8 @@ impl Core {
         let mut root = None;
         let pin = PinGuard::new(self, || {
             // Asked under the pin: who drops a branch says so before its memory is given back.
-            if line.is_dropped() {
-                return GENESIS;
-            }
-            RootRef::new(&self.arena, *root.insert(line.head())).seq()
+            root = line.head();
+            root.map_or(GENESIS, |root| RootRef::new(&self.arena, root).seq())
         })?;
         let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
         Ok((pin, root))

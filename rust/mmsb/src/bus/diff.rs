@@ -91,7 +91,7 @@ pub(crate) fn diff(before: &State, after: &State, looked: &mut dyn FnMut()) -> R
 }
 
 fn changed(state: &State, a: PageRef<'_>, b: PageRef<'_>) -> PageDiff {
-    let schema = state.core().catalog.schema(a.def());
+    let schema = state.core().schemas.of(a.def());
     PageDiff {
         page: a.id(),
         name: b.def().name().into(),
@@ -165,7 +165,7 @@ fn written_cells(column: &ColumnRef<'_>, first: u64, cell: u64) -> Runs {
 }
 
 fn whole(state: &State, page: PageRef<'_>, fate: Fate) -> PageDiff {
-    let schema = state.core().catalog.schema(page.def());
+    let schema = state.core().schemas.of(page.def());
     let cells = |i: usize| page.rows() * schema.columns()[i].cells_per_row();
     let columns = (0..schema.columns().len())
         .filter(|&i| cells(i) > 0)

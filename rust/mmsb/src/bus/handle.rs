@@ -211,7 +211,7 @@ impl Bus {
         self.writable()?;
         schema::check_name(name)?;
         schema.page_bytes(rows)?;
-        let counter = self.line.next_counter().ok_or(StateError::IdsExhausted(self.line.id))?;
+        let counter = self.line.next_counter()?;
         let page = PageId(u64::from(self.line.id.0) << 32 | u64::from(counter));
         let change = Change::Create { page, name: name.into(), schema, rows };
         commit(&self.core, self.request(&[change], note))?;

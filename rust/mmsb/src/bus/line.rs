@@ -1,13 +1,14 @@
 //! A line of epochs: a branch while it lives, with the roots it has published and appended.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::error::Error;
 use crate::bus::posts::Posts;
 use crate::memory::addr::Addr;
+use crate::memory::tips::Tip;
+use crate::page::state_error::StateError;
 
 /// Where a branch comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,13 +40,10 @@ pub struct Line {
     pub name: String,
     /// Where it comes from; of the main branch none.
     pub origin: Option<Origin>,
-    /// The root that readers see.
-    head: AtomicU64,
-    /// The root the next commit starts from: ahead of `head` while a commit waits for the disk. The writer's own.
-    appended: AtomicU64,
-    /// The highest page counter given out.
-    counter: AtomicU32,
-    dropped: AtomicBool,
+    /// Its words that change, for as long as it lives; where it was dropped before, none.
+    tip: Option<Tip>,
+    /// Of a branch that was dropped, the highest page counter given out.
+    last_counter: OnceLock<u32>,
     /// What had come in by merges, here or before this branch was forked: from which epoch on, ascending, for every epoch
     /// that may still be published, and the one that is. Nothing where nothing was merged: most branches are forked,
     /// written and dropped, and are known for ever.
@@ -55,60 +53,70 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line whose state is the root at `root`.
-    pub fn new(
+    /// A branch with its tip.
+    pub fn new(id: BranchId, name: String, origin: Option<Origin>, tip: Tip, merged: Merged) -> Arc<Self> {
+        Arc::new(Line::with(id, name, origin, Some(tip), merged))
+    }
+
+    /// A branch that was dropped; `counter` is the highest page counter it gave out.
+    pub fn gone(
         id: BranchId,
         name: String,
         origin: Option<Origin>,
-        root: Addr,
         counter: u32,
         merged: Merged,
     ) -> Arc<Self> {
+        let line = Line::with(id, name, origin, None, merged);
+        let _ = line.last_counter.set(counter);
+        Arc::new(line)
+    }
+
+    fn with(id: BranchId, name: String, origin: Option<Origin>, tip: Option<Tip>, merged: Merged) -> Self {
         let first = (!merged.is_empty()).then(|| (Epoch(0), Arc::new(merged)));
-        Arc::new(Line {
-            id,
-            name,
-            origin,
-            head: AtomicU64::new(root.0),
-            appended: AtomicU64::new(root.0),
-            counter: AtomicU32::new(counter),
-            dropped: AtomicBool::new(false),
-            merged: Mutex::new(first.into_iter().collect()),
-            posts: Posts::new(),
-        })
+        let (merged, last_counter) = (Mutex::new(first.into_iter().collect()), OnceLock::new());
+        Line { id, name, origin, tip, last_counter, merged, posts: Posts::new() }
     }
 
-    /// The root that readers see. Pin before you follow it.
-    pub fn head(&self) -> Addr {
-        Addr(self.head.load(Ordering::Acquire))
+    /// The root that readers see; `None` where the branch was dropped. Pin before you follow it.
+    #[inline]
+    pub fn head(&self) -> Option<Addr> {
+        self.tip.as_ref()?.root()
     }
 
-    /// Shows a root to readers.
+    /// Shows a root to readers; call with the writer held.
     pub fn publish(&self, root: Addr) {
-        self.head.store(root.0, Ordering::Release);
+        if let Some(tip) = &self.tip {
+            tip.publish(root);
+        }
     }
 
-    /// The root the next commit starts from; call with the writer held.
-    pub fn appended(&self) -> Addr {
-        Addr(self.appended.load(Ordering::Relaxed))
+    /// The root that the next commit starts from, which is ahead of the head while a commit waits for the disk; an error
+    /// where the branch was dropped. Call with the writer held.
+    pub fn appended(&self) -> Result<Addr, Error> {
+        let appended = self.tip.as_ref().and_then(Tip::appended);
+        appended.ok_or_else(|| Error::NoBranch(self.name.clone()))
     }
 
-    /// Sets what the next commit starts from; call with the writer held.
+    /// Sets what the next commit starts from; call with the writer held, on a branch that lives.
     pub fn set_appended(&self, root: Addr) {
-        self.appended.store(root.0, Ordering::Relaxed);
+        if let Some(tip) = &self.tip {
+            tip.set_appended(root);
+        }
     }
 
     /// A page counter that was never given out on this line.
-    pub fn next_counter(&self) -> Option<u32> {
-        self.counter
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1))
-            .ok()
-            .map(|n| n + 1)
+    pub fn next_counter(&self) -> Result<u32, Error> {
+        match self.tip.as_ref().and_then(Tip::next_counter) {
+            Some(next) => Ok(next),
+            None if self.is_dropped() => Err(Error::NoBranch(self.name.clone())),
+            None => Err(StateError::IdsExhausted(self.id).into()),
+        }
     }
 
     /// The highest page counter given out.
     pub fn counter(&self) -> u32 {
-        self.counter.load(Ordering::Relaxed)
+        let now = self.tip.as_ref().and_then(Tip::counter);
+        now.or_else(|| self.last_counter.get().copied()).unwrap_or_default()
     }
 
     fn versions(&self) -> MutexGuard<'_, Vec<(Epoch, Arc<Merged>)>> {
@@ -155,11 +163,23 @@ impl Line {
 
     /// Whether the branch was dropped.
     pub fn is_dropped(&self) -> bool {
-        self.dropped.load(Ordering::Acquire)
+        !self.tip.as_ref().is_some_and(Tip::lives)
     }
 
-    /// Notes that the branch was dropped.
-    pub fn set_dropped(&self) {
-        self.dropped.store(true, Ordering::Release);
+    /// The branch is there: readers may see it; call with the writer held.
+    pub fn show(&self) {
+        if let Some(tip) = &self.tip {
+            tip.show();
+        }
+    }
+
+    /// The branch was dropped, or did not come to be; call with the writer held.
+    pub fn leave(&self) {
+        if let Some(tip) = &self.tip {
+            if let Some(counter) = tip.counter() {
+                let _ = self.last_counter.set(counter);
+            }
+            tip.leave();
+        }
     }
 }

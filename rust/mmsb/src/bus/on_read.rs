@@ -144,11 +144,11 @@ impl State {
         {
             return Ok(Arc::clone(read));
         }
-        let schema = core.catalog.schema(page.def());
+        let schema = core.schemas.of(page.def());
         let mut inputs = Vec::new();
         for input in rule.inputs() {
             let input = self.page(input)?;
-            inputs.push((input, &**core.catalog.schema(input.def())));
+            inputs.push((input, &**core.schemas.of(input.def())));
         }
         let known = Known::new(core, self.branch_id(), self.declared().unwrap_or_default());
         let mut made = Made::default();

@@ -22,7 +22,7 @@ use crate::memory::host;
 use crate::memory::limbo::Limbo;
 use crate::memory::place::{Home, Place};
 use crate::page::body::{self, Glance, Record};
-use crate::page::catalog::{self, Catalog};
+use crate::page::catalog;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Head;
 use crate::page::checkpoint::store::{DIR, Store};
@@ -30,6 +30,7 @@ use crate::page::draft::Tables;
 use crate::page::log;
 use crate::page::log::{FrameHead, LOOKS, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
+use crate::page::schemas::Schemas;
 use crate::page::stage::{Scratch, Stage};
 use crate::page::state_error::StateError;
 
@@ -164,7 +165,7 @@ fn assemble(
     let checkpoints = Arc::new(Store::open(&disk)?);
     let budget = options.budget.unwrap_or_else(host::default_budget);
     let Begun { memory, lines, seq, limbo, from } = start(&place, budget, &log, &checkpoints)?;
-    let Memory { arena, catalog, operators, lazy } = memory;
+    let Memory { arena, schemas, operators, lazy } = memory;
     let background = match &path {
         _ if read_only => Background::new(None, false, 0, false),
         // Its log is never replayed: checkpoints serve to let history go.
@@ -174,7 +175,7 @@ fn assemble(
     let writer = Writer::new(&arena, log, seq, limbo);
     let core = Core::new(Parts {
         arena,
-        catalog,
+        schemas,
         operators,
         lazy,
         lines,
@@ -226,7 +227,7 @@ fn fits(options: &Options) -> Result<(), Error> {
 /// What a state is made of.
 struct Memory {
     arena: Arc<Arena>,
-    catalog: Catalog,
+    schemas: Schemas,
     operators: Operators,
     lazy: Lazy,
 }
@@ -234,11 +235,11 @@ struct Memory {
 impl Memory {
     fn new(place: &Place, budget: u64) -> Result<Self, Error> {
         let arena = Arena::new(place.clone(), budget)?;
-        Ok(Memory { arena, catalog: Catalog::default(), operators: builtin(), lazy: Lazy::default() })
+        Ok(Memory { arena, schemas: Schemas::default(), operators: builtin(), lazy: Lazy::default() })
     }
 
     fn tables(&self) -> Tables<'_> {
-        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
+        Tables { schemas: &self.schemas, operators: &self.operators, lazy: &self.lazy }
     }
 }
 
@@ -287,7 +288,7 @@ fn go_on(memory: Memory, head: Option<&Head>, log: &Log, store: &Arc<Store>) -> 
     };
     let from = head.map_or(0, |head| head.position);
     replay.frames(from, u64::MAX)?;
-    let (lines, seq, limbo) = replay.finish()?;
+    let (lines, seq, limbo) = replay.finish(&memory.arena)?;
     Ok(Begun { memory, lines, seq, limbo, from })
 }
 

@@ -238,7 +238,7 @@ impl Bus {
         // Nobody changes a page between its check and the commit.
         let writer = core.writer_within(self.manner().busy_timeout)?;
         for post in posts {
-            let root = self.line().appended();
+            let root = self.line().appended()?;
             match check(core, root, &post.delta) {
                 Ok(()) => {
                     changes.add(core, root, &post.delta)?;
@@ -300,7 +300,7 @@ impl<'p> Composed<'p> {
         let newest = self.newest.get(&delta.page).map(|&at| &mut self.changes[at]);
         match newest {
             Some(Change::Write(before)) if before.op == delta.op => {
-                let schema = core.catalog.schema(page_at(core, root, delta.page)?.def());
+                let schema = core.schemas.of(page_at(core, root, delta.page)?.def());
                 let operator = core.operators.get(delta.op)?;
                 parts.for_each(|part| before.add(part, schema, operator));
             }

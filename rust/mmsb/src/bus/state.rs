@@ -159,9 +159,7 @@ impl State {
     /// The id of the page with a name.
     pub fn find(&self, name: &str) -> Option<PageId> {
         match &self.kind {
-            Kind::Live { root, .. } => {
-                RootRef::new(&self.core().arena, *root).find(&self.core().catalog, name)
-            }
+            Kind::Live { root, .. } => RootRef::new(&self.core().arena, *root).find(name),
             Kind::Past(past) => past.find(name),
         }
     }
@@ -199,7 +197,7 @@ impl State {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: Arc::clone(self.core().catalog.schema(page.def())),
+            schema: Arc::clone(self.core().schemas.of(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -247,7 +245,7 @@ impl State {
 
     /// A page's columns.
     pub fn schema(&self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(Arc::clone(self.core().catalog.schema(self.found(id)?.def())))
+        Ok(Arc::clone(self.core().schemas.of(self.found(id)?.def())))
     }
 
     /// One column of a page as contiguous memory that never changes. `reuse` is an earlier view of the same column that
@@ -307,7 +305,7 @@ impl State {
     /// When `out` is not as long as the selection has bytes.
     pub fn read(&self, id: PageId, column: usize, select: &Select, out: &mut [u8]) -> Result<(), Error> {
         let page = self.page(id)?;
-        let schema = self.core().catalog.schema(page.def());
+        let schema = self.core().schemas.of(page.def());
         read_column(page, schema, column, select, out)
     }
 
@@ -320,7 +318,7 @@ impl State {
         out: &mut [u8],
     ) -> Result<(), Error> {
         let page = self.stored(id)?;
-        read_column(page, self.core().catalog.schema(page.def()), column, select, out)
+        read_column(page, self.core().schemas.of(page.def()), column, select, out)
     }
 
     /// The digest of the state.
@@ -330,13 +328,13 @@ impl State {
 
     /// The digest of the state. `progress` is told the bytes of cells hashed so far: those of which it was not known.
     pub fn digest_with(&self, progress: &mut dyn FnMut(u64)) -> Result<Digest, Error> {
-        let Core { digests, catalog, .. } = &**self.core();
+        let Core { digests, schemas, .. } = &**self.core();
         let mut tally = Tally::new(progress);
         if let Some(root) = self.root() {
-            return digests.state(root, catalog, &mut |page| self.core().ready(page), &mut tally);
+            return digests.state(root, schemas, &mut |page| self.core().ready(page), &mut tally);
         }
         let pages = self.ids().into_iter().map(|id| self.stored(id)).collect::<Result<Vec<_>, _>>()?;
-        Ok(digests.pages(pages.into_iter(), catalog, &mut tally))
+        Ok(digests.pages(pages.into_iter(), schemas, &mut tally))
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -348,7 +346,7 @@ impl State {
 }
 
 fn part_of<'c>(core: &'c Core, page: PageRef<'c>, column: usize) -> Result<ColumnRef<'c>, Error> {
-    let schema = core.catalog.schema(page.def());
+    let schema = core.schemas.of(page.def());
     schema.column(column as u16)?;
     Ok(page.column(schema, column))
 }
@@ -356,7 +354,7 @@ fn part_of<'c>(core: &'c Core, page: PageRef<'c>, column: usize) -> Result<Colum
 /// Has the background put a page's pieces together where a view of it is dear; an older state stays as it is.
 fn compact_if_scattered(core: &Arc<Core>, line: &Line, (root, page): (Addr, PageRef<'_>), view: &View) {
     if let Some(pieces) = view.scattered()
-        && line.head() == root
+        && line.head() == Some(root)
     {
         Background::compact(core, (line.id, page.id()), page.version(), pieces);
     }

@@ -224,7 +224,7 @@ impl Transaction {
         let page = self.page(delta.page)?;
         self.check_own(page)?;
         fits(&self.core, page, &delta)?;
-        let (core, schema) = (Arc::clone(&self.core), Arc::clone(self.core.catalog.schema(page.def())));
+        let (core, schema) = (Arc::clone(&self.core), Arc::clone(self.core.schemas.of(page.def())));
         let operator = core.operators.get(delta.op)?;
         match self.same_page(delta.page) {
             Some(Change::Write(before)) if before.op == delta.op => {
@@ -250,10 +250,10 @@ impl Transaction {
         self.catch_up()?;
         schema::check_name(name)?;
         schema.page_bytes(rows)?;
-        if let Some(page) = self.root().find(&self.core.catalog, name) {
+        if let Some(page) = self.root().find(name) {
             return Err(StateError::NameTaken { name: name.into(), page }.into());
         }
-        let counter = self.line.next_counter().ok_or(StateError::IdsExhausted(self.line.id))?;
+        let counter = self.line.next_counter()?;
         let page = PageId(u64::from(self.line.id.0) << 32 | u64::from(counter));
         self.push(Change::Create { page, name: name.into(), schema, rows })?;
         Ok(page)
@@ -269,7 +269,7 @@ impl Transaction {
     pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), Error> {
         let page = self.page(id)?;
         self.check_own(page)?;
-        let schema = self.core.catalog.schema(page.def());
+        let schema = self.core.schemas.of(page.def());
         schema.page_bytes(rows).map_err(|source| named(page, source))?;
         if page.rows() == rows {
             return Ok(());
@@ -302,7 +302,7 @@ impl Transaction {
 
     /// The id of the page with a name. That there is one, or none, is something read.
     pub fn find(&mut self, name: &str) -> Result<Option<PageId>, Error> {
-        let found = self.root().find(&self.core.catalog, name);
+        let found = self.root().find(name);
         *self.listed.get_mut().unwrap_or_else(PoisonError::into_inner) |= found.is_none();
         self.looked.extend(found);
         Ok(found)
@@ -326,7 +326,7 @@ impl Transaction {
         Ok(PageInfo {
             id,
             name: page.def().name().into(),
-            schema: Arc::clone(self.core.catalog.schema(page.def())),
+            schema: Arc::clone(self.core.schemas.of(page.def())),
             rows: page.rows(),
             version: page.version(),
         })
@@ -367,7 +367,7 @@ impl Transaction {
         self.catch_up_for(id)?;
         self.note_read(Read { page: id, cells: None });
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def());
+        let schema = self.core.schemas.of(page.def());
         schema.column(column as u16)?;
         let part = page.column(schema, column);
         match &self.private {
@@ -389,13 +389,13 @@ impl Transaction {
             self.note_read(Read { page: id, cells: Some((column as u16, select.clone())) });
         }
         let page = self.page(id)?;
-        let schema = self.core.catalog.schema(page.def());
+        let schema = self.core.schemas.of(page.def());
         read_column(page, schema, column, select, out)
     }
 
     /// A page's columns.
     pub(crate) fn schema(&mut self, id: PageId) -> Result<Arc<Schema>, Error> {
-        Ok(Arc::clone(self.core.catalog.schema(self.found(id)?.def())))
+        Ok(Arc::clone(self.core.schemas.of(self.found(id)?.def())))
     }
 
     /// A column with its own writes in it.

@@ -31,11 +31,11 @@ impl Bus {
         let core = self.core();
         // With the writer held nobody can change the page between the look at it and the commit.
         let mut writer = core.writer_within(self.manner().busy_timeout)?;
-        let root = RootRef::new(&core.arena, self.line().appended());
+        let root = RootRef::new(&core.arena, self.line().appended()?);
         let at = root.page(page).ok_or(StateError::NoPage(page))?;
         let found = PageRef::new(&core.arena, at);
         core.ready_for(&mut writer, found)?;
-        let schema = core.catalog.schema(found.def());
+        let schema = core.schemas.of(found.def());
         let described = schema.column(column as u16)?;
         let delta = difference(found.column(schema, column), described, page, column, bytes)?;
         commit_with(core, writer, &self.request(&[Change::Write(delta)], note))

@@ -48,7 +48,7 @@ pub(crate) fn named(page: PageRef<'_>, source: PageError) -> StateError {
 
 /// Fails where a delta does not fit the page it is for.
 pub(crate) fn fits(core: &Core, page: PageRef<'_>, delta: &Delta<'_>) -> Result<(), Error> {
-    let schema = core.catalog.schema(page.def());
+    let schema = core.schemas.of(page.def());
     delta.check(schema, page.rows()).map_err(|source| named(page, source))?;
     for part in &delta.parts {
         let column = schema.column(part.column)?;
@@ -64,7 +64,7 @@ pub(crate) fn against_head(
     base: &Base<'_>,
     changes: &[Change<'_>],
 ) -> Result<(), Error> {
-    let head = RootRef::new(&core.arena, line.appended());
+    let head = RootRef::new(&core.arena, line.appended()?);
     if head.at == base.root.at {
         return Ok(());
     }
@@ -135,7 +135,7 @@ fn check(
     }
     let Some(at) = base.root.page(page) else { return };
     let version = PageRef::new(&core.arena, at);
-    let schema = core.catalog.schema(version.def());
+    let schema = core.schemas.of(version.def());
     let mut clash = |rows: Vec<u64>, what| {
         clashes.push(Clash { page: version.def().name().into(), id: page, rows, what });
     };

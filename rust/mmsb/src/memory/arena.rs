@@ -1,7 +1,7 @@
 //! The arena: all memory of a bus, in spans, addressed by [`Addr`] and handed out as small blocks and as chunks.
 #![allow(unsafe_code)]
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
@@ -15,7 +15,7 @@ use crate::memory::control::{Control, LAYOUT, MAGIC};
 use crate::memory::error::MemoryError;
 use crate::memory::host;
 use crate::memory::pin_blocks::ArenaPins;
-use crate::memory::place::{Home, Place};
+use crate::memory::place::{Home, Place, random};
 use crate::memory::prefault::Prefault;
 use crate::memory::span::Span;
 use crate::memory::stack::Cells;
@@ -76,7 +76,8 @@ pub struct Arena {
     chunks: Arc<Chunks>,
 }
 
-struct Links<'a>(&'a Arena);
+/// The links of free cells: the first word of each.
+pub(super) struct Links<'a>(pub(super) &'a Arena);
 
 impl Cells for Links<'_> {
     #[inline]
@@ -100,20 +101,23 @@ impl Arena {
         let chunks = Arc::new(Chunks::new(Home::open(&place)?, options.budget));
         let first = chunks.first_span()?;
         let control: *mut Control = first.write().base().cast();
-        // SAFETY: the control area is the span's first 64 KiB, allocated, zero, page-aligned, and nobody else's yet.
+        // SAFETY: the control area is the head of the span, allocated, zero, page-aligned, and nobody else's yet.
         unsafe {
             ptr::addr_of_mut!((*control).magic).write(MAGIC);
             ptr::addr_of_mut!((*control).layout).write(LAYOUT);
             ptr::addr_of_mut!((*control).chunk).write(CHUNK as u32);
             ptr::addr_of_mut!((*control).boot).write(host::boot_id());
+            ptr::addr_of_mut!((*control).hash).write([(); 2].map(|()| random()));
         }
+        // SAFETY: a word of the area, which is not at null.
+        let changes = unsafe { NonNull::new_unchecked(ptr::addr_of_mut!((*control).pin_changes.0)) };
         let arena = Arena {
             reads: std::array::from_fn(|_| AtomicPtr::default()),
             writes: std::array::from_fn(|_| AtomicPtr::default()),
             counts: std::array::from_fn(|_| AtomicPtr::default()),
             lengths: std::array::from_fn(|_| AtomicU64::new(0)),
             small: Small::default(),
-            pins: ArenaPins::over_control(&first),
+            pins: ArenaPins::at(chunks.home(), changes)?,
             prefault: Prefault::new(Arc::clone(&chunks), options.prefault),
             chunks,
         };
@@ -160,6 +164,11 @@ impl Arena {
     #[inline]
     pub fn alloc_chunks(&self, n: usize) -> Result<Addr, MemoryError> {
         self.take(n, false)
+    }
+
+    /// A chunk that lies where small blocks may.
+    pub(super) fn alloc_within_reach(&self) -> Result<Addr, MemoryError> {
+        self.take(1, true)
     }
 
     /// Gives one chunk back.
@@ -214,6 +223,11 @@ impl Arena {
     #[inline]
     pub fn pins(&self) -> &ArenaPins {
         &self.pins
+    }
+
+    /// Makes room for more pins of this process, unless there is some again.
+    pub(super) fn more_pins(&self) -> Result<(), MemoryError> {
+        self.pins.entries().grow(self.chunks.home())
     }
 
     /// The span in which `addr` lies.

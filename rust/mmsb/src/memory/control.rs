@@ -1,26 +1,29 @@
-//! The control area: the first 64 KiB of span 0, where all that share an arena find its few moving words.
+//! The control area: the first 8 KiB of span 0, where all that share an arena find its few moving words.
 //!
 //! ```text
 //!     0  magic u64 | layout u32 | chunk u32 | boot u128
 //!    64  published u64: the seq of the newest published commit
-//!   128  lock u64: the writer's slot and generation, 0 = free
+//!   128  lock u64: the writer's slot, generation and state, 0 = free (see `lock`)
 //!   192  pin changes u64: grows before a pin is given back
+//!   256  the newest of the schemas in use: address u64
+//!   320  what names are hashed with: 2 x u64
+//!   384  tips of branches: head of the free list u64 | address of the newest block u64
 //!  1024  48 size classes of 64 bytes: head of the free list u64 | blocks in use u64
-//!  4096  the first block of pins (60 KiB, see `pins`)
 //! ```
 //! The area is memory of this boot only: a successor whose boot differs throws it away, and recovery reads the log,
 //! never these words.
 
 use crate::base::limits::CLASSES_MAX;
 use crate::base::sync::AtomicU64;
-use crate::memory::pins::PinBlock;
+use crate::memory::lock::Lock;
 use crate::memory::stack::FreeStack;
+use crate::memory::tips::Tips;
 
 /// "MMSBCTRL" in little endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MMSBCTRL");
 
 /// The version of the layout above. Areas of another version are thrown away with their spans.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// A value on a cache line of its own.
 #[derive(Debug)]
@@ -51,15 +54,20 @@ pub struct Control {
     pub boot: u128,
     /// The seq of the newest published commit.
     pub published: Line<AtomicU64>,
-    /// The writer's lock: slot << 32 | generation, 0 = free.
-    pub lock: Line<AtomicU64>,
+    /// The writer's lock.
+    pub lock: Line<Lock>,
     /// Grows before any pin is given back, so that a scan can tell that it may have missed a hand-over.
     pub pin_changes: Line<AtomicU64>,
-    _reserved: [u64; 96],
+    /// The newest of the schemas in use, 0 = none.
+    pub schemas: Line<AtomicU64>,
+    /// What names are hashed with, so that nobody outside can choose names whose hashes are the same.
+    pub hash: [u64; 2],
+    /// The tips of branches.
+    pub tips: Tips,
+    _reserved: [u64; 72],
     /// One for each size class of small blocks.
     pub classes: [ClassHead; CLASSES_MAX],
-    /// The first entries for pins.
-    pub pins: PinBlock,
+    _rest: [u64; 512],
 }
 
 #[cfg(not(mmsb_loom))]
@@ -69,5 +77,7 @@ const _: () = {
     assert!(size_of::<Control>() == CONTROL_BYTES && size_of::<ClassHead>() == 64);
     assert!(offset_of!(Control, boot) == 16 && offset_of!(Control, published) == 64);
     assert!(offset_of!(Control, lock) == 128 && offset_of!(Control, pin_changes) == 192);
-    assert!(offset_of!(Control, classes) == 1024 && offset_of!(Control, pins) == 4096);
+    assert!(offset_of!(Control, schemas) == 256 && offset_of!(Control, hash) == 320);
+    assert!(offset_of!(Control, tips) == 384);
+    assert!(offset_of!(Control, classes) == 1024);
 };

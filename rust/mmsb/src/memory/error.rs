@@ -44,6 +44,12 @@ pub enum MemoryError {
         /// The limit.
         limit: usize,
     },
+    /// As many processes share the arena as may.
+    #[error("the arena is shared by all the {limit} processes that may share it")]
+    TooManyProcesses {
+        /// The limit.
+        limit: u32,
+    },
     /// The process has as many view mappings as it may: gather instead.
     #[error("the process has {limit} memory mappings for views, the most it may have")]
     TooManyMappings {

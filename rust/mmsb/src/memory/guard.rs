@@ -1,15 +1,10 @@
 //! Pinning in an arena, and the guard that gives a pin back.
 
-use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::base::limits::CHUNK;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::pins::{Pin, PinBlock, Pinned, Vacant};
-
-/// Chunks of a block of pins.
-const BLOCK_CHUNKS: usize = size_of::<PinBlock>().div_ceil(CHUNK);
+use crate::memory::pins::{Pin, Pinned, Vacant};
 
 impl Arena {
     /// Pins the version that `load` loads: it reads the head of a branch and returns the seq of the root it found.
@@ -37,12 +32,7 @@ impl Arena {
             if let Some(place) = self.pins().take() {
                 return Ok(place);
             }
-            self.pins().entries().grow(|| {
-                let addr = self.alloc_chunks(BLOCK_CHUNKS)?;
-                let block =
-                    NonNull::new(self.write_ptr(addr).cast()).expect("a chunk's address is never null");
-                Ok((block, addr))
-            })?;
+            self.more_pins()?;
         }
     }
 

@@ -1,64 +1,95 @@
-//! Where the entries of an arena's pins lie: in the control area, and beyond it in blocks of chunks.
+//! Where the entries of an arena's pins lie: in a file of their own, in blocks that are one process's each.
+//!
+//! ```text
+//! how many blocks there are u64, to 4 KiB | block 0 | block 1 | ...
+//! ```
+//! A block is free where its head names no process. Whoever scans looks at all blocks of all processes, and needs to ask none.
 #![allow(unsafe_code)]
 
-use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicUsize};
-use std::sync::{Mutex, PoisonError};
+use std::fs::File;
+use std::ptr::NonNull;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::limits::PIN_BLOCKS_MAX;
 use crate::base::sync::{AtomicU64, Ordering};
-use crate::memory::addr::Addr;
-use crate::memory::control::Control;
 use crate::memory::error::MemoryError;
+use crate::memory::mapping::{Access, Mapping};
 use crate::memory::pins::{Entries, Entry, PIN_BLOCK, Pin, PinBlock, Pins};
-use crate::memory::span::Span;
+use crate::memory::place::Home;
 
 /// An entry's number is its block's, shifted by this, and its place in the block.
 const BLOCK_SHIFT: u32 = 12;
 const _: () = assert!(PIN_BLOCK <= 1 << BLOCK_SHIFT && PIN_BLOCKS_MAX <= 1 << 19);
 
-/// The entries of one arena: the control area's, then blocks of chunks.
+/// Bytes before the first block.
+const HEAD: usize = 4096;
+/// Bytes of a block.
+const BYTES: usize = size_of::<PinBlock>();
+
+/// The entries of all processes of an arena.
 #[derive(Debug)]
 pub struct Blocks {
     changes: NonNull<AtomicU64>,
-    blocks: Box<[AtomicPtr<PinBlock>]>,
-    count: AtomicUsize,
-    growing: Mutex<()>,
+    file: File,
+    mapping: Mapping,
+    /// The block of this process that entries are taken from which nobody ever used.
+    newest: Mutex<Option<usize>>,
 }
 
-// SAFETY: the pointers lead into the arena's spans, which outlive this (the arena drops them last), to atomics only.
+// SAFETY: the pointer leads into the arena's first span, which outlives this (the arena drops it last), to an atomic.
 unsafe impl Send for Blocks {}
 // SAFETY: as above.
 unsafe impl Sync for Blocks {}
 
 impl Blocks {
-    fn block(&self, at: usize) -> &PinBlock {
-        // SAFETY: only blocks below `count`, whose pointers are set, are asked for; see `Send`.
-        unsafe { &*self.blocks[at].load(Ordering::Relaxed) }
+    /// No blocks yet.
+    fn new(home: &Home, changes: NonNull<AtomicU64>) -> Result<Blocks, MemoryError> {
+        let len = HEAD + PIN_BLOCKS_MAX * BYTES;
+        let file = home.new_pins(len as u64)?;
+        home.allocate(&file, 0, HEAD as u64)?;
+        let mapping = Mapping::of_file(&file, len, Access::Write)?;
+        Ok(Blocks { changes, file, mapping, newest: Mutex::default() })
     }
 
-    /// Adds a block, unless there is room again. `make` gives memory for a [`PinBlock`] and its address.
-    pub(super) fn grow(
-        &self,
-        make: impl FnOnce() -> Result<(NonNull<PinBlock>, Addr), MemoryError>,
-    ) -> Result<(), MemoryError> {
-        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = self.count.load(Ordering::Relaxed);
-        let last = self.block(count - 1);
-        if (last.used.load(Ordering::Relaxed) as usize) < PIN_BLOCK {
+    /// How many there are.
+    fn count(&self) -> &AtomicU64 {
+        // SAFETY: the mapping begins with the word, which is allocated and zero at first.
+        unsafe { &*self.mapping.base().cast() }
+    }
+
+    fn block(&self, at: usize) -> &PinBlock {
+        // SAFETY: blocks are allocated before they are counted, zero at first, and nobody asks for one that is not.
+        unsafe { &*self.mapping.base().add(HEAD + at * BYTES).cast() }
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Option<usize>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a block more for this process, unless it has room again.
+    pub(super) fn grow(&self, home: &Home) -> Result<(), MemoryError> {
+        let mut newest = self.newest();
+        if newest.is_some_and(|at| (self.block(at).used.load(Ordering::Relaxed) as usize) < PIN_BLOCK) {
             return Ok(());
         }
-        if count == PIN_BLOCKS_MAX {
-            return Err(MemoryError::TooManyPins { limit: PIN_BLOCKS_MAX * PIN_BLOCK });
+        let me = u64::from(std::process::id());
+        let take = |at: usize| {
+            let owner = &self.block(at).owner;
+            owner.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        loop {
+            let count = self.count().load(Ordering::Acquire);
+            if let Some(free) = (0..count as usize).find(|&at| take(at)) {
+                *newest = Some(free);
+                return Ok(());
+            }
+            if count as usize == PIN_BLOCKS_MAX {
+                return Err(MemoryError::TooManyPins { limit: PIN_BLOCKS_MAX * PIN_BLOCK });
+            }
+            // Another process may be at the same: it is allocated once, and one of the two finds it taken.
+            home.allocate(&self.file, (HEAD + count as usize * BYTES) as u64, BYTES as u64)?;
+            let _ = self.count().compare_exchange(count, count + 1, Ordering::AcqRel, Ordering::Relaxed);
         }
-        let (block, addr) = make()?;
-        // SAFETY: the memory was made for a block and is nobody else's; all zero is an empty block.
-        unsafe { ptr::write_bytes(block.as_ptr(), 0, 1) };
-        self.blocks[count].store(block.as_ptr(), Ordering::Release);
-        self.block(count).owner.store(u64::from(std::process::id()), Ordering::Relaxed);
-        last.next.store(addr.0, Ordering::Release);
-        self.count.store(count + 1, Ordering::Release);
-        Ok(())
     }
 
     /// The id of the process that holds `pin`.
@@ -75,19 +106,19 @@ impl Entries for Blocks {
 
     #[cold]
     fn fresh(&self) -> Option<u32> {
-        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = self.count.load(Ordering::Relaxed) - 1;
-        let block = self.block(at);
-        let used = block.used.load(Ordering::Relaxed);
-        if used as usize == PIN_BLOCK {
+        let newest = self.newest();
+        let at = (*newest)?;
+        let used = &self.block(at).used;
+        let next = used.load(Ordering::Relaxed);
+        if next as usize == PIN_BLOCK {
             return None;
         }
-        block.used.store(used + 1, Ordering::Release);
-        Some((at as u32) << BLOCK_SHIFT | used as u32)
+        used.store(next + 1, Ordering::Release);
+        Some((at as u32) << BLOCK_SHIFT | next as u32)
     }
 
     fn each(&self, mut visit: impl FnMut(u32, &Entry)) {
-        for at in 0..self.count.load(Ordering::Acquire) {
+        for at in 0..self.count().load(Ordering::Acquire) as usize {
             let block = self.block(at);
             let used = block.used.load(Ordering::Acquire) as usize;
             for (i, entry) in block.entries[..used.min(PIN_BLOCK)].iter().enumerate() {
@@ -107,17 +138,8 @@ impl Entries for Blocks {
 pub type ArenaPins = Pins<Blocks>;
 
 impl ArenaPins {
-    /// The pins whose first block lies in the control area of `first`, span 0.
-    pub(super) fn over_control(first: &Span) -> ArenaPins {
-        let control: *mut Control = first.write().base().cast();
-        let blocks: Box<[AtomicPtr<PinBlock>]> = (0..PIN_BLOCKS_MAX).map(|_| AtomicPtr::default()).collect();
-        // SAFETY: span 0 begins with the control area, mapped and not null.
-        let changes = unsafe {
-            blocks[0].store(ptr::addr_of_mut!((*control).pins), Ordering::Relaxed);
-            NonNull::new_unchecked(ptr::addr_of_mut!((*control).pin_changes.0))
-        };
-        let blocks = Blocks { changes, blocks, count: AtomicUsize::new(1), growing: Mutex::new(()) };
-        blocks.block(0).owner.store(u64::from(std::process::id()), Ordering::Relaxed);
-        Pins::new(blocks)
+    /// The pins of an arena at a place; `changes` is their change counter, in the control area.
+    pub(super) fn at(home: &Home, changes: NonNull<AtomicU64>) -> Result<ArenaPins, MemoryError> {
+        Ok(Pins::new(Blocks::new(home, changes)?))
     }
 }

@@ -10,7 +10,7 @@
 //! - **unpin**: move the change counter, then clear the entry. A scan that passed the new entry of a hand-over before
 //!   it was made, and the old one after it was cleared, sees the counter moved and is made again.
 
-use crate::base::limits::{CONTROL_BYTES, PIN_SCANS_MAX};
+use crate::base::limits::{PIN_BLOCK_BYTES, PIN_SCANS_MAX};
 use crate::base::sync::{AtomicU64, Ordering, fence};
 use crate::memory::stack::{Cells, FreeStack};
 
@@ -18,7 +18,7 @@ use crate::memory::stack::{Cells, FreeStack};
 pub const PIN_ALL: u64 = u64::MAX;
 
 /// Entries of one block of pins.
-pub const PIN_BLOCK: usize = (CONTROL_BYTES - 4096 - 64) / 16;
+pub const PIN_BLOCK: usize = (PIN_BLOCK_BYTES - 64) / 16;
 
 /// One pin, or a free place for one.
 #[derive(Debug)]
@@ -38,17 +38,15 @@ impl Entry {
     }
 }
 
-/// A block of entries, all of one process. All zero is an empty block.
+/// A block of entries, all of one process. All zero is an empty block of nobody's.
 #[derive(Debug)]
 #[repr(C)]
 pub struct PinBlock {
-    /// The address of the next block, 0 = none.
-    pub next: AtomicU64,
     /// How many of the entries have ever been used: a scan need not look further.
     pub used: AtomicU64,
-    /// The id of the process whose readers these are.
+    /// The id of the process whose readers these are, 0 = nobody's.
     pub owner: AtomicU64,
-    _reserved: [u64; 5],
+    _reserved: [u64; 6],
     /// The entries.
     pub entries: [Entry; PIN_BLOCK],
 }

@@ -1,4 +1,4 @@
-//! Where an arena's spans lie: nameless memory, a folder in tmpfs, or a folder beside the bus; and the sweeping of
+//! Where an arena's spans and pins lie: nameless memory, a folder in tmpfs, or a folder beside the bus; and the sweeping of
 //! folders whose owner has died.
 //!
 //! A folder belongs to a living arena for as long as somebody holds the lock on the file `lock` in it; the kernel lets
@@ -46,6 +46,8 @@ impl Place {
 const LOCK: &str = "lock";
 /// How the names of span files begin; a number follows.
 const SPAN: &str = "span-";
+/// The file of the pins.
+const PINS: &str = "pins";
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
     let path = path.display().to_string();
@@ -57,7 +59,7 @@ fn prefix() -> String {
     format!("mmsb-{}-", rustix::process::geteuid().as_raw())
 }
 
-/// The arena's hold on its place: makes span files, and removes them when dropped. A folder made in tmpfs goes with all
+/// The arena's hold on its place: makes its files, and removes them when dropped. A folder made in tmpfs goes with all
 /// that anybody has put in it.
 #[derive(Debug)]
 pub struct Home {
@@ -88,14 +90,34 @@ impl Home {
         Ok(Home { folder: Mutex::new(folder) })
     }
 
-    /// Makes the empty file of span `number`.
-    pub fn new_file(&self, number: u16) -> Result<File, MemoryError> {
+    /// Makes the file of span `number`, so many bytes long, of which none is allocated.
+    pub fn new_span(&self, number: u16, bytes: u64) -> Result<File, MemoryError> {
+        self.new_file(&format!("{SPAN}{number}"), bytes)
+    }
+
+    /// Makes the file of the arena's pins, likewise.
+    pub fn new_pins(&self, bytes: u64) -> Result<File, MemoryError> {
+        self.new_file(PINS, bytes)
+    }
+
+    fn new_file(&self, name: &str, bytes: u64) -> Result<File, MemoryError> {
         let folder = self.folder();
-        let Some(folder) = &*folder else {
-            return mapping_file().map_err(io_error("make", Path::new("a file in memory")));
-        };
-        let path = folder.path.join(format!("{SPAN}{number}"));
-        new_file(&path).map_err(io_error("make", &path))
+        let path = folder.as_ref().map_or_else(|| "a file in memory".into(), |of| of.path.join(name));
+        let file = if folder.is_some() { new_file(&path) } else { mapping_file() };
+        let file = file.map_err(io_error("make", &path))?;
+        file.set_len(bytes).map_err(io_error("size", &path))?;
+        Ok(file)
+    }
+
+    /// Allocates bytes to a file of the arena. Only then may they be touched: a full tmpfs is an error here, a killing
+    /// signal there.
+    pub fn allocate(&self, file: &File, from: u64, bytes: u64) -> Result<(), MemoryError> {
+        mapping::allocate(file, from, bytes).map_err(|source| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                MemoryError::OutOfSpace { place: self.describe(), asked: bytes }
+            }
+            _ => MemoryError::Io { action: "allocate to a file in", path: self.describe(), source },
+        })
     }
 
     /// The arena's folder, if its place has one.
@@ -135,7 +157,8 @@ fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn random() -> u64 {
+/// A number that nobody can foresee.
+pub(super) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
@@ -166,7 +189,7 @@ impl Folder {
         let Some(lock) = lock(&path.join(LOCK)).map_err(io_error("lock", path))? else {
             return Err(MemoryError::InUse { folder: path.display().to_string() });
         };
-        remove_spans(path).map_err(io_error("clear", path))?;
+        remove_files(path).map_err(io_error("clear", path))?;
         Ok(Folder { path: path.to_path_buf(), own: false, _lock: lock, process: std::process::id() })
     }
 }
@@ -179,7 +202,7 @@ impl Drop for Folder {
         if self.own {
             let _ = remove_folder(&self.path);
         } else {
-            let _ = remove_spans(&self.path);
+            let _ = remove_files(&self.path);
             let _ = fs::remove_file(self.path.join(LOCK));
         }
     }
@@ -202,10 +225,11 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn remove_spans(folder: &Path) -> io::Result<()> {
+fn remove_files(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(SPAN) {
+        let name = entry.file_name();
+        if name == PINS || name.to_string_lossy().starts_with(SPAN) {
             fs::remove_file(entry.path())?;
         }
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::base::limits::{CHUNK, CONTROL_BYTES};
 use crate::memory::error::MemoryError;
-use crate::memory::mapping::{Access, Mapping, allocate, give_back};
+use crate::memory::mapping::{Access, Mapping, give_back};
 use crate::memory::place::Home;
 
 /// Spans as large as this are asked to be backed by huge pages. Smaller ones belong to small buses, which would pay
@@ -66,12 +66,7 @@ pub struct Span {
 impl Span {
     /// Makes the file and the mappings; allocates the control area and the counts, but no chunk.
     pub fn new(home: &Home, number: u16, shape: Shape) -> Result<Span, MemoryError> {
-        let file = home.new_file(number)?;
-        let io = |action| {
-            let path = home.describe();
-            move |source| MemoryError::Io { action, path, source }
-        };
-        file.set_len(shape.capacity).map_err(io("size a span in"))?;
+        let file = home.new_span(number, shape.capacity)?;
         let len = usize::try_from(shape.capacity)
             .map_err(|_| MemoryError::TooLarge { asked: shape.capacity, limit: usize::MAX as u64 })?;
         let write = Mapping::of_file(&file, len, Access::Write)?;
@@ -87,13 +82,7 @@ impl Span {
 
     /// Allocates chunks to the file. Only then may they be touched: a full tmpfs is an error here, a killing signal there.
     pub fn allocate(&self, home: &Home, chunks: Range<usize>) -> Result<(), MemoryError> {
-        let (from, len) = ((chunks.start * CHUNK) as u64, (chunks.len() * CHUNK) as u64);
-        allocate(&self.file, from, len).map_err(|source| match source.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                MemoryError::OutOfSpace { place: home.describe(), asked: len }
-            }
-            _ => MemoryError::Io { action: "allocate to a span in", path: home.describe(), source },
-        })
+        home.allocate(&self.file, (chunks.start * CHUNK) as u64, (chunks.len() * CHUNK) as u64)
     }
 
     /// Gives the memory of chunks back to the machine, until they are allocated again. False where that cannot be.

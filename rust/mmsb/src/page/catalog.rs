@@ -1,21 +1,17 @@
-//! What a state lists: its root, the definitions of its pages, their names and schemas.
+//! What a state lists: its root, the definitions of its pages, and their names.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use siphasher::sip::SipHasher13;
 
-use crate::base::codec::Writer;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
-use crate::page::schema::Schema;
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
 use crate::page::trie;
 
-/// How many keys in a row a name may lie under: its hash, and the next few where other names' hashes are the same.
+/// How many keys in a row a name may lie under.
 const PROBES: u64 = 4;
 
 /// Bytes of a root block.
@@ -103,10 +99,9 @@ impl<'a> RootRef<'a> {
     }
 
     /// The id of the page with a name.
-    pub fn find(&self, catalog: &Catalog, name: &str) -> Option<PageId> {
-        let key = catalog.hash(name);
-        (0..PROBES)
-            .filter_map(|i| trie::get(self.arena, self.names(), key.wrapping_add(i)))
+    pub fn find(&self, name: &str) -> Option<PageId> {
+        keys(self.arena, name)
+            .filter_map(|key| trie::get(self.arena, self.names(), key))
             .map(|at| DefRef { arena: self.arena, at })
             .find(|def| def.name() == name)
             .map(|def| def.id())
@@ -196,60 +191,28 @@ impl<'a> DefRef<'a> {
     }
 }
 
-/// What all branches share: the schemas in use, and the hash of names.
-#[derive(Debug, Default)]
-pub struct Catalog {
-    hasher: RandomState,
-    /// By the number that their block's header holds. None ever goes, and reading takes no lock.
-    schemas: boxcar::Vec<Arc<Schema>>,
-    by_bytes: Mutex<HashMap<Vec<u8>, Addr>>,
+/// A definition of a page, held by the name index and by one page version, under a free key of its name.
+pub fn define(
+    stage: &mut Stage<'_>,
+    names: Addr,
+    id: PageId,
+    name: &str,
+    schema: Addr,
+    rule: &[u8],
+) -> Result<Addr, StateError> {
+    let arena = stage.arena();
+    let key = keys(arena, name)
+        .find(|&key| trie::get(arena, names, key).is_none())
+        .ok_or_else(|| StateError::NameCollision(name.into()))?;
+    Ok(write_def(stage, key, id, schema, name, rule)?)
 }
 
-impl Catalog {
-    fn hash(&self, name: &str) -> u64 {
-        self.hasher.hash_one(name)
-    }
-
-    /// The schema that a definition holds.
-    pub fn schema(&self, def: DefRef<'_>) -> &Arc<Schema> {
-        &self.schemas[head(def.arena, def.schema_at()).extra() as usize]
-    }
-
-    /// The schema's address; equal schemas have one, which lives as long as the arena.
-    pub fn intern(&self, arena: &Arena, schema: &Schema) -> Result<Addr, StateError> {
-        let mut encoded = Writer::new();
-        schema.encode(&mut encoded);
-        let encoded = encoded.into_vec();
-        let mut by_bytes = self.by_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&at) = by_bytes.get(&encoded) {
-            return Ok(at);
-        }
-        // Not part of any stage: a schema outlives the commit that needed it first, even an undone one.
-        let at = arena.alloc(64)?;
-        block::init(arena, at, block::Header::new(Kind::Schema, 64, 0, 0));
-        head_mut(arena, at).set_extra(self.schemas.push(Arc::new(schema.clone())) as u32);
-        by_bytes.insert(encoded, at);
-        Ok(at)
-    }
-
-    /// A definition of a page, held by the name index and by one page version, under a free key of its name.
-    pub fn define(
-        &self,
-        stage: &mut Stage<'_>,
-        names: Addr,
-        id: PageId,
-        name: &str,
-        schema: Addr,
-        rule: &[u8],
-    ) -> Result<Addr, StateError> {
-        let arena = stage.arena();
-        let hash = self.hash(name);
-        let key = (0..PROBES)
-            .map(|i| hash.wrapping_add(i))
-            .find(|&key| trie::get(arena, names, key).is_none())
-            .ok_or_else(|| StateError::NameCollision(name.into()))?;
-        Ok(write_def(stage, key, id, schema, name, rule)?)
-    }
+/// The keys that a name may lie under: its hash (J.-P. Aumasson and D. J. Bernstein, "SipHash", 2012) with keys that the
+/// arena was made with, and the next few, where other names' hashes are the same.
+fn keys(arena: &Arena, name: &str) -> impl Iterator<Item = u64> {
+    let [k0, k1] = arena.control().hash;
+    let first = SipHasher13::new_with_keys(k0, k1).hash(name.as_bytes());
+    (0..PROBES).map(move |i| first.wrapping_add(i))
 }
 
 /// The definition with another rule, held as a new one is.

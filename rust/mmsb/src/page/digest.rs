@@ -14,10 +14,11 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::page::block::{head, is_leaf, is_null, untag};
-use crate::page::catalog::{Catalog, RootRef};
+use crate::page::catalog::RootRef;
 use crate::page::column::{
     ColumnRef, FAN as FAN_CHUNKS, Place, child, chunks_of, entry, height, slots, span,
 };
+use crate::page::schemas::Schemas;
 use crate::page::trie;
 use crate::page::version::PageRef;
 
@@ -245,12 +246,12 @@ impl DigestCache {
     }
 
     /// The hash of a page version whose cells can be read: its id, name, schema, rows, rule, marks and columns.
-    fn page(&self, page: PageRef<'_>, catalog: &Catalog, tally: &mut Tally<'_>) -> Hash {
+    fn page(&self, page: PageRef<'_>, schemas: &Schemas, tally: &mut Tally<'_>) -> Hash {
         let key = (page.at, page.born());
         if let Some(known) = self.known(key) {
             return known;
         }
-        let schema = catalog.schema(page.def());
+        let schema = schemas.of(page.def());
         let mut about = Writer::new();
         about.u64(page.id().0);
         about.str(page.def().name());
@@ -270,7 +271,7 @@ impl DigestCache {
     pub fn state<E>(
         &self,
         root: RootRef<'_>,
-        catalog: &Catalog,
+        schemas: &Schemas,
         ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
         tally: &mut Tally<'_>,
     ) -> Result<Digest, E> {
@@ -278,7 +279,7 @@ impl DigestCache {
         let hash = if is_null(directory) {
             no_pages()
         } else {
-            self.directory(root.arena, directory, catalog, ready, tally)?
+            self.directory(root.arena, directory, schemas, ready, tally)?
         };
         Ok(Digest(tagged("mmsb state", &[&hash])))
     }
@@ -288,14 +289,14 @@ impl DigestCache {
         &self,
         arena: &Arena,
         at: Addr,
-        catalog: &Catalog,
+        schemas: &Schemas,
         ready: &mut dyn FnMut(PageRef<'_>) -> Result<(), E>,
         tally: &mut Tally<'_>,
     ) -> Result<Hash, E> {
         if is_leaf(at) {
             let page = PageRef::new(arena, untag(at));
             ready(page)?;
-            return Ok(self.page(page, catalog, tally));
+            return Ok(self.page(page, schemas, tally));
         }
         let key = (at, head(arena, at).born);
         if let Some(known) = self.known(key) {
@@ -303,7 +304,7 @@ impl DigestCache {
         }
         let children = trie::children(arena, at).iter();
         let parts: Vec<Hash> = children
-            .map(|&child| self.directory(arena, Addr(child), catalog, ready, tally))
+            .map(|&child| self.directory(arena, Addr(child), schemas, ready, tally))
             .collect::<Result<_, _>>()?;
         Ok(self.learn(key, pages_hash(head(arena, at).shift, &parts)))
     }
@@ -312,11 +313,11 @@ impl DigestCache {
     pub fn pages<'a>(
         &self,
         pages: impl Iterator<Item = PageRef<'a>>,
-        catalog: &Catalog,
+        schemas: &Schemas,
         tally: &mut Tally<'_>,
     ) -> Digest {
         let hashed: Vec<(u64, Hash)> =
-            pages.map(|page| (page.id().0, self.page(page, catalog, tally))).collect();
+            pages.map(|page| (page.id().0, self.page(page, schemas, tally))).collect();
         Digest(tagged("mmsb state", &[&directory_of(&hashed)]))
     }
 }

@@ -10,13 +10,14 @@ use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{head, is_null};
 use crate::page::body::Record;
-use crate::page::catalog::{self, Catalog, RootRef, RootSlots};
+use crate::page::catalog::{self, RootRef, RootSlots};
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::ColumnRef;
 use crate::page::compact::Compacted;
 use crate::page::delta::{Data, Delta, Part, Source, Target};
 use crate::page::operator::{OperatorId, Operators};
 use crate::page::schema::{self, Column, Schema};
+use crate::page::schemas::Schemas;
 use crate::page::select::{Rows, Select};
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
@@ -27,8 +28,8 @@ use crate::page::version::{self, ColumnMut, PageRef};
 /// What a draft needs to know beyond its stage.
 #[derive(Debug, Clone, Copy)]
 pub struct Tables<'a> {
-    /// Schemas and names.
-    pub catalog: &'a Catalog,
+    /// The schemas in use.
+    pub schemas: &'a Schemas,
     /// The operators of merge deltas.
     pub operators: &'a Operators,
     /// Cells that are on disk still.
@@ -108,7 +109,7 @@ impl<'a> Draft<'a> {
     /// A page's columns.
     #[inline]
     pub fn schema(&self, page: PageRef<'_>) -> &'a Arc<Schema> {
-        self.tables.catalog.schema(page.def())
+        self.tables.schemas.of(page.def())
     }
 
     /// Whether the version of a page is the draft's own.
@@ -147,14 +148,14 @@ impl<'a> Draft<'a> {
         if self.page(id).is_some() {
             return Err(StateError::IdTaken(id));
         }
-        if let Some(page) = self.root().find(self.tables.catalog, name) {
+        if let Some(page) = self.root().find(name) {
             return Err(StateError::NameTaken { name: name.into(), page });
         }
         self.near = Addr::NULL;
         let (stage, slots) = (&mut self.stage, &mut self.slots);
         let epoch = slots.epoch;
-        let interned = self.tables.catalog.intern(stage.arena(), schema)?;
-        let def = self.tables.catalog.define(stage, slots.names, id, name, interned, &[])?;
+        let interned = self.tables.schemas.intern(stage.arena(), schema)?;
+        let def = catalog::define(stage, slots.names, id, name, interned, &[])?;
         slots.names = trie::put(stage, slots.names, def)?;
         let page = version::create(stage, id, def, schema, rows, epoch)?;
         slots.directory = trie::put(stage, slots.directory, page)?;
@@ -215,7 +216,7 @@ impl<'a> Draft<'a> {
     /// Gives a page another number of rows.
     pub fn resize(&mut self, id: PageId, rows: u64) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def());
+        let schema = self.tables.schemas.of(page.def());
         schema.page_bytes(rows)?;
         if page.rows() == rows {
             return Ok(());
@@ -250,7 +251,7 @@ impl<'a> Draft<'a> {
         visit: impl FnMut(&'a [u8]),
     ) -> Result<(), StateError> {
         let page = self.page(id).ok_or(StateError::NoPage(id))?;
-        let schema = self.tables.catalog.schema(page.def());
+        let schema = self.tables.schemas.of(page.def());
         let width = schema.column(column)?.row_bytes();
         page.column(schema, usize::from(column)).pieces(start * width, stop * width, visit);
         Ok(())
@@ -267,7 +268,7 @@ impl<'a> Draft<'a> {
         if !self.is_own(page) {
             return 0;
         }
-        let (at, schema) = (page.at, self.tables.catalog.schema(page.def()));
+        let (at, schema) = (page.at, self.tables.schemas.of(page.def()));
         let mut taken = 0;
         compacted.hand_over(|moved| {
             let Ok(ColumnMut::Tree(mut writer)) =
@@ -324,7 +325,7 @@ impl<'a> Draft<'a> {
     #[inline]
     pub(super) fn own(&mut self, id: PageId, op: OperatorId) -> Result<Own<'a>, StateError> {
         let page = PageRef::new(self.stage.arena(), self.own_version(id)?);
-        Ok(Own { page, schema: self.tables.catalog.schema(page.def()), op })
+        Ok(Own { page, schema: self.tables.schemas.of(page.def()), op })
     }
 
     #[inline]

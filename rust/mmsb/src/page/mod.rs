@@ -27,6 +27,7 @@ pub mod overlap;
 mod pieces;
 mod play;
 pub mod schema;
+pub mod schemas;
 pub mod select;
 pub mod stage;
 pub mod state_error;

@@ -173,13 +173,9 @@ impl<'a> Stage<'a> {
     /// A new node block of at least `bytes` bytes with its header; what lies behind the header is arbitrary.
     pub fn node(&mut self, kind: Kind, bytes: usize, key: u64) -> Result<Addr, MemoryError> {
         let bytes = bytes.next_multiple_of(64);
-        let at = if bytes <= SMALL_MAX {
-            match self.scratch.magazine.as_mut().and_then(|magazine| magazine.take(bytes)) {
-                Some(kept) => kept,
-                None => self.arena.alloc(bytes)?,
-            }
-        } else {
-            self.arena.alloc_chunks(bytes.div_ceil(CHUNK))?
+        let at = match self.scratch.magazine.as_mut().and_then(|magazine| magazine.take(bytes)) {
+            Some(kept) => kept,
+            None => alloc(self.arena, bytes)?,
         };
         self.scratch.fresh.push((at, bytes as u32));
         block::init(self.arena, at, Header::new(kind, bytes, self.seq, key));
@@ -376,9 +372,15 @@ pub(crate) fn free_chunk(arena: &Arena, at: Addr) {
     free(arena, at, 0);
 }
 
+/// A block of at least so many bytes: a small one, or chunks side by side.
+#[inline]
+pub(super) fn alloc(arena: &Arena, bytes: usize) -> Result<Addr, MemoryError> {
+    if bytes <= SMALL_MAX { arena.alloc(bytes) } else { arena.alloc_chunks(bytes.div_ceil(CHUNK)) }
+}
+
 /// Gives a block that nobody refers to back to the allocator at once.
 #[allow(unsafe_code)]
-fn free(arena: &Arena, at: Addr, bytes: u32) {
+pub(super) fn free(arena: &Arena, at: Addr, bytes: u32) {
     let bytes = bytes as usize;
     // SAFETY: whoever calls this allocated these blocks with these sizes and never published them.
     unsafe {

@@ -13,13 +13,14 @@ use mmsb::memory::arena::Arena;
 use mmsb::memory::limbo::Retired;
 use mmsb::memory::place::Place;
 use mmsb::page::block;
-use mmsb::page::catalog::{self, Catalog, RootRef};
+use mmsb::page::catalog::{self, RootRef};
 use mmsb::page::checkpoint::lazy::Lazy;
 use mmsb::page::delta::{Data, Delta, Part};
 use mmsb::page::draft::{Draft, Tables};
 use mmsb::page::dtype::DType;
 use mmsb::page::operator::{OperatorId, Operators};
 use mmsb::page::schema::{Column, Kind, Schema};
+use mmsb::page::schemas::Schemas;
 use mmsb::page::select::{Rows, Select};
 use mmsb::page::stage::{Scratch, Stage};
 use mmsb::page::version::PageRef;
@@ -79,7 +80,7 @@ const WIDTHS: [u64; 2] = [8, 3];
 
 struct World {
     arena: Arc<Arena>,
-    catalog: Catalog,
+    schemas: Schemas,
     operators: Operators,
     lazy: Lazy,
     roots: Vec<(Addr, Model)>,
@@ -99,7 +100,7 @@ impl World {
         stage.settle(&mut Vec::new());
         World {
             arena,
-            catalog: Catalog::default(),
+            schemas: Schemas::default(),
             operators: builtin(),
             lazy: Lazy::default(),
             roots: vec![(root, Model::new())],
@@ -117,7 +118,7 @@ impl World {
         let branch = branch % self.roots.len();
         let (root, mut model) = self.roots[branch].clone();
         let stage = Stage::new(&self.arena, self.seq, Scratch::default());
-        let tables = Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy };
+        let tables = Tables { schemas: &self.schemas, operators: &self.operators, lazy: &self.lazy };
         let mut draft = Draft::new(stage, tables, root, Epoch(self.seq), 0).unwrap();
         for op in ops {
             apply(&mut draft, &mut model, op, &mut self.names);
@@ -155,7 +156,7 @@ impl World {
         let ids: Vec<PageId> = root.pages().map(|at| PageRef::new(&self.arena, at).id()).collect();
         assert_eq!(ids, model.keys().copied().collect::<Vec<_>>());
         for (&id, page) in model {
-            assert_eq!(root.find(&self.catalog, &page.name), Some(id));
+            assert_eq!(root.find(&page.name), Some(id));
             let version = PageRef::new(&self.arena, root.page(id).unwrap());
             assert_eq!(version.rows(), page.rows);
             for (i, bytes) in page.columns.iter().enumerate() {
@@ -308,7 +309,7 @@ fn an_aborted_stage_leaves_no_trace() {
             before = Some(world.arena.stats().used_chunks);
         }
         let stage = Stage::new(&world.arena, 99, Scratch::default());
-        let tables = Tables { catalog: &world.catalog, operators: &world.operators, lazy: &world.lazy };
+        let tables = Tables { schemas: &world.schemas, operators: &world.operators, lazy: &world.lazy };
         let mut draft = Draft::new(stage, tables, root, Epoch(9), 0).unwrap();
         let mut scrap = model.clone();
         for op in [

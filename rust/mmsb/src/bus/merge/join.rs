@@ -189,7 +189,7 @@ impl Join<'_> {
     }
 
     fn differs(&self, a: PageRef<'_>, b: PageRef<'_>) -> bool {
-        let schema = self.mine.core().catalog.schema(a.def());
+        let schema = self.mine.core().schemas.of(a.def());
         let same = |a: PageRef<'_>, b: PageRef<'_>| (a.rows(), a.def().rule()) == (b.rows(), b.def().rule());
         a.at != b.at && (!same(a, b) || !changed_cells(a, b, schema).is_empty())
     }
@@ -286,7 +286,7 @@ impl Join<'_> {
         other: PageRef<'_>,
     ) -> Result<(), Error> {
         let id = theirs.page;
-        let changed = self.changed(base, other, self.mine.core().catalog.schema(other.def()))?;
+        let changed = self.changed(base, other, self.mine.core().schemas.of(other.def()))?;
         self.settle(theirs, false, RESIZED, |tx, from| {
             let keep = rows.min(other.rows());
             for column in &changed {

@@ -10,7 +10,6 @@ use crate::bus::past::begin::{first_epoch, kept};
 use crate::bus::past::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
 use crate::memory::place::Place;
-use crate::page::catalog::Catalog;
 use crate::page::checkpoint::CheckpointError;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Record;
@@ -19,6 +18,7 @@ use crate::page::digest::Digest;
 use crate::page::draft::Tables;
 use crate::page::log::LogReader;
 use crate::page::operator::Operators;
+use crate::page::schemas::Schemas;
 
 /// The state of a branch in few bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub struct BranchDigest {
 /// Memory of its own for a state.
 pub(crate) struct Room {
     arena: Arc<Arena>,
-    catalog: Catalog,
+    schemas: Schemas,
     operators: Operators,
     lazy: Lazy,
 }
@@ -43,11 +43,11 @@ impl Room {
     /// A room of so many bytes.
     pub fn new(budget: u64) -> Result<Self, Error> {
         let arena = Arena::new(Place::Memory, budget)?;
-        Ok(Room { arena, catalog: Catalog::default(), operators: builtin(), lazy: Lazy::default() })
+        Ok(Room { arena, schemas: Schemas::default(), operators: builtin(), lazy: Lazy::default() })
     }
 
     fn tables(&self) -> Tables<'_> {
-        Tables { catalog: &self.catalog, operators: &self.operators, lazy: &self.lazy }
+        Tables { schemas: &self.schemas, operators: &self.operators, lazy: &self.lazy }
     }
 
     /// A replay from the start of the log; past states begin there too.

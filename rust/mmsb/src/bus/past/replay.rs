@@ -13,6 +13,7 @@ use crate::bus::past::rebuilt::BranchDigest;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
+use crate::memory::tips::Tip;
 use crate::page::body::{self, Record};
 use crate::page::catalog::{self, RootRef};
 use crate::page::checkpoint::CheckpointError;
@@ -253,7 +254,7 @@ impl<'a> Replay<'a> {
             let root = RootRef::new(self.arena, line.root);
             let digest = self.digests.state::<Error>(
                 root,
-                self.tables.catalog,
+                self.tables.schemas,
                 &mut |_| Ok(()),
                 &mut Tally::new(&mut |_| {}),
             )?;
@@ -264,24 +265,21 @@ impl<'a> Replay<'a> {
     }
 
     /// The branches, as the log leaves them.
-    pub fn finish(mut self) -> Result<(Lines, u64, Limbo), Error> {
+    pub fn finish(mut self, arena: &Arc<Arena>) -> Result<(Lines, u64, Limbo), Error> {
         self.close()?;
         let mut lines = Lines::default();
         for (id, replayed) in self.lines {
             lines.last = lines.last.max(id.0);
-            let line = Line::new(
-                id,
-                replayed.name.clone(),
-                replayed.origin,
-                replayed.root,
-                replayed.counter,
-                replayed.merged,
-            );
-            if replayed.dropped {
-                line.set_dropped();
+            let Replayed { name, origin, root, counter, merged, dropped, .. } = replayed;
+            let line = if dropped {
+                Line::gone(id, name, origin, counter, merged)
             } else {
-                lines.by_name.insert(replayed.name, Arc::clone(&line));
-            }
+                let tip = Tip::new(arena, id.0, root, counter)?;
+                let line = Line::new(id, name.clone(), origin, tip, merged);
+                line.show();
+                lines.by_name.insert(name, Arc::clone(&line));
+                line
+            };
             lines.by_id.insert(id, line);
         }
         Ok((lines, self.seq, self.limbo))

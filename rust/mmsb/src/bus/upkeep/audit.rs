@@ -13,8 +13,7 @@ use crate::page::block;
 pub(crate) fn audit(core: &Core) -> Result<(), Error> {
     let _writer = core.writer()?;
     let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);
-    let living = lines.by_id.values().filter(|line| !line.is_dropped());
-    let mut stack: Vec<Addr> = living.map(|line| line.appended()).collect();
+    let mut stack: Vec<Addr> = lines.by_id.values().filter_map(|line| line.appended().ok()).collect();
     let mut parents: HashMap<(Addr, bool), u32> = HashMap::new();
     stack.iter().for_each(|&root| *parents.entry((root, false)).or_default() += 1);
     while let Some(at) = stack.pop() {

@@ -38,7 +38,7 @@ fn branch_state(line: &Line) -> BranchState {
         origin: line.origin.map(|origin| (origin.parent, origin.epoch)),
         counter: line.counter(),
         merged,
-        root: (!line.is_dropped()).then(|| line.appended()),
+        root: line.appended().ok(),
     }
 }
 
@@ -69,8 +69,8 @@ pub(crate) fn make(core: &Core, progress: &mut dyn FnMut(u64)) -> Result<Checkpo
     let stage = Stage::new(&core.arena, writer.seq + 1, Scratch::default());
     let record = Record::Checkpoint(written.seq.0);
     let main = BranchId::MAIN;
-    let epoch =
-        core.line_of(main).map_or(Epoch(0), |line| RootRef::new(&core.arena, line.appended()).epoch());
+    let head = core.line_of(main).and_then(|line| line.appended().ok());
+    let epoch = head.map_or(Epoch(0), |root| RootRef::new(&core.arena, root).epoch());
     // Nothing is lost with it: the checkpoint is found by its own files.
     let control = Control { branch: main, epoch, record: &record, durability: Durability::default() };
     commit::control(core, &mut writer, control, stage, || Shown::Nothing)?;

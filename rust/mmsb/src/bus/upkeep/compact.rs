@@ -94,7 +94,7 @@ pub(crate) fn prepare(
     }
     let version = PageRef::new(&core.arena, at);
     core.ready(version)?;
-    let scattered = compact::scattered(version, core.catalog.schema(version.def()));
+    let scattered = compact::scattered(version, core.schemas.of(version.def()));
     if scattered.is_empty() {
         return Ok(None);
     }

@@ -44,9 +44,11 @@ pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result
     };
     if made.is_some() || failed.is_some() {
         // Whoever keeps the writer busy for so long has what is put off looked at again.
-        if let Ok(mut writer) = core.writer_within(timeout) {
+        if let Ok(mut writer) = core.writer_within(timeout)
+            && let Ok(root) = line.appended()
+        {
             // Somebody else may have made them meanwhile.
-            let root = RootRef::new(&core.arena, line.appended());
+            let root = RootRef::new(&core.arena, root);
             let behind = |at| PageRef::new(&core.arena, at).marks() & BEHIND != 0;
             said.retain(|(page, _)| root.page(*page).is_some_and(behind));
             writer.flows.set_failed(line.id, said);
@@ -62,7 +64,7 @@ fn put_off_for(core: &Core, line: &Line, refused: &Error) -> Vec<PageId> {
     let Ok((_pin, root)) = core.pin(line) else { return Vec::new() };
     let root = RootRef::new(&core.arena, root);
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
-    let mut next: Vec<PageId> = root.find(&core.catalog, page).into_iter().collect();
+    let mut next: Vec<PageId> = root.find(page).into_iter().collect();
     while let Some(page) = next.pop() {
         let Some(at) = root.page(page).filter(|_| seen.insert(page)) else { continue };
         let rule = PageRef::new(&core.arena, at).def().rule();
@@ -84,10 +86,7 @@ fn settle_but(
     but: &[PageId],
 ) -> Result<Option<Committed>, Error> {
     let mut writer = core.writer_within(timeout)?;
-    if line.is_dropped() {
-        return Err(Error::NoBranch(line.name.clone()));
-    }
-    let root = RootRef::new(&core.arena, line.appended());
+    let root = RootRef::new(&core.arena, line.appended()?);
     if root.rules() == 0 || !writer.flows.is_due(core, line.id, root, but)? {
         if !writer.flows.has_late(line.id) {
             writer.flows.set_failed(line.id, Vec::new());

@@ -8,7 +8,7 @@ use crate::memory::arena::Arena;
 use crate::memory::disk::Disk;
 use crate::memory::limbo::Limbo;
 use crate::page::block::{head, head_mut, is_null, untag};
-use crate::page::catalog::{self, Catalog, DefRef, RootRef, RootSlots};
+use crate::page::catalog::{self, DefRef, RootRef, RootSlots};
 use crate::page::checkpoint::cells::CellLoader;
 use crate::page::checkpoint::chunks::ChunkReader;
 use crate::page::checkpoint::error::CheckpointError;
@@ -29,9 +29,8 @@ pub fn load(
     disk: &Arc<dyn Disk>,
     record: &Arc<Record>,
 ) -> Result<Vec<Addr>, CheckpointError> {
-    let schemas = record.schemas.iter().map(|schema| tables.catalog.intern(arena, schema));
+    let schemas = record.schemas.iter().map(|schema| tables.schemas.intern(arena, schema));
     let mut loader = Loader {
-        catalog: tables.catalog,
         record,
         unread: Unread::new(disk, record)?,
         schemas: schemas.collect::<Result<_, _>>()?,
@@ -86,7 +85,6 @@ pub fn load_page(
 }
 
 struct Loader<'r> {
-    catalog: &'r Catalog,
     record: &'r Record,
     unread: Unread,
     schemas: Vec<Addr>,
@@ -150,7 +148,7 @@ impl Loader<'_> {
         let known = self.defs[number];
         if is_null(known) {
             let schema = self.schemas[told.schema as usize];
-            let def = self.catalog.define(stage, names, told.page, &told.name, schema, &told.rule)?;
+            let def = catalog::define(stage, names, told.page, &told.name, schema, &told.rule)?;
             // The count that `define` adds for a version: each version takes its own.
             head(stage.arena(), def).release();
             self.defs[number] = def;

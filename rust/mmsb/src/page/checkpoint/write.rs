@@ -165,7 +165,7 @@ impl Teller<'_, '_, '_> {
             return Ok(number);
         }
         let page = PageRef::new(self.arena, at);
-        let schema = self.tables.catalog.schema(page.def());
+        let schema = self.tables.schemas.of(page.def());
         let def = self.def(page, schema);
         if let Some(cells) = self.tables.lazy.cells(self.arena, at) {
             self.told.reused += bytes_of(&cells, schema, page.rows());

@@ -1,0 +1,212 @@
+//! Slots: one for each process that shares an arena, and the lock on a byte of a file that says it lives.
+//!
+//! The lock is one of an open file description (`fcntl(2)`, "open file description locks"): the kernel lets it go when the
+//! description is closed, at the latest when its process dies, however that is and in whatever namespace of processes. It
+//! can be asked after without being taken, so that asking cannot be mistaken for living. A child that is forked lets go of
+//! its parent's description (see `forked`): it has no slot, and its parent does not live on in it.
+#![allow(unsafe_code)]
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+#[cfg(not(mmsb_loom))]
+use std::sync::atomic::AtomicU64;
+#[cfg(not(mmsb_loom))]
+use std::time::Duration;
+
+use crate::base::limits::SLOTS_MAX;
+use crate::memory::error::MemoryError;
+use crate::memory::forked::Own;
+#[cfg(not(mmsb_loom))]
+use crate::memory::{futex, lock::Waits};
+
+/// The slot of this process in an arena, held for as long as this is.
+#[derive(Debug)]
+pub struct Slot {
+    number: u32,
+    /// A description of its own, which holds the lock.
+    file: Own,
+    path: PathBuf,
+}
+
+impl Slot {
+    /// Takes the lowest slot that no living process has and that is `free`, which is asked while nobody else can take it:
+    /// one whose last owner died with a lock must stay dead until that was taken over. What else it may have left in the
+    /// arena is the new owner's to clear.
+    ///
+    /// # Errors
+    /// The file cannot be opened or locked, or all [`SLOTS_MAX`] slots have owners.
+    pub fn claim(path: &Path, free: impl Fn(u32) -> bool) -> Result<Slot, MemoryError> {
+        let file = Own::new(open(path)?);
+        for number in 0..SLOTS_MAX {
+            if lock(file.file(), number).map_err(io_error("lock a byte of", path))? {
+                if free(number) {
+                    return Ok(Slot { number, file, path: path.to_path_buf() });
+                }
+                ofd::set(file.file(), number, false).map_err(io_error("unlock a byte of", path))?;
+            }
+        }
+        Err(MemoryError::TooManyProcesses { limit: SLOTS_MAX })
+    }
+
+    /// Its number, which in a forked child is another process's.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Whether no living process has a slot; where that cannot be found out, one is taken to live.
+    pub fn is_dead(&self, other: u32) -> bool {
+        other != self.number && other < SLOTS_MAX && ofd::is_free(self.file.file(), other).unwrap_or(false)
+    }
+
+    /// Calls `clear` for a slot that no living process has and that nobody takes or clears meanwhile; `None` where
+    /// somebody has it.
+    ///
+    /// # Errors
+    /// The file cannot be opened or locked.
+    pub fn clear<T>(&self, other: u32, clear: impl FnOnce() -> T) -> Result<Option<T>, MemoryError> {
+        if !self.is_dead(other) {
+            return Ok(None);
+        }
+        // One's own description would be let in beside itself. This one lets go when it is closed.
+        let file = Own::new(open(&self.path)?);
+        let taken = lock(file.file(), other).map_err(io_error("lock a byte of", &self.path))?;
+        Ok(taken.then(clear))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // Closing does not unlock where a child was forked at this moment. A child's own copy holds nothing by now.
+        let _ = ofd::set(self.file.file(), self.number, false);
+    }
+}
+
+// loom's atomics are no words of memory, which a kernel could wait for.
+#[cfg(not(mmsb_loom))]
+impl Waits for Slot {
+    fn sleep(&self, word: &AtomicU64, low: u32, at_most: Duration) {
+        futex::sleep(word, low, at_most);
+    }
+
+    fn wake(&self, word: &AtomicU64) {
+        futex::wake(word, 1);
+    }
+
+    fn is_dead(&self, slot: u32) -> bool {
+        Slot::is_dead(self, slot)
+    }
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
+    let path = path.display().to_string();
+    move |source| MemoryError::Io { action, path, source }
+}
+
+/// A description of its own.
+fn open(path: &Path) -> Result<File, MemoryError> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map_err(io_error("open", path))
+}
+
+/// Locks the byte of a slot; false where another description has it.
+fn lock(file: &File, number: u32) -> io::Result<bool> {
+    match ofd::set(file, number, true) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(false),
+        done => done.map(|()| true),
+    }
+}
+
+/// The system calls.
+#[cfg(target_os = "linux")]
+mod ofd {
+    use super::{File, io};
+    use std::os::fd::AsRawFd;
+
+    fn range(number: u32, exclusive: bool) -> libc::flock {
+        let kind = if exclusive { libc::F_WRLCK } else { libc::F_UNLCK };
+        libc::flock {
+            l_type: kind as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: libc::off_t::from(number),
+            l_len: 1,
+            l_pid: 0,
+        }
+    }
+
+    fn call(file: &File, command: libc::c_int, range: &mut libc::flock) -> io::Result<()> {
+        // SAFETY: the descriptor is open for as long as the file is borrowed, and these commands read and write one
+        // `flock`, which is this function's own.
+        match unsafe { libc::fcntl(file.as_raw_fd(), command, std::ptr::from_mut(range)) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn set(file: &File, number: u32, exclusive: bool) -> io::Result<()> {
+        call(file, libc::F_OFD_SETLK, &mut range(number, exclusive))
+    }
+
+    pub fn is_free(file: &File, number: u32) -> io::Result<bool> {
+        let mut found = range(number, true);
+        call(file, libc::F_OFD_GETLK, &mut found)?;
+        Ok(found.l_type == libc::F_UNLCK as libc::c_short)
+    }
+}
+
+/// Elsewhere no two processes share an arena.
+#[cfg(not(target_os = "linux"))]
+mod ofd {
+    use super::{File, io};
+
+    pub fn set(_file: &File, _number: u32, _exclusive: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn is_free(_file: &File, _number: u32) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_process_has_one_and_the_lowest_free_is_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slots");
+        // Descriptions are apart as processes are.
+        let claim = || Slot::claim(&path, |_| true).unwrap();
+        let (first, second, third) = (claim(), claim(), claim());
+        assert_eq!([&first, &second, &third].map(Slot::number), [0, 1, 2]);
+        assert!([0, 1, 2].iter().all(|&slot| !first.is_dead(slot) && !third.is_dead(slot)));
+        assert!(first.is_dead(3) && !first.is_dead(SLOTS_MAX));
+        drop(second);
+        assert!(first.is_dead(1) && third.is_dead(1));
+        assert!(first.is_dead(1), "asking takes nothing");
+        assert_eq!(claim().number(), 1);
+    }
+
+    #[test]
+    fn one_is_cleared_only_when_it_is_dead_and_nobody_takes_it_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("slots");
+        let claim = || Slot::claim(&path, |_| true).unwrap();
+        let (first, second) = (claim(), claim());
+        assert_eq!(first.clear(1, || "cleared").unwrap(), None);
+        assert_eq!(first.clear(0, || "cleared").unwrap(), None, "its own");
+        drop(second);
+        let taken = first.clear(1, || claim().number()).unwrap();
+        assert_eq!(taken, Some(2), "who comes while it is cleared takes another");
+        assert_eq!(first.clear(1, || first.clear(1, || ()).unwrap()).unwrap(), Some(None), "one at a time");
+        assert_eq!(claim().number(), 1);
+        let other = Slot::claim(&path, |slot| slot > 1).unwrap();
+        assert_eq!((other.number(), first.is_dead(1)), (2, true), "one that is not free is left dead");
+    }
+}
