@@ -4,6 +4,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -191,3 +193,33 @@ def test_what_came_by_a_fork_says_so(tmp_path: Path) -> None:
         assert "of a forked process" in repr(snapshot)
 
     in_child(child)
+
+
+WRITER = """
+import os, sys, time, mmsb
+bus = mmsb.open(sys.argv[1])
+bus.create_page("p", shape=(3,), dtype="i8")[0] = 7
+child = os.fork()
+if child:
+    print(child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_killed_writer_does_not_live_on_in_its_children(tmp_path: Path) -> None:
+    """The lock goes with the process that has it, not with the last of those that it forked."""
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "bus")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout
+        child = int(writer.stdout.readline())
+        try:
+            with pytest.raises(mmsb.LockedError):
+                mmsb.open(tmp_path / "bus")
+            writer.kill()
+            writer.wait()
+            with mmsb.open(tmp_path / "bus", mode="r+") as bus:
+                assert bus["p"][0] == 7
+            os.kill(child, 0)
+        finally:
+            os.kill(child, signal.SIGKILL)
+            writer.kill()

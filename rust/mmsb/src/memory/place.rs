@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::memory::error::MemoryError;
+use crate::memory::forked::Own;
 use crate::memory::mapping;
 
 /// Where the spans of an arena lie.
@@ -71,7 +72,7 @@ struct Folder {
     path: PathBuf,
     /// Whether the folder itself was made for this arena and goes with it.
     own: bool,
-    _lock: File,
+    _lock: Own,
     /// A forked child that drops its copy must not remove what the parent still uses.
     process: u32,
 }
@@ -209,17 +210,18 @@ impl Drop for Folder {
 }
 
 /// Takes the lock in a folder, or `None` when somebody else has it.
-fn lock(path: &Path) -> io::Result<Option<File>> {
+fn lock(path: &Path) -> io::Result<Option<Own>> {
     loop {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        match file.try_lock() {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = Own::new(options.open(path)?);
+        match file.file().try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(e)) => return Err(e),
         }
         // The last owner may have removed the file between the opening and the locking: then it says nothing.
-        if file.metadata()?.nlink() > 0 {
+        if file.file().metadata()?.nlink() > 0 {
             return Ok(Some(file));
         }
     }

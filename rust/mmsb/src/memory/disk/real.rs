@@ -3,6 +3,7 @@
 use crate::memory::disk::error::DiskError;
 use crate::memory::disk::map::Map;
 use crate::memory::disk::{Disk, DiskFile, Lock, Open};
+use crate::memory::forked::Own;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IoSlice, Read, Write};
@@ -142,7 +143,8 @@ impl Disk for Real {
         let error = |source| DiskError::of(source, NAME, "lock", 0);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(MODE);
-        let mut file = options.open(self.path(NAME)).map_err(error)?;
+        let owned = Own::new(options.open(self.path(NAME)).map_err(error)?);
+        let mut file = owned.file();
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -154,7 +156,7 @@ impl Disk for Real {
         }
         // The process id is for messages only: a disk too full to take it still locks.
         let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Box::new(RealLock { file, process: std::process::id() }))
+        Ok(Box::new(RealLock { file: owned, process: std::process::id() }))
     }
 
     fn read_only(&self) -> bool {
@@ -175,7 +177,7 @@ impl Disk for Real {
 
 #[derive(Debug)]
 struct RealLock {
-    file: File,
+    file: Own,
     process: u32,
 }
 
@@ -183,9 +185,9 @@ impl Lock for RealLock {}
 
 impl Drop for RealLock {
     fn drop(&mut self) {
-        // Closing the file is not enough where a forked child has it too; and what a child drops is the parent's.
+        // Closing the file is not enough where a child is forked at this moment; and what a child drops is the parent's.
         if self.process == std::process::id() {
-            let _ = self.file.unlock();
+            let _ = self.file.file().unlock();
         }
     }
 }
