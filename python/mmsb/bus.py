@@ -64,7 +64,8 @@ def open(  # noqa: A001 - the face is `mmsb.open`
 
     Args:
         path: its directory, made if absent; without one the bus is in memory only.
-        mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not.
+        mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not. "r" beside a process that
+            writes follows that one (`bus.follows`); else it shows the bus as it was when it was opened.
         durability: what a commit of this handle survives: "memory" nothing, "process" the death of the
             process, "disk" a loss of power.
         budget: bytes of memory it may take; by default 80 % of what there is. It, `threads` and `arena`

@@ -119,6 +119,12 @@ impl Bus {
         self.handle.for_show().is_read_only()
     }
 
+    /// Whether it sees what is committed from now on, by this process or by the one that writes the bus.
+    #[getter]
+    fn follows(&self) -> bool {
+        self.handle.for_show().follows()
+    }
+
     /// Where it is: its path in quotes, or `in memory`.
     #[getter]
     fn place(&self) -> String {

@@ -37,9 +37,6 @@ pub const SMALL_REACH: u64 = 1 << 36;
 /// Bytes of the control area at the head of span 0: a chunk.
 pub const CONTROL_BYTES: usize = 8 << 10;
 
-/// Size classes for which the control area has room: as many as a `CHUNK` of 8 KiB has.
-pub const CLASSES_MAX: usize = 48;
-
 /// Bytes cut at once into small blocks of one size: large enough to waste little at its tail for any class.
 pub const SLAB: usize = 64 << 10;
 
@@ -79,6 +76,10 @@ pub const SLOTS_MAX: u32 = 1 << 16;
 /// For so long whoever waits for the writer's lock sleeps before it asks whether the holder's process lives: that is a
 /// system call, and a living writer is done long before.
 pub const LOCK_CHECK: Duration = Duration::from_millis(10);
+
+/// Nanoseconds after which a writer who has something waiting for a pin asks again which processes died: a system call for
+/// each that has pins.
+pub const REAP_EVERY: u64 = 100_000_000;
 
 /// Bytes of a block of pin entries: some four thousand, as one process needs at the least.
 pub const PIN_BLOCK_BYTES: usize = 64 << 10;
@@ -146,6 +147,11 @@ pub const CHECKPOINT_SHARE: u64 = 1024;
 /// Chunk files of a checkpoint that are held open while pages are read in from it one by one; of one with more of them
 /// all pages are read in at once. Processes are often allowed 1,024 open files.
 pub const UNREAD_FILES: usize = 256;
+
+/// For so long a process waits until the one that writes the bus has read in a page of a checkpoint, and so often it looks.
+pub const READ_IN_WAIT: Duration = Duration::from_secs(30);
+/// See [`READ_IN_WAIT`].
+pub const READ_IN_LOOK: Duration = Duration::from_micros(200);
 
 /// Bytes of history that a bus without a path keeps at most, unless a quarter of memory is less.
 pub const HISTORY_BUDGET: u64 = 1 << 30;

@@ -1,15 +1,17 @@
 //! Branches: forking a line of epochs off another, and letting one go. Both are frames of the log that make no epoch.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, Seq};
-use crate::bus::commit::{self, Control, Shown, Writer};
+use crate::bus::commit::{self, Control};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::line::{Line, Merged, Origin};
+use crate::bus::lines::list;
 use crate::bus::options::Manner;
 use crate::bus::past::pages;
 use crate::bus::upkeep::background::Background;
+use crate::bus::writer::{Shown, Writer};
 use crate::memory::addr::Addr;
 use crate::memory::tips::Tip;
 use crate::page::body::Record;
@@ -35,11 +37,11 @@ pub(crate) fn fork(
     }
     let from = parent.appended()?;
     let id = {
-        let mut lines = core.lines.write().unwrap_or_else(PoisonError::into_inner);
-        let next = lines.last.checked_add(1);
-        lines.last =
-            next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?;
-        BranchId(lines.last)
+        let next = core.change_lines(|lines| {
+            lines.last = lines.last.checked_add(1)?;
+            Some(lines.last)
+        });
+        BranchId(next.ok_or_else(|| Error::Invalid("all 4,294,967,295 branch ids are given out".into()))?)
     };
     let head = RootRef::new(&core.arena, from).epoch();
     let epoch = at.unwrap_or(head);
@@ -60,6 +62,12 @@ pub(crate) fn fork(
         }
     };
     let line = Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), tip, merged);
+    // Others find it when it is shown; one that does not come to be is dropped before anybody saw it.
+    if let Err(error) = list(&core.arena, &line) {
+        line.leave();
+        stage.abort();
+        return Err(error);
+    }
     if let Err(error) =
         commit::control(core, &mut writer, control, stage, || Shown::Forked(Arc::clone(&line)))
     {

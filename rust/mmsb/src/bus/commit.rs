@@ -5,32 +5,29 @@
 //! Whoever asks for a commit may go on writing into the array it is made from. So every byte of that is read once: into
 //! the frame's body, from which it is staged, or into the staged page, from which the log takes it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::base::wait::aside;
-use crate::bus::body::{Body, page_of};
+use crate::bus::body::page_of;
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::follow::{Flows, check, concerns, follow, keep};
+use crate::bus::follow::{check, concerns, follow, keep};
 use crate::bus::functions::Declared;
 use crate::bus::line::Line;
 use crate::bus::validate::{self, Base};
-use crate::memory::addr::Addr;
-use crate::memory::arena::Arena;
-use crate::memory::limbo::{Limbo, Retired};
+use crate::bus::writer::{Pending, Shown, Writer};
+use crate::memory::limbo::Retired;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
-use crate::page::compact::Compacted;
 use crate::page::delta::Delta;
 use crate::page::draft::Draft;
 use crate::page::log::Durability;
 use crate::page::log::superblock::RULES;
-use crate::page::log::{FrameNotes, Kind, Log, LogError, NewFrame};
+use crate::page::log::{FrameNotes, Kind, LogError, NewFrame};
 use crate::page::schema::Schema;
-use crate::page::stage::{Scratch, Stage, recycle, recycle_all};
+use crate::page::stage::{Stage, recycle};
 use crate::page::version::PageRef;
 
 /// One change that a commit makes.
@@ -87,111 +84,6 @@ pub struct Committed {
     pub epoch: Epoch,
     /// Its frame's number.
     pub seq: Seq,
-}
-
-/// What readers see once a frame is shown.
-#[derive(Debug)]
-pub(crate) enum Shown {
-    /// A line has a new root.
-    Root(Arc<Line>, Addr),
-    /// A branch came to be.
-    Forked(Arc<Line>),
-    /// A branch went.
-    Dropped(Arc<Line>),
-    /// Nothing new.
-    Nothing,
-}
-
-/// A frame that is in the log and not yet shown.
-#[derive(Debug)]
-struct Pending {
-    shown: Shown,
-    seq: u64,
-    /// Through which position the log must be synced first; 0 for none.
-    needs: u64,
-    retired: Vec<Retired>,
-}
-
-/// The one who changes state: whoever holds its lock.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    pub log: Log,
-    pub seq: u64,
-    pub limbo: Limbo,
-    pub flows: Flows,
-    /// Commits so far, and bytes of all frames.
-    pub commits: u64,
-    pub appended: u64,
-    /// Chunks that compaction put where no commit has so far taken them.
-    offered: Vec<(BranchId, Arc<Compacted>)>,
-    /// Chunks that commits took.
-    pub compacted: u64,
-    body: Body,
-    scratch: Scratch,
-    pending: VecDeque<Pending>,
-    spare: Vec<Vec<Retired>>,
-}
-
-impl Writer {
-    /// A writer that goes on behind `seq`.
-    pub fn new(arena: &Arc<Arena>, log: Log, seq: u64, limbo: Limbo) -> Self {
-        Writer {
-            log,
-            seq,
-            limbo,
-            flows: Flows::default(),
-            commits: 0,
-            appended: 0,
-            offered: Vec::new(),
-            compacted: 0,
-            body: Body::default(),
-            scratch: Scratch::with_magazine(arena),
-            pending: VecDeque::new(),
-            spare: Vec::new(),
-        }
-    }
-
-    /// Takes copies of a page's chunks, made or in the making, for commits that change it there.
-    pub fn offer(&mut self, line: &Line, compacted: &Arc<Compacted>) {
-        self.give_up(|on, page| on == line.id && page == compacted.page());
-        if line.is_dropped() {
-            compacted.give_up();
-        } else {
-            self.offered.push((line.id, Arc::clone(compacted)));
-        }
-    }
-
-    /// Gives back what was copied for a branch that goes.
-    pub fn forget(&mut self, branch: BranchId) {
-        self.flows.forget(branch);
-        self.give_up(|on, _| on == branch);
-    }
-
-    /// Bytes of memory that are kept for the next commit.
-    pub fn kept_bytes(&self) -> u64 {
-        self.scratch.kept_bytes()
-    }
-
-    /// Gives back what nobody holds any more, without waiting for the next commit, and what nobody needs.
-    pub fn reclaim(&mut self, core: &Core) {
-        self.give_up(|_, _| true);
-        core.remembered.clear();
-        recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
-    }
-
-    fn give_up(&mut self, which: impl Fn(BranchId, PageId) -> bool) {
-        for (_, compacted) in self.offered.extract_if(.., |(on, compacted)| which(*on, compacted.page())) {
-            compacted.give_up();
-        }
-    }
-
-    /// Branches that are in the log and not yet shown.
-    pub fn forked(&self) -> impl Iterator<Item = &Line> {
-        self.pending.iter().filter_map(|pending| match &pending.shown {
-            Shown::Forked(line) => Some(&**line),
-            _ => None,
-        })
-    }
 }
 
 /// Commits the changes as one epoch of the line.
@@ -442,7 +334,7 @@ pub(crate) fn show_all(core: &Core, busy_timeout: Duration) -> Result<(), Error>
 pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: Seq) -> Result<(), Error> {
     if writer.pending.is_empty() {
         drop(writer);
-        core.watch.tell(seq);
+        core.watch.tell();
         return Ok(());
     }
     let needs = writer.pending.iter().map(|pending| pending.needs).max().unwrap_or(0);
@@ -453,7 +345,7 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         let show_all = || show_ready(core, &mut core.writer_again(), core.syncer.synced());
         aside(|| core.syncer.sync_together(needs, show_all))?;
         if core.published() >= seq.0 {
-            core.watch.tell(seq);
+            core.watch.tell();
             return Ok(());
         }
         (writer, synced) = (core.writer_again(), core.syncer.synced());
@@ -461,7 +353,7 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
     show_ready(core, &mut writer, synced);
     debug_assert!(writer.pending.front().is_none_or(|pending| pending.seq > seq.0));
     drop(writer);
-    core.watch.tell(seq);
+    core.watch.tell();
     Ok(())
 }
 
@@ -491,6 +383,9 @@ fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
 /// What follows the showing of any frame.
 fn told(core: &Core, writer: &mut Writer, seq: u64, mut retired: Vec<Retired>) {
     core.set_published(seq);
+    if writer.limbo.held_bytes() > 0 {
+        writer.reap(core);
+    }
     recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut retired);
     writer.spare.push(retired);
 }

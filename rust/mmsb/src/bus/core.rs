@@ -1,6 +1,5 @@
 //! What the handles of one bus share: its memory, its log, its branches, its one writer.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError, Weak};
@@ -9,18 +8,20 @@ use std::time::{Duration, Instant};
 use crate::base::clock::Clock;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::wait::aside;
-use crate::bus::commit::Writer;
 use crate::bus::error::{Code, Error};
 use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
+use crate::bus::lines::Lines;
 use crate::bus::on_read::Remembered;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
 use crate::bus::upkeep::background::Background;
 use crate::bus::upkeep::rescue::FromLog;
 use crate::bus::watch::Watch;
+use crate::bus::writer::Writer;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
+use crate::memory::discovery;
 use crate::memory::guard::{KeepsArena, PinGuard};
 use crate::page::catalog::RootRef;
 use crate::page::checkpoint::lazy::Lazy;
@@ -38,16 +39,6 @@ use crate::propagation::threads::Threads;
 pub(crate) trait Held: std::fmt::Debug + Send + Sync {}
 impl<T: std::fmt::Debug + Send + Sync> Held for T {}
 
-/// The branches that live, and those that did.
-#[derive(Debug, Default)]
-pub(crate) struct Lines {
-    pub by_name: HashMap<String, Arc<Line>>,
-    /// Every branch there ever was, so that history can be followed through it.
-    pub by_id: HashMap<BranchId, Arc<Line>>,
-    /// The highest id given out.
-    pub last: u32,
-}
-
 /// What the handles of one bus share.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -62,7 +53,9 @@ pub(crate) struct Core {
     /// The page whose function is running; 0 where none is.
     pub running: AtomicU64,
     pub digests: DigestCache,
-    pub lines: RwLock<Lines>,
+    pub(super) lines: RwLock<Lines>,
+    /// Whether another process writes, and this one sees what it commits.
+    pub follows: bool,
     writer: Mutex<Writer>,
     pub syncer: Arc<Syncer>,
     pub log: LogReader,
@@ -99,6 +92,7 @@ pub(crate) struct Parts {
     pub path: Option<PathBuf>,
     pub arena_place: ArenaPlace,
     pub read_only: bool,
+    pub follows: bool,
     pub held: Vec<Box<dyn Held>>,
 }
 
@@ -117,11 +111,11 @@ impl KeepsArena for &Core {
 impl Core {
     pub fn new(parts: Parts) -> Arc<Self> {
         let (syncer, log) = (parts.writer.log.syncer(), parts.writer.log.reader());
-        let opened = parts.lines.by_name.values().filter_map(|line| {
+        let opened = parts.lines.living().filter_map(|line| {
             let root = RootRef::new(&parts.arena, line.head()?);
             Some((root.seq(), line.id, root.epoch()))
         });
-        let opened = opened.collect();
+        let (opened, watch) = (opened.collect(), Watch::new(&parts.arena));
         let core = Arc::new_cyclic(|me| Core {
             me: Weak::clone(me),
             opened,
@@ -134,10 +128,11 @@ impl Core {
             running: AtomicU64::new(0),
             digests: DigestCache::default(),
             lines: RwLock::new(parts.lines),
+            follows: parts.follows,
             writer: Mutex::new(parts.writer),
             syncer,
             log,
-            watch: Watch::default(),
+            watch,
             checkpoints: parts.checkpoints,
             background: parts.background,
             threads: parts.threads,
@@ -331,6 +326,12 @@ impl Core {
     pub fn close(&self) {
         let mut writer = self.writer_again();
         // The lock goes last: who takes it finds everything free.
+        if !self.follows {
+            self.arena.end();
+            if let (Some(bus), Some(folder)) = (&self.path, self.arena.folder()) {
+                discovery::withdraw(bus, &folder);
+            }
+        }
         self.arena.leave_place();
         writer.log.shut(self.path.is_some());
         // A function may hold whoever holds the bus.
@@ -343,12 +344,14 @@ impl Core {
     /// The published root of a line, pinned; an error where the branch was dropped.
     #[inline]
     pub fn pin(&self, line: &Line) -> Result<(PinGuard<&Self>, Addr), Error> {
-        let mut root = None;
+        let (mut root, mut met) = (None, Ok(()));
         let pin = PinGuard::new(self, || {
             // Asked under the pin: who drops a branch says so before its memory is given back.
             root = line.head();
-            root.map_or(GENESIS, |root| RootRef::new(&self.arena, root).seq())
+            met = self.arena.meet();
+            root.filter(|_| met.is_ok()).map_or(GENESIS, |root| RootRef::new(&self.arena, root).seq())
         })?;
+        met?;
         let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
         Ok((pin, root))
     }
@@ -373,33 +376,6 @@ impl Core {
     /// A seq for a stage that is never published.
     pub fn private_seq(&self) -> u64 {
         self.private.fetch_sub(1, Ordering::Relaxed)
-    }
-
-    /// The line of a name.
-    pub fn line(&self, name: &str) -> Option<Arc<Line>> {
-        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.get(name).map(Arc::clone)
-    }
-
-    /// Lists a new branch.
-    pub fn add_line(&self, line: &Arc<Line>) {
-        let mut lines = self.lines.write().unwrap_or_else(PoisonError::into_inner);
-        lines.by_name.insert(line.name.clone(), Arc::clone(line));
-        lines.by_id.insert(line.id, Arc::clone(line));
-    }
-
-    /// Frees the name of a branch that was dropped.
-    pub fn forget_name(&self, line: &Line) {
-        self.lines.write().unwrap_or_else(PoisonError::into_inner).by_name.remove(&line.name);
-    }
-
-    /// The line of an id, living or not.
-    pub fn line_of(&self, id: BranchId) -> Option<Arc<Line>> {
-        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).map(Arc::clone)
-    }
-
-    /// The branches that live.
-    pub fn living(&self) -> Vec<Arc<Line>> {
-        self.lines.read().unwrap_or_else(PoisonError::into_inner).by_name.values().cloned().collect()
     }
 
     /// Where the bus is, for messages.

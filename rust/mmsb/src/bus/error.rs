@@ -404,7 +404,7 @@ fn checkpoint_code(error: &CheckpointError) -> Code {
     match error {
         CheckpointError::Disk(error) => disk_code(error),
         CheckpointError::Damaged { .. } => Code::CorruptLog,
-        CheckpointError::Nested => Code::Busy,
+        CheckpointError::Nested | CheckpointError::Elsewhere { .. } => Code::Busy,
         CheckpointError::Unsupported { .. } => Code::UnsupportedFormat,
         CheckpointError::State(error) => state_code(error),
     }

@@ -1,7 +1,7 @@
 //! A handle on one branch of a bus: what users of the crate hold.
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::ids::{Epoch, PageId, Seq};
@@ -110,6 +110,12 @@ impl Bus {
     /// Whether the handle only reads.
     pub fn is_read_only(&self) -> bool {
         self.read_only
+    }
+
+    /// Whether it sees what is committed from now on: where this process writes the bus, and where another one does whose
+    /// memory it shares. Otherwise it shows the bus as it was when it was opened, or when that process went.
+    pub fn follows(&self) -> bool {
+        if self.core.follows { self.core.arena.is_written() } else { !self.core.read_only }
     }
 
     /// The name of its branch.
@@ -255,16 +261,12 @@ impl Bus {
     /// The branches there are, by name.
     pub fn branches(&self) -> Result<Vec<BranchInfo>, Error> {
         self.usable()?;
-        let lines: Vec<Arc<Line>> = {
-            let lines = self.core.lines.read().unwrap_or_else(PoisonError::into_inner);
-            lines.by_name.values().cloned().collect()
-        };
         let name_of = |origin: Origin| {
             let parent = self.core.line_of(origin.parent);
             (parent.map_or_else(|| origin.parent.to_string(), |line| line.name.clone()), origin.epoch)
         };
         let mut infos = Vec::new();
-        for line in lines {
+        for line in self.core.living() {
             let epoch = match State::live(&self.core, &line) {
                 Ok(state) => state.epoch(),
                 // Dropped since the names were read.
@@ -427,7 +429,7 @@ impl Bus {
         progress: &mut dyn FnMut(u64),
     ) -> Result<CheckpointInfo, Error> {
         self.usable()?;
-        export::to_path(&self.core, path.as_ref(), progress)
+        export::to_path(self.own_copy()?.core(), path.as_ref(), progress)
     }
 
     /// As [`Bus::export`], to an empty disk of any kind.
@@ -437,7 +439,7 @@ impl Bus {
         progress: &mut dyn FnMut(u64),
     ) -> Result<CheckpointInfo, Error> {
         self.usable()?;
-        export::to_disk(&self.core, disk, progress)
+        export::to_disk(self.own_copy()?.core(), disk, progress)
     }
 
     /// The digests of all branches, made once more from the files: from the start of the log where `from_zero` says so,

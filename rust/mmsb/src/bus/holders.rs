@@ -29,6 +29,7 @@ type Known = (Option<(String, Epoch)>, Option<u64>);
 
 /// Every pin there is.
 pub(crate) fn pins(core: &Core) -> Result<Vec<PinInfo>, Error> {
+    core.arena.reap();
     let pins = core.arena.list_pins();
     let held: Vec<u64> = {
         let writer = core.writer()?;

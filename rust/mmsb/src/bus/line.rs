@@ -77,6 +77,11 @@ impl Line {
         Line { id, name, origin, tip, last_counter, merged, posts: Posts::new() }
     }
 
+    /// The number of its tip, where it has one.
+    pub(crate) fn tip_number(&self) -> Option<u64> {
+        self.tip.as_ref().map(Tip::number)
+    }
+
     /// The root that readers see; `None` where the branch was dropped. Pin before you follow it.
     #[inline]
     pub fn head(&self) -> Option<Addr> {

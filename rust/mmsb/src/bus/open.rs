@@ -1,21 +1,24 @@
 //! Opening a bus: making it or taking it up where its log ends.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::ids::{BranchId, Epoch};
-use crate::bus::commit::Writer;
-use crate::bus::core::{Core, Held, Lines, Parts};
+use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::bus::core::{Core, Held, Parts};
 use crate::bus::error::{Error, check_directory, check_path};
 use crate::bus::handle::Bus;
+use crate::bus::lines::Lines;
 use crate::bus::opened;
 use crate::bus::options::{ArenaPlace, Mode, Options};
 use crate::bus::past::begin::belongs;
 use crate::bus::past::replay::{GENESIS, MAIN, Replay};
 use crate::bus::upkeep::background::Background;
+use crate::bus::writer::Writer;
 use crate::memory::arena::{self, Arena};
+use crate::memory::discovery;
 use crate::memory::disk::{Disk, Real};
 use crate::memory::guard::PinGuard;
 use crate::memory::host;
@@ -30,7 +33,7 @@ use crate::page::draft::Tables;
 use crate::page::log;
 use crate::page::log::{FrameHead, LOOKS, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
-use crate::page::schemas::Schemas;
+use crate::page::schemas::{self, Schemas};
 use crate::page::stage::{Scratch, Stage};
 use crate::page::state_error::StateError;
 
@@ -92,8 +95,21 @@ impl Bus {
             let (place, path, clock) = (place.clone(), Some(path.clone()), Arc::new(SystemClock));
             assemble(Arc::clone(&disk), place, path, options, clock, Vec::new())
         };
-        let bus = if read_only { settled(&*disk, |_| true, make)? } else { make()? };
-        if let Some(open) = open.as_mut().filter(|_| !read_only) {
+        let bus = if read_only {
+            match attach(&disk, &path, options)? {
+                Some(bus) => bus,
+                None => return settled(&*disk, |_| true, make),
+            }
+        } else {
+            let bus = make()?;
+            let core = bus.core();
+            match core.arena.folder() {
+                Some(folder) => discovery::announce(&path, &folder)?,
+                None => discovery::withdraw_any(&path),
+            }
+            bus
+        };
+        if let Some(open) = &mut open {
             **open = Arc::downgrade(bus.core());
         }
         Ok(bus)
@@ -187,11 +203,60 @@ fn assemble(
         path,
         arena_place: options.arena,
         read_only,
+        follows: false,
         held,
     });
     core.set_published(seq);
-    core.watch.tell(crate::base::ids::Seq(seq));
     main(&core, options)
+}
+
+impl Bus {
+    /// The bus as a process has it that nobody else commits to meanwhile: this handle, or, where another process writes, a
+    /// copy of what that has committed by now.
+    pub(crate) fn own_copy(&self) -> Result<Bus, Error> {
+        let core = self.core();
+        let Some(path) = core.path.clone().filter(|_| core.follows) else { return Ok(self.clone()) };
+        let options = Options { mode: Mode::Read, budget: Some(core.arena.budget()), ..Options::default() };
+        let disk: Arc<dyn Disk> = Arc::new(Real::new(&path, true));
+        let make = || {
+            let (path, clock) = (Some(path.clone()), Arc::new(SystemClock));
+            assemble(Arc::clone(&disk), Place::Memory, path, &options, clock, Vec::new())
+        };
+        settled(&*disk, |_| true, make)
+    }
+}
+
+/// Comes to the bus that another process writes, to read what it commits; `None` where there is no such process, or its
+/// memory is not to be had for this one.
+fn attach(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Option<Bus>, Error> {
+    let Some(folder) = discovery::find(path) else { return Ok(None) };
+    let budget = options.budget.unwrap_or_else(host::default_budget);
+    let Ok(arena) = Arena::attach(&folder, arena::Options { budget, prefault: true }) else {
+        return Ok(None);
+    };
+    arena.adopt(&schemas::blocks(&arena)?)?;
+    let log = settled(&**disk, |_| true, || open_log(disk, options))?;
+    let newest = Arc::clone(&arena);
+    log.follow(move || Seq(newest.control().published.0.load(Ordering::Acquire)), describe);
+    let writer = Writer::new(&arena, log, GENESIS, Limbo::default());
+    let core = Core::new(Parts {
+        schemas: Schemas::default(),
+        operators: builtin(),
+        lazy: Lazy::elsewhere(),
+        lines: Lines::default(),
+        writer,
+        checkpoints: Arc::new(Store::open(disk)?),
+        background: Background::new(None, false, 0, false),
+        threads: options.threads(),
+        clock: Arc::new(SystemClock),
+        path: Some(path.to_path_buf()),
+        arena_place: options.arena,
+        read_only: true,
+        follows: true,
+        held: Vec::new(),
+        arena,
+    });
+    main(&core, options).map(Some)
 }
 
 /// Calls `look`, which only reads, until it is `well`, or until nobody who writes the bus has let go of files or added

@@ -55,6 +55,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         arena.used_small -= writer.kept_bytes();
         (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended, arena)
     };
+    let seq = if core.follows { core.published() } else { seq };
     let (start, head) = (core.log.start(), core.log.head());
     let segments = core.log.segments()?;
     let heads = kept(&core.checkpoints, &core.log);

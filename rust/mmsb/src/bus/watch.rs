@@ -1,49 +1,59 @@
-//! Waiting for commits, within the process.
+//! Waiting for commits, also of other processes: whoever waits says so in shared memory and sleeps until it is told.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
-use crate::base::ids::Seq;
+use crate::memory::arena::Arena;
+use crate::memory::control::Control;
+use crate::memory::futex;
+
+/// In the word that is slept on: somebody does.
+const WATCHED: u64 = 1;
 
 /// Tells those who wait that something was committed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Watch {
-    newest: AtomicU64,
-    waiting: AtomicUsize,
-    lock: Mutex<()>,
-    changed: Condvar,
+    arena: Arc<Arena>,
 }
 
 impl Watch {
-    /// Notes that the frame `seq` is visible. Costs a store where nobody waits.
-    pub fn tell(&self, seq: Seq) {
-        self.newest.fetch_max(seq.0, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
-            self.changed.notify_all();
+    pub fn new(arena: &Arc<Arena>) -> Self {
+        Watch { arena: Arc::clone(arena) }
+    }
+
+    fn control(&self) -> &Control {
+        self.arena.control()
+    }
+
+    /// Wakes those who wait, once a frame is visible. Costs a load where nobody does.
+    pub fn tell(&self) {
+        let watched = &self.control().watched.0;
+        // Of this and the one in `wait` one comes first: either this sees who waits, or that one sees the frame.
+        fence(Ordering::SeqCst);
+        if watched.load(Ordering::Relaxed) != 0 && watched.swap(0, Ordering::AcqRel) != 0 {
+            futex::wake(watched, u32::MAX >> 1);
         }
     }
 
-    /// The newest visible frame this process knows of.
+    /// The newest visible frame.
     pub fn newest(&self) -> u64 {
-        self.newest.load(Ordering::SeqCst)
+        self.control().published.0.load(Ordering::Acquire)
     }
 
     /// Waits until a frame behind `seen` is visible, or for as long as given; the newest visible one.
     pub fn wait(&self, seen: u64, timeout: Duration) -> u64 {
-        let end = Instant::now() + timeout;
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (end, watched) = (Instant::now().checked_add(timeout), &self.control().watched.0);
         loop {
+            let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
+            // Said before it is looked at. Whoever tells takes it back, so that it is said anew each time.
+            watched.store(WATCHED, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
             let newest = self.newest();
-            let left = end.saturating_duration_since(Instant::now());
             if newest > seen || left.is_zero() {
-                drop(guard);
-                self.waiting.fetch_sub(1, Ordering::SeqCst);
                 return newest;
             }
-            guard = self.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+            futex::sleep(watched, WATCHED as u32, left);
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::base::limits::{CHUNK, SLAB};
-use crate::base::sync::Ordering;
+use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
 use crate::memory::chunks::Chunks;
 use crate::memory::classes::{CLASSES, size_of_class};
-use crate::memory::control::ClassHead;
 use crate::memory::stack::{Cells, FreeStack};
 
 /// Bytes that are cut from a slab at once: few enough not to touch memory long before it is needed.
@@ -26,6 +25,24 @@ pub fn cell_of(addr: Addr) -> u64 {
 #[inline]
 pub fn addr_of(cell: u64) -> Addr {
     Addr::new((cell >> REACH_BITS) as u16, (cell & ((1 << REACH_BITS) - 1)) << 6)
+}
+
+/// The free list of one size class, and how many of its blocks are in use.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct ClassHead {
+    /// Free blocks of the class.
+    pub free: FreeStack,
+    /// Blocks handed out and not given back.
+    pub used: AtomicU64,
+}
+
+impl ClassHead {
+    /// No blocks.
+    #[allow(clippy::new_without_default)] // as `FreeStack`
+    pub fn new() -> Self {
+        ClassHead { free: FreeStack::new(), used: AtomicU64::new(0) }
+    }
 }
 
 /// Chunks that are being cut, or have been, into the blocks of one class.

@@ -2,14 +2,15 @@
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::{Arc, OnceLock};
 
 use crate::base::limits::{CHUNK, SPANS_MAX};
 use crate::base::sync::Ordering;
+use crate::memory::account::Taken;
 use crate::memory::addr::Addr;
-use crate::memory::alloc::{self, SLAB_CHUNKS, Slab, Small};
-use crate::memory::chunks::{Chunks, Taken};
+use crate::memory::alloc::{self, ClassHead, SLAB_CHUNKS, Slab, Small};
+use crate::memory::chunks::Chunks;
 use crate::memory::classes::{CLASSES, class_of};
 use crate::memory::control::{Control, LAYOUT, MAGIC};
 use crate::memory::error::MemoryError;
@@ -17,7 +18,9 @@ use crate::memory::host;
 use crate::memory::pin_blocks::ArenaPins;
 use crate::memory::place::{Home, Place, random};
 use crate::memory::prefault::Prefault;
+use crate::memory::slots::Slot;
 use crate::memory::span::Span;
+use crate::memory::spans::Numbers;
 use crate::memory::stack::Cells;
 
 /// Bytes of the largest small block.
@@ -69,11 +72,17 @@ pub struct Arena {
     writes: [AtomicPtr<u8>; SPANS_MAX],
     counts: [AtomicPtr<AtomicU32>; SPANS_MAX],
     lengths: [AtomicU64; SPANS_MAX],
+    classes: [ClassHead; CLASSES],
     small: Small,
     pins: ArenaPins,
     prefault: Prefault,
-    // Last, so that the spans go when everything that lies in them has gone.
-    chunks: Arc<Chunks>,
+    /// Up to which change of the table of spans this process has mapped them.
+    pub(super) met: AtomicU64,
+    pub(super) chunks: Arc<Chunks>,
+    // Then the spans, when everything that lies in them has gone.
+    pub(super) mapped: [OnceLock<Arc<Span>>; SPANS_MAX],
+    /// What says that this process lives, where others can come; last, because it keeps what they must not take.
+    pub(super) slot: Option<Slot>,
 }
 
 /// The links of free cells: the first word of each.
@@ -98,9 +107,14 @@ impl Arena {
 
     /// An arena at `place`.
     pub fn with(place: Place, options: Options) -> Result<Arc<Arena>, MemoryError> {
-        let chunks = Arc::new(Chunks::new(Home::open(&place)?, options.budget));
+        let home = Home::open(&place)?;
+        // Elsewhere nobody can ask whether a process lives, and nobody comes.
+        let slots = home.slots().filter(|_| cfg!(target_os = "linux"));
+        let slot = slots.map(|path| Slot::claim(&path, |_| true)).transpose()?;
+        let chunks = Chunks::new(home, options.budget);
         let first = chunks.first_span()?;
         let control: *mut Control = first.write().base().cast();
+        let me = slot.as_ref().map_or(0, Slot::number);
         // SAFETY: the control area is the head of the span, allocated, zero, page-aligned, and nobody else's yet.
         unsafe {
             ptr::addr_of_mut!((*control).magic).write(MAGIC);
@@ -108,18 +122,43 @@ impl Arena {
             ptr::addr_of_mut!((*control).chunk).write(CHUNK as u32);
             ptr::addr_of_mut!((*control).boot).write(host::boot_id());
             ptr::addr_of_mut!((*control).hash).write([(); 2].map(|()| random()));
+            (*control).spans.reserve(me);
+            (*control).spans.add(0, me);
+            (*control).writer.0.store(u64::from(me) + 1, Ordering::Release);
         }
+        Arena::over(chunks, first, false, slot, options.prefault)
+    }
+
+    /// An arena whose first span, with the control area, is there.
+    pub(super) fn over(
+        chunks: Chunks,
+        first: Arc<Span>,
+        found: bool,
+        slot: Option<Slot>,
+        prefault: bool,
+    ) -> Result<Arc<Arena>, MemoryError> {
+        let control: *mut Control = first.write().base().cast();
         // SAFETY: a word of the area, which is not at null.
         let changes = unsafe { NonNull::new_unchecked(ptr::addr_of_mut!((*control).pin_changes.0)) };
+        let me = slot.as_ref().map_or(0, Slot::number);
+        let pins = ArenaPins::at(chunks.home(), found, me, changes)?;
+        // What the last one left that had this slot.
+        pins.entries().forget(me);
+        chunks.share(Numbers::new(Arc::clone(&first), me));
+        let chunks = Arc::new(chunks);
         let arena = Arena {
             reads: std::array::from_fn(|_| AtomicPtr::default()),
             writes: std::array::from_fn(|_| AtomicPtr::default()),
             counts: std::array::from_fn(|_| AtomicPtr::default()),
             lengths: std::array::from_fn(|_| AtomicU64::new(0)),
+            classes: std::array::from_fn(|_| ClassHead::new()),
             small: Small::default(),
-            pins: ArenaPins::at(chunks.home(), changes)?,
-            prefault: Prefault::new(Arc::clone(&chunks), options.prefault),
+            pins,
+            prefault: Prefault::new(Arc::clone(&chunks), prefault),
+            met: AtomicU64::new(0),
             chunks,
+            mapped: std::array::from_fn(|_| OnceLock::new()),
+            slot,
         };
         arena.learn(&first);
         Ok(Arc::new(arena))
@@ -135,7 +174,7 @@ impl Arena {
         if class == CLASSES - 1 {
             return self.alloc_chunks(1);
         }
-        let head = &self.control().classes[class];
+        let head = &self.classes[class];
         let cell = match head.free.pop(&Links(self)) {
             Some(cell) => cell,
             None => self.refill(class)?,
@@ -155,7 +194,7 @@ impl Arena {
             // SAFETY: a block of the last class is a chunk; the caller vouches for the rest.
             return unsafe { self.free_chunk(addr) };
         }
-        let head = &self.control().classes[class];
+        let head = &self.classes[class];
         head.used.fetch_sub(1, Ordering::Relaxed);
         head.free.push(&Links(self), alloc::cell_of(addr));
     }
@@ -230,9 +269,9 @@ impl Arena {
         self.pins.entries().grow(self.chunks.home())
     }
 
-    /// The span in which `addr` lies.
-    pub fn span(&self, addr: Addr) -> Option<Arc<Span>> {
-        self.chunks.span(addr)
+    /// The span in which `addr` lies, where this process has met it.
+    pub fn span(&self, addr: Addr) -> Option<&Arc<Span>> {
+        self.mapped.get(usize::from(addr.span()))?.get()
     }
 
     /// The place in words, for messages.
@@ -257,7 +296,7 @@ impl Arena {
             budget: self.budget(),
             reserved: chunks.reserved,
             committed: chunks.committed,
-            used_small: alloc::used(&self.control().classes),
+            used_small: alloc::used(&self.classes),
             used_chunks: chunks.used,
             free: chunks.free,
             recycled: chunks.recycled,
@@ -272,8 +311,11 @@ impl Arena {
     }
 
     /// Makes a span's bases known to the translation of addresses.
-    fn learn(&self, span: &Span) {
+    pub(super) fn learn(&self, span: &Arc<Span>) {
         let at = span.number() as usize;
+        if self.mapped[at].set(Arc::clone(span)).is_err() {
+            return;
+        }
         let write = span.write().base();
         self.reads[at].store(span.read().base(), Ordering::Relaxed);
         self.counts[at].store(write.wrapping_add(span.shape().counts as usize).cast(), Ordering::Relaxed);
@@ -298,7 +340,7 @@ impl Arena {
     }
 
     fn trim(&self) -> usize {
-        let given = self.small.trim(&self.control().classes, &Links(self), &self.chunks);
+        let given = self.small.trim(&self.classes, &Links(self), &self.chunks);
         if self.chunks.is_watched() {
             self.prefault.wake();
         }
@@ -308,7 +350,7 @@ impl Arena {
     #[cold]
     fn refill(&self, class: usize) -> Result<u64, MemoryError> {
         loop {
-            if let Some(cell) = self.small.cut(class, &self.control().classes[class], &Links(self)) {
+            if let Some(cell) = self.small.cut(class, &self.classes[class], &Links(self)) {
                 return Ok(cell);
             }
             let several = self.take(SLAB_CHUNKS, true).map(|addr| Slab { addr, chunks: SLAB_CHUNKS });

@@ -1,4 +1,4 @@
-//! Chunks of all spans: handed out recycled first, then fresh; spans grow and are added as they are needed.
+//! Chunks of this process's spans: handed out recycled first, then fresh; spans grow and are added as they are needed.
 //!
 //! A span's chunks in order: ever used `first..fresh` (in use, free in its bitmap, or free and given back to the machine),
 //! then allocated to the file but never used, then not allocated. The budget counts what is allocated to files.
@@ -6,30 +6,37 @@
 //! What nobody needed for a while goes back, [`Chunks::find_surplus`]; not all of it, so that a burst like the last one
 //! finds its memory. It is done by the background thread, and taken again when nothing else is free.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::limits::{
-    AHEAD_MAX, AHEAD_MIN, AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, GROW_STEP,
-    KEEP_FREE, SMALL_REACH, SPAN_FIRST, SPAN_MAX, SPANS_MAX,
+    AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, GROW_STEP, KEEP_FREE, SPAN_FIRST,
+    SPAN_MAX, SPANS_MAX,
 };
+use crate::memory::account::{ChunkStats, SpanChunks, Taken};
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::memory::place::Home;
 use crate::memory::runs::{Runs, SEARCH_WORDS};
 use crate::memory::span::{Shape, Span};
+use crate::memory::spans::Numbers;
 
-/// The chunks of an arena.
+/// The chunks of those spans of an arena that are this process's.
 #[derive(Debug)]
 pub struct Chunks {
     home: Home,
     budget: u64,
+    /// Where spans get their numbers; before that is known, one after the other.
+    numbers: OnceLock<Numbers>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     spans: Vec<SpanChunks>,
+    /// Where among them each is, by its number.
+    places: [u16; SPANS_MAX],
     /// Bytes allocated to files, and those that are about to be.
     committed: u64,
     used: u64,
@@ -47,35 +54,6 @@ struct State {
     next: u64,
 }
 
-#[derive(Debug)]
-struct SpanChunks {
-    span: Arc<Span>,
-    runs: Runs,
-    /// Free chunks whose memory was given back to the machine.
-    holes: Runs,
-    /// From where on to look for a run of both.
-    from: usize,
-    /// The first chunk never used.
-    fresh: usize,
-    /// The first chunk not allocated to the file.
-    allocated: usize,
-    /// The first chunk not accounted for: the background thread may be allocating up to here.
-    promised: usize,
-    /// The first fresh chunk that was not populated.
-    populated: usize,
-}
-
-/// Chunks that were handed out.
-#[derive(Debug)]
-pub struct Taken {
-    /// The first of them.
-    pub addr: Addr,
-    /// Their span, for whoever has not seen it yet.
-    pub span: Arc<Span>,
-    /// Whether the background thread has work.
-    pub behind: bool,
-}
-
 /// A piece of the work of keeping fresh chunks ready.
 #[derive(Debug)]
 pub struct Ahead {
@@ -84,39 +62,25 @@ pub struct Ahead {
     populate: Range<usize>,
 }
 
-/// What the chunks of an arena come to, in bytes.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
-pub struct ChunkStats {
-    /// Address space of all spans.
-    pub reserved: u64,
-    /// Allocated to the spans' files.
-    pub committed: u64,
-    /// In use, slabs of small blocks included.
-    pub used: u64,
-    /// Free for use again.
-    pub free: u64,
-    /// Handed out a second time or more often, over the arena's life.
-    pub recycled: u64,
-    /// Given back to the machine, over the arena's life.
-    pub given_back: u64,
-    /// Number of spans.
-    pub spans: usize,
-}
-
 /// Chunks that are being given back to the machine: neither in use nor free meanwhile.
 struct Going {
     span: Arc<Span>,
     chunks: Range<usize>,
 }
 
-const fn bytes(chunks: usize) -> u64 {
+pub(super) const fn bytes(chunks: usize) -> u64 {
     (chunks * CHUNK) as u64
 }
 
 impl Chunks {
     /// No chunks yet.
     pub fn new(home: Home, budget: u64) -> Chunks {
-        Chunks { home, budget, state: Mutex::new(State { next: SPAN_FIRST, ..State::default() }) }
+        Chunks { home, budget, numbers: OnceLock::new(), state: Mutex::new(State::new()) }
+    }
+
+    /// Has spans take their numbers from a table from now on.
+    pub fn share(&self, numbers: Numbers) {
+        let _ = self.numbers.set(numbers);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,9 +106,26 @@ impl Chunks {
         Ok(Arc::clone(&state.spans[0].span))
     }
 
-    /// The span in which `addr` lies.
-    pub fn span(&self, addr: Addr) -> Option<Arc<Span>> {
-        self.state().spans.get(addr.span() as usize).map(|chunks| Arc::clone(&chunks.span))
+    /// Takes over a span whose process died, and of whose chunks these are in use: nobody else uses any. The others' memory
+    /// goes back to the machine until they are handed out.
+    pub fn adopt(&self, span: Arc<Span>, in_use: &BTreeSet<usize>) {
+        let shape = span.shape();
+        let fresh = in_use.last().map_or(shape.first, |last| last + 1);
+        let mut holes = Runs::default();
+        let unused = |index: &usize| !in_use.contains(index);
+        (shape.first..fresh).filter(unused).for_each(|index| holes.insert(index));
+        // Where it cannot be given back it is allocated twice, which costs nothing.
+        let mut from = shape.first;
+        for &end in in_use.iter().chain([&shape.chunks().end]) {
+            if from < end {
+                span.give_back(from..end);
+            }
+            from = end + 1;
+        }
+        let mut state = self.state();
+        state.committed += bytes(shape.first + in_use.len());
+        state.used += bytes(in_use.len());
+        state.add(SpanChunks { holes, ..SpanChunks::new(span, fresh) });
     }
 
     /// Takes `n` chunks in a row. With `small` they lie where small blocks may.
@@ -175,7 +156,7 @@ impl Chunks {
     pub fn give(&self, addr: Addr, n: usize) -> bool {
         let mut state = self.state();
         let first = addr.offset() as usize / CHUNK;
-        let chunks = &mut state.spans[addr.span() as usize];
+        let chunks = state.of(addr.span());
         assert!(
             addr.offset().is_multiple_of(CHUNK as u64)
                 && first >= chunks.span.shape().first
@@ -215,7 +196,7 @@ impl Chunks {
         // What failed half-way has let some of it go.
         let kept = !done && span.allocate(&self.home, chunks.clone()).is_ok();
         let (n, mut state) = (bytes(chunks.len()), self.state());
-        let of = &mut state.spans[span.number() as usize];
+        let of = state.of(span.number());
         chunks.for_each(|index| if kept { of.runs.insert(index) } else { of.holes.insert(index) });
         if kept {
             state.free += n;
@@ -268,11 +249,11 @@ impl Chunks {
 
     /// Does a piece of work, without holding anyone up. False when there is no use in going on.
     pub fn work(&self, ahead: &Ahead) -> bool {
-        let number = ahead.span.number() as usize;
+        let number = ahead.span.number();
         if !ahead.allocate.is_empty() {
             let done = ahead.span.allocate(&self.home, ahead.allocate.clone());
             let mut state = self.state();
-            let chunks = &mut state.spans[number];
+            let chunks = state.of(number);
             if done.is_err() {
                 // The writer reports what it meets itself; only the promise is taken back, as far as it still holds.
                 if chunks.promised == ahead.allocate.end {
@@ -286,36 +267,34 @@ impl Chunks {
         }
         let done = ahead.span.populate(ahead.populate.clone());
         let mut state = self.state();
-        let chunks = &mut state.spans[number];
+        let chunks = state.of(number);
         chunks.populated = chunks.populated.max(ahead.populate.end);
         done
     }
 }
 
-impl SpanChunks {
-    /// Up to where fresh chunks should be ready: half as many again as are used, within bounds.
-    fn wanted(&self) -> usize {
-        let shape = self.span.shape();
-        let ahead = bytes(self.fresh - shape.first) / 2;
-        (self.fresh + ahead.clamp(AHEAD_MIN, AHEAD_MAX) as usize / CHUNK).min(shape.chunks().end)
-    }
-
-    /// Whether less than half of the fresh chunks that should be ready are.
-    fn behind(&self) -> bool {
-        let wanted = self.wanted();
-        self.populated.max(self.fresh) < wanted - (wanted - self.fresh) / 2
-    }
-
-    fn fits(&self, small: bool) -> bool {
-        !small || self.span.shape().capacity <= SMALL_REACH
-    }
-
-    fn taken(&self, index: usize, behind: bool) -> Taken {
-        Taken { addr: Addr::new(self.span.number(), bytes(index)), span: Arc::clone(&self.span), behind }
-    }
-}
-
 impl State {
+    fn new() -> State {
+        State {
+            spans: Vec::new(),
+            places: [u16::MAX; SPANS_MAX],
+            committed: 0,
+            used: 0,
+            recycled: 0,
+            free: 0,
+            least_free: 0,
+            watched: false,
+            surplus: 0,
+            given_back: 0,
+            next: SPAN_FIRST,
+        }
+    }
+
+    /// This process's span of a number.
+    fn of(&mut self, number: u16) -> &mut SpanChunks {
+        &mut self.spans[usize::from(self.places[usize::from(number)])]
+    }
+
     fn recycled(&mut self, n: usize, small: bool, search: usize) -> Option<Taken> {
         for chunks in self.spans.iter_mut().rev().filter(|chunks| chunks.fits(small)) {
             if let Some(index) = chunks.runs.take_run(n, search) {
@@ -461,14 +440,11 @@ impl State {
 
     /// Adds a span of the doubling schedule, or one made to measure when `n` chunks do not fit in that.
     fn add_span(&mut self, of: &Chunks, n: usize) -> Result<usize, MemoryError> {
-        let number = self.spans.len();
-        if number >= SPANS_MAX {
-            return Err(MemoryError::TooManySpans { limit: SPANS_MAX });
-        }
-        let mut shape = Shape::new(number as u16, self.next);
+        let first = self.spans.is_empty() && of.numbers.get().is_none();
+        let mut shape = Shape::new(first, self.next);
         let ordinary = shape.chunks().len() >= n;
         if !ordinary {
-            shape = Shape::for_chunks(number as u16, n);
+            shape = Shape::for_chunks(first, n);
         }
         let head = bytes(shape.first);
         // Asked before a span is made that could not be used.
@@ -476,22 +452,37 @@ impl State {
             let asked = head + bytes(n);
             return Err(MemoryError::Budget { asked, used: self.committed, budget: of.budget });
         }
-        let span = Arc::new(Span::new(&of.home, number as u16, shape)?);
+        let span = Arc::new(self.make_span(of, shape)?);
         if ordinary {
             self.next = (self.next * 2).min(SPAN_MAX);
         }
         self.committed += head;
-        let first = shape.first;
-        self.spans.push(SpanChunks {
-            span,
-            runs: Runs::default(),
-            holes: Runs::default(),
-            from: 0,
-            fresh: first,
-            allocated: first,
-            promised: first,
-            populated: first,
-        });
-        Ok(number)
+        self.add(SpanChunks::new(span, shape.first));
+        Ok(self.spans.len() - 1)
+    }
+
+    fn add(&mut self, chunks: SpanChunks) {
+        self.places[usize::from(chunks.span.number())] = self.spans.len() as u16;
+        self.spans.push(chunks);
+    }
+
+    /// Makes a span, which others may map from now on.
+    fn make_span(&self, of: &Chunks, shape: Shape) -> Result<Span, MemoryError> {
+        let limit = MemoryError::TooManySpans { limit: SPANS_MAX };
+        let Some(numbers) = of.numbers.get() else {
+            let number = self.spans.len();
+            return if number < SPANS_MAX { Span::new(&of.home, number as u16, shape) } else { Err(limit) };
+        };
+        let number = numbers.reserve().ok_or(limit)?;
+        match Span::new(&of.home, number, shape) {
+            Ok(span) => {
+                numbers.add(number);
+                Ok(span)
+            }
+            Err(error) => {
+                numbers.give_up(number);
+                Err(error)
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Size classes of small blocks: every multiple of 64 bytes up to 2 KiB, which most pages' versions are below, then eight
 //! to a doubling, so that at most an eighth of a block is waste.
 
-use crate::base::limits::{CHUNK, CLASSES_MAX};
+use crate::base::limits::CHUNK;
 
 /// How many size classes there are. Blocks of the last one are whole chunks.
 pub const CLASSES: usize = class_of(CHUNK) + 1;
@@ -9,7 +9,7 @@ pub const CLASSES: usize = class_of(CHUNK) + 1;
 /// Bytes up to which there is a class for every multiple of 64.
 const FINE: usize = 2048;
 
-const _: () = assert!(CLASSES <= CLASSES_MAX && size_of_class(CLASSES - 1) == CHUNK);
+const _: () = assert!(size_of_class(CLASSES - 1) == CHUNK);
 
 /// The class of blocks of `bytes` bytes.
 #[inline]

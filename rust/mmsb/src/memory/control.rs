@@ -8,37 +8,29 @@
 //!   256  the newest of the schemas in use: address u64
 //!   320  what names are hashed with: 2 x u64
 //!   384  tips of branches: head of the free list u64 | address of the newest block u64
-//!  1024  48 size classes of 64 bytes: head of the free list u64 | blocks in use u64
+//!   448  the newest of the branches there ever were: address u64
+//!   512  1 + the slot of the process that writes, 0 = nobody does any more: u64
+//!   576  somebody sleeps until `published` changes: u64
+//!  1024  spans: a number that grows with them u64, at 1088 their owners 256 x u32 (see `spans`)
 //! ```
 //! The area is memory of this boot only: a successor whose boot differs throws it away, and recovery reads the log,
 //! never these words.
 
-use crate::base::limits::CLASSES_MAX;
 use crate::base::sync::AtomicU64;
 use crate::memory::lock::Lock;
-use crate::memory::stack::FreeStack;
+use crate::memory::spans::SpanTable;
 use crate::memory::tips::Tips;
 
 /// "MMSBCTRL" in little endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MMSBCTRL");
 
 /// The version of the layout above. Areas of another version are thrown away with their spans.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// A value on a cache line of its own.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Line<T>(pub T);
-
-/// The free list of one size class, and how many of its blocks are in use.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub struct ClassHead {
-    /// Free blocks of the class.
-    pub free: FreeStack,
-    /// Blocks handed out and not given back.
-    pub used: AtomicU64,
-}
 
 /// The control area.
 #[derive(Debug)]
@@ -64,20 +56,27 @@ pub struct Control {
     pub hash: [u64; 2],
     /// The tips of branches.
     pub tips: Tips,
-    _reserved: [u64; 72],
-    /// One for each size class of small blocks.
-    pub classes: [ClassHead; CLASSES_MAX],
-    _rest: [u64; 512],
+    /// The newest of the branches there ever were, 0 = none.
+    pub branches: Line<AtomicU64>,
+    /// 1 + the slot of the process that writes, 0 = nobody does any more.
+    pub writer: Line<AtomicU64>,
+    /// Not 0 where somebody sleeps until `published` changes.
+    pub watched: Line<std::sync::atomic::AtomicU64>,
+    _reserved: [u64; 48],
+    /// The spans.
+    pub spans: SpanTable,
+    _rest: [u64; 760],
 }
 
 #[cfg(not(mmsb_loom))]
 const _: () = {
     use crate::base::limits::CONTROL_BYTES;
     use std::mem::{offset_of, size_of};
-    assert!(size_of::<Control>() == CONTROL_BYTES && size_of::<ClassHead>() == 64);
+    assert!(size_of::<Control>() == CONTROL_BYTES);
     assert!(offset_of!(Control, boot) == 16 && offset_of!(Control, published) == 64);
     assert!(offset_of!(Control, lock) == 128 && offset_of!(Control, pin_changes) == 192);
     assert!(offset_of!(Control, schemas) == 256 && offset_of!(Control, hash) == 320);
     assert!(offset_of!(Control, tips) == 384);
-    assert!(offset_of!(Control, classes) == 1024);
+    assert!(offset_of!(Control, branches) == 448 && offset_of!(Control, writer) == 512);
+    assert!(offset_of!(Control, watched) == 576 && offset_of!(Control, spans) == 1024);
 };

@@ -64,9 +64,9 @@ pub enum MemoryError {
         /// The kernel's answer.
         source: io::Error,
     },
-    /// Another living arena uses the folder.
-    #[error("the arena folder {folder} is in use by another process")]
-    InUse {
+    /// There is no arena in a folder that this process could share: nobody writes it, or another version does.
+    #[error("there is no living arena in {folder} that this version can share")]
+    NoArena {
         /// The folder.
         folder: String,
     },

@@ -67,8 +67,9 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // Before the file is closed: its number may be another's at once.
-        self.node.descriptor.store(NONE, Ordering::Release);
+        // Before the file is closed: its number may be another's at once. In a child the node may be another file's by now.
+        let own = self.file.as_raw_fd();
+        let _ = self.node.descriptor.compare_exchange(own, NONE, Ordering::AcqRel, Ordering::Relaxed);
     }
 }
 
@@ -114,5 +115,24 @@ extern "C" fn let_go() {
                 libc::close(nothing);
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_a_child_let_go_of_leaves_its_node_to_the_next() {
+        let first = Own::new(tempfile::tempfile().unwrap());
+        // As the child does.
+        let own = first.file.as_raw_fd();
+        first.node.descriptor.store(NONE, Ordering::Release);
+        let next = Own::new(tempfile::tempfile().unwrap());
+        let has = next.file.as_raw_fd();
+        assert_ne!(has, own);
+        drop(first);
+        assert_eq!(next.node.descriptor.load(Ordering::Relaxed), has);
     }
 }

@@ -1,11 +1,14 @@
 //! Layer 0 (memory): the arena of mapped spans, its allocator and pins, and the disk.
 
+mod account;
 pub mod addr;
 pub mod alloc;
 pub mod arena;
+pub mod attach;
 pub mod chunks;
 pub mod classes;
 pub mod control;
+pub mod discovery;
 pub mod disk;
 pub mod error;
 pub mod forked;
@@ -23,6 +26,7 @@ pub mod prefault;
 pub mod runs;
 pub mod slots;
 pub mod span;
+pub mod spans;
 pub mod stack;
 pub mod tips;
 pub mod view;

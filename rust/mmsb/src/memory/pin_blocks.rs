@@ -32,6 +32,8 @@ pub struct Blocks {
     changes: NonNull<AtomicU64>,
     file: File,
     mapping: Mapping,
+    /// 1 + the slot of this process.
+    me: u64,
     /// The block of this process that entries are taken from which nobody ever used.
     newest: Mutex<Option<usize>>,
 }
@@ -42,13 +44,13 @@ unsafe impl Send for Blocks {}
 unsafe impl Sync for Blocks {}
 
 impl Blocks {
-    /// No blocks yet.
-    fn new(home: &Home, changes: NonNull<AtomicU64>) -> Result<Blocks, MemoryError> {
+    /// No blocks yet, of the process of a slot; in an arena that others use those that they have.
+    fn new(home: &Home, found: bool, slot: u32, changes: NonNull<AtomicU64>) -> Result<Blocks, MemoryError> {
         let len = HEAD + PIN_BLOCKS_MAX * BYTES;
-        let file = home.new_pins(len as u64)?;
+        let file = if found { home.open_pins()?.0 } else { home.new_pins(len as u64)? };
         home.allocate(&file, 0, HEAD as u64)?;
         let mapping = Mapping::of_file(&file, len, Access::Write)?;
-        Ok(Blocks { changes, file, mapping, newest: Mutex::default() })
+        Ok(Blocks { changes, file, mapping, me: u64::from(slot) + 1, newest: Mutex::default() })
     }
 
     /// How many there are.
@@ -72,10 +74,13 @@ impl Blocks {
         if newest.is_some_and(|at| (self.block(at).used.load(Ordering::Relaxed) as usize) < PIN_BLOCK) {
             return Ok(());
         }
-        let me = u64::from(std::process::id());
         let take = |at: usize| {
-            let owner = &self.block(at).owner;
-            owner.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            let PinBlock { owner, process, .. } = self.block(at);
+            let taken = owner.compare_exchange(0, self.me, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+            if taken {
+                process.store(std::process::id().into(), Ordering::Relaxed);
+            }
+            taken
         };
         loop {
             let count = self.count().load(Ordering::Acquire);
@@ -94,7 +99,31 @@ impl Blocks {
 
     /// The id of the process that holds `pin`.
     pub(super) fn owner(&self, pin: Pin) -> u64 {
-        self.block((pin.0 >> BLOCK_SHIFT) as usize).owner.load(Ordering::Relaxed)
+        self.block((pin.0 >> BLOCK_SHIFT) as usize).process.load(Ordering::Relaxed)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &PinBlock> {
+        (0..self.count().load(Ordering::Acquire) as usize).map(|at| self.block(at))
+    }
+
+    /// The slots of other processes that have blocks.
+    pub(super) fn others(&self) -> Vec<u32> {
+        let owners = self.blocks().map(|block| block.owner.load(Ordering::Acquire));
+        let mut slots: Vec<u32> =
+            owners.filter(|&owner| owner != 0 && owner != self.me).map(|owner| owner as u32 - 1).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+
+    /// Forgets what the process of a slot held, of which nobody lives; the caller sees to it that nobody has the slot.
+    pub(super) fn forget(&self, slot: u32) {
+        self.changes().fetch_add(1, Ordering::SeqCst);
+        for block in self.blocks().filter(|of| of.owner.load(Ordering::Acquire) == u64::from(slot) + 1) {
+            block.entries.iter().for_each(Entry::forget);
+            block.used.store(0, Ordering::Release);
+            block.owner.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -138,8 +167,14 @@ impl Entries for Blocks {
 pub type ArenaPins = Pins<Blocks>;
 
 impl ArenaPins {
-    /// The pins of an arena at a place; `changes` is their change counter, in the control area.
-    pub(super) fn at(home: &Home, changes: NonNull<AtomicU64>) -> Result<ArenaPins, MemoryError> {
-        Ok(Pins::new(Blocks::new(home, changes)?))
+    /// The pins of an arena at a place, which others have `found` before or not, for the process of a slot; `changes` is
+    /// their change counter, in the control area.
+    pub(super) fn at(
+        home: &Home,
+        found: bool,
+        slot: u32,
+        changes: NonNull<AtomicU64>,
+    ) -> Result<ArenaPins, MemoryError> {
+        Ok(Pins::new(Blocks::new(home, found, slot, changes)?))
     }
 }

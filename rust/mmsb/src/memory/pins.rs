@@ -31,6 +31,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Forgets a pin whose process is dead. The change counter moves before.
+    pub fn forget(&self) {
+        self.seq.store(0, Ordering::Release);
+        self.page.store(0, Ordering::Release);
+    }
+
     /// A free entry.
     #[allow(clippy::new_without_default)] // as `FreeStack`
     pub fn new() -> Entry {
@@ -44,9 +50,11 @@ impl Entry {
 pub struct PinBlock {
     /// How many of the entries have ever been used: a scan need not look further.
     pub used: AtomicU64,
-    /// The id of the process whose readers these are, 0 = nobody's.
+    /// 1 + the slot of the process whose readers these are, 0 = nobody's.
     pub owner: AtomicU64,
-    _reserved: [u64; 6],
+    /// That process's id, for a person to read.
+    pub process: AtomicU64,
+    _reserved: [u64; 5],
     /// The entries.
     pub entries: [Entry; PIN_BLOCK],
 }

@@ -1,8 +1,8 @@
 //! Where an arena's spans and pins lie: nameless memory, a folder in tmpfs, or a folder beside the bus; and the sweeping of
 //! folders whose owner has died.
 //!
-//! A folder belongs to a living arena for as long as somebody holds the lock on the file `lock` in it; the kernel lets
-//! that lock go with the process. Whoever gets it may remove the folder.
+//! Whoever uses a folder shares the lock on the file `lock` in it; the kernel lets go of it with the process. Whoever gets
+//! that lock alone may remove the folder: the last one who leaves, or somebody who finds that all are dead.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -25,9 +25,9 @@ pub enum Place {
         /// The folder in which the arena's own is made.
         dir: PathBuf,
     },
-    /// In `dir` itself, a folder on a disk that no other arena uses. The kernel writes it back as it likes.
+    /// In a folder of its own, made in `dir`, which is on a disk. The kernel writes it back as it likes.
     Directory {
-        /// The arena's folder, made if it is not there.
+        /// The folder in which the arena's own is made; made if it is not there.
         dir: PathBuf,
     },
 }
@@ -49,8 +49,10 @@ const LOCK: &str = "lock";
 const SPAN: &str = "span-";
 /// The file of the pins.
 const PINS: &str = "pins";
+/// The file of the processes.
+const SLOTS: &str = "slots";
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
     let path = path.display().to_string();
     move |source| MemoryError::Io { action, path, source }
 }
@@ -70,15 +72,15 @@ pub struct Home {
 #[derive(Debug)]
 struct Folder {
     path: PathBuf,
-    /// Whether the folder itself was made for this arena and goes with it.
-    own: bool,
-    _lock: Own,
+    /// The folder above it, where that was made for it and goes when it is empty.
+    above: Option<PathBuf>,
+    lock: Own,
     /// A forked child that drops its copy must not remove what the parent still uses.
     process: u32,
 }
 
 impl Home {
-    /// Takes the place, after sweeping what dead arenas of this user have left there.
+    /// Takes a place for a new arena, after sweeping what dead arenas of this user have left there.
     pub fn open(place: &Place) -> Result<Home, MemoryError> {
         let folder = match place {
             Place::Memory => None,
@@ -86,19 +88,49 @@ impl Home {
                 sweep(dir);
                 Some(Folder::fresh(dir)?)
             }
-            Place::Directory { dir } => Some(Folder::given(dir)?),
+            Place::Directory { dir } => {
+                DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error("make", dir))?;
+                sweep(dir);
+                let mut folder = Folder::fresh(dir)?;
+                folder.above = Some(dir.clone());
+                Some(folder)
+            }
         };
         Ok(Home { folder: Mutex::new(folder) })
     }
 
-    /// Makes the file of span `number`, so many bytes long, of which none is allocated.
+    /// Comes to the place of an arena that others use.
+    pub fn attach(path: &Path) -> Result<Home, MemoryError> {
+        Ok(Home { folder: Mutex::new(Some(Folder::shared(path)?)) })
+    }
+
+    /// Makes the file of span `number`, so many bytes long, of which none is allocated. What is there of that name is left over.
     pub fn new_span(&self, number: u16, bytes: u64) -> Result<File, MemoryError> {
-        self.new_file(&format!("{SPAN}{number}"), bytes)
+        let name = span_name(number);
+        if let Some(path) = self.path() {
+            let _ = fs::remove_file(path.join(&name));
+        }
+        self.new_file(&name, bytes)
+    }
+
+    /// The file of span `number`, which another process has made, and how long it is.
+    pub fn open_span(&self, number: u16) -> Result<(File, u64), MemoryError> {
+        self.open_file(&span_name(number))
     }
 
     /// Makes the file of the arena's pins, likewise.
     pub fn new_pins(&self, bytes: u64) -> Result<File, MemoryError> {
         self.new_file(PINS, bytes)
+    }
+
+    /// The file of the arena's pins, as another process has made it.
+    pub fn open_pins(&self) -> Result<(File, u64), MemoryError> {
+        self.open_file(PINS)
+    }
+
+    /// The file of the arena's processes, where others can find it.
+    pub fn slots(&self) -> Option<PathBuf> {
+        self.path().map(|path| path.join(SLOTS))
     }
 
     fn new_file(&self, name: &str, bytes: u64) -> Result<File, MemoryError> {
@@ -108,6 +140,13 @@ impl Home {
         let file = file.map_err(io_error("make", &path))?;
         file.set_len(bytes).map_err(io_error("size", &path))?;
         Ok(file)
+    }
+
+    fn open_file(&self, name: &str) -> Result<(File, u64), MemoryError> {
+        let path = self.path().unwrap_or_default().join(name);
+        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_error("open", &path))?;
+        let bytes = file.metadata().map_err(io_error("look at", &path))?.len();
+        Ok((file, bytes))
     }
 
     /// Allocates bytes to a file of the arena. Only then may they be touched: a full tmpfs is an error here, a killing
@@ -163,6 +202,10 @@ pub(super) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
+fn span_name(number: u16) -> String {
+    format!("{SPAN}{number}")
+}
+
 impl Folder {
     /// A new folder in `dir`.
     fn fresh(dir: &Path) -> Result<Folder, MemoryError> {
@@ -173,9 +216,9 @@ impl Folder {
                 done => done.map_err(io_error("make", &path))?,
             }
             // Somebody who sweeps just now may have taken the folder for a dead one: then try another.
-            match lock(&path.join(LOCK)) {
+            match lock(&path.join(LOCK), true, File::try_lock_shared) {
                 Ok(Some(lock)) => {
-                    return Ok(Folder { path, own: true, _lock: lock, process: std::process::id() });
+                    return Ok(Folder { path, above: None, lock, process: std::process::id() });
                 }
                 Ok(None) => {}
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -184,38 +227,37 @@ impl Folder {
         }
     }
 
-    /// The folder `path`, cleared of a dead arena's spans.
-    fn given(path: &Path) -> Result<Folder, MemoryError> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error("make", path))?;
-        let Some(lock) = lock(&path.join(LOCK)).map_err(io_error("lock", path))? else {
-            return Err(MemoryError::InUse { folder: path.display().to_string() });
-        };
-        remove_files(path).map_err(io_error("clear", path))?;
-        Ok(Folder { path: path.to_path_buf(), own: false, _lock: lock, process: std::process::id() })
+    /// The folder of an arena that others use.
+    fn shared(path: &Path) -> Result<Folder, MemoryError> {
+        match lock(&path.join(LOCK), false, File::try_lock_shared).map_err(io_error("lock", path))? {
+            Some(lock) => {
+                Ok(Folder { path: path.to_path_buf(), above: None, lock, process: std::process::id() })
+            }
+            None => Err(io_error("lock", path)(io::ErrorKind::WouldBlock.into())),
+        }
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if self.process != std::process::id() {
+        // Of several who leave at once one is last: taking the lock alone gives one's share of it back first.
+        if self.process != std::process::id() || self.lock.file().try_lock().is_err() {
             return;
         }
-        if self.own {
-            let _ = remove_folder(&self.path);
-        } else {
-            let _ = remove_files(&self.path);
-            let _ = fs::remove_file(self.path.join(LOCK));
+        let _ = remove_folder(&self.path);
+        if let Some(above) = &self.above {
+            let _ = fs::remove_dir(above);
         }
     }
 }
 
 /// Takes the lock in a folder, or `None` when somebody else has it.
-fn lock(path: &Path) -> io::Result<Option<Own>> {
+fn lock(path: &Path, make: bool, take: fn(&File) -> Result<(), fs::TryLockError>) -> io::Result<Option<Own>> {
     loop {
         let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let options = options.read(true).write(true).create(make).truncate(false).mode(0o600);
         let file = Own::new(options.open(path)?);
-        match file.file().try_lock() {
+        match take(file.file()) {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Ok(None),
             Err(fs::TryLockError::Error(e)) => return Err(e),
@@ -225,17 +267,6 @@ fn lock(path: &Path) -> io::Result<Option<Own>> {
             return Ok(Some(file));
         }
     }
-}
-
-fn remove_files(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name == PINS || name.to_string_lossy().starts_with(SPAN) {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Removes this user's arena folders in `dir` that no living process holds. What cannot be removed is left: the arena
@@ -253,7 +284,7 @@ pub fn sweep(dir: &Path) -> usize {
 
 fn sweep_folder(folder: &Path) -> bool {
     // A folder just being made has no lock yet; its maker finds this one and tries another folder.
-    let Ok(Some(_lock)) = lock(&folder.join(LOCK)) else { return false };
+    let Ok(Some(_lock)) = lock(&folder.join(LOCK), true, File::try_lock) else { return false };
     remove_folder(folder).is_ok()
 }
 

@@ -4,6 +4,9 @@
 //! description is closed, at the latest when its process dies, however that is and in whatever namespace of processes. It
 //! can be asked after without being taken, so that asking cannot be mistaken for living. A child that is forked lets go of
 //! its parent's description (see `forked`): it has no slot, and its parent does not live on in it.
+//!
+//! What a parent holds its children look at as well, for as long as they live. So a second byte for each slot is locked by
+//! a description that children keep: while that is, nothing is taken that the slot's process held.
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -18,6 +21,7 @@ use std::time::Duration;
 use crate::base::limits::SLOTS_MAX;
 use crate::memory::error::MemoryError;
 use crate::memory::forked::Own;
+use crate::memory::place::io_error;
 #[cfg(not(mmsb_loom))]
 use crate::memory::{futex, lock::Waits};
 
@@ -27,7 +31,11 @@ pub struct Slot {
     number: u32,
     /// A description of its own, which holds the lock.
     file: Own,
+    /// Another one, which holds that of what the process holds.
+    _held: File,
     path: PathBuf,
+    /// A forked child lets go of the first one, and finds nothing out by what it has then.
+    process: u32,
 }
 
 impl Slot {
@@ -38,11 +46,13 @@ impl Slot {
     /// # Errors
     /// The file cannot be opened or locked, or all [`SLOTS_MAX`] slots have owners.
     pub fn claim(path: &Path, free: impl Fn(u32) -> bool) -> Result<Slot, MemoryError> {
-        let file = Own::new(open(path)?);
+        let (file, held) = (Own::new(open(path)?), open(path)?);
+        let lock = |file: &File, byte| lock(file, byte).map_err(io_error("lock a byte of", path));
         for number in 0..SLOTS_MAX {
-            if lock(file.file(), number).map_err(io_error("lock a byte of", path))? {
-                if free(number) {
-                    return Ok(Slot { number, file, path: path.to_path_buf() });
+            if lock(file.file(), number)? {
+                if free(number) && lock(&held, number + SLOTS_MAX)? {
+                    let (path, process) = (path.to_path_buf(), std::process::id());
+                    return Ok(Slot { number, file, _held: held, path, process });
                 }
                 ofd::set(file.file(), number, false).map_err(io_error("unlock a byte of", path))?;
             }
@@ -57,11 +67,12 @@ impl Slot {
 
     /// Whether no living process has a slot; where that cannot be found out, one is taken to live.
     pub fn is_dead(&self, other: u32) -> bool {
-        other != self.number && other < SLOTS_MAX && ofd::is_free(self.file.file(), other).unwrap_or(false)
+        let asked = other != self.number && other < SLOTS_MAX && self.process == std::process::id();
+        asked && ofd::is_free(self.file.file(), other).unwrap_or(false)
     }
 
-    /// Calls `clear` for a slot that no living process has and that nobody takes or clears meanwhile; `None` where
-    /// somebody has it.
+    /// Calls `clear` for a slot that no living process has, nor a child of the last one that had it, and that nobody takes or
+    /// clears meanwhile; `None` where somebody has it.
     ///
     /// # Errors
     /// The file cannot be opened or locked.
@@ -71,8 +82,8 @@ impl Slot {
         }
         // One's own description would be let in beside itself. This one lets go when it is closed.
         let file = Own::new(open(&self.path)?);
-        let taken = lock(file.file(), other).map_err(io_error("lock a byte of", &self.path))?;
-        Ok(taken.then(clear))
+        let lock = |byte| lock(file.file(), byte).map_err(io_error("lock a byte of", &self.path));
+        Ok((lock(other)? && lock(other + SLOTS_MAX)?).then(clear))
     }
 }
 
@@ -97,11 +108,6 @@ impl Waits for Slot {
     fn is_dead(&self, slot: u32) -> bool {
         Slot::is_dead(self, slot)
     }
-}
-
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
-    let path = path.display().to_string();
-    move |source| MemoryError::Io { action, path, source }
 }
 
 /// A description of its own.
@@ -206,6 +212,15 @@ mod tests {
         assert_eq!(taken, Some(2), "who comes while it is cleared takes another");
         assert_eq!(first.clear(1, || first.clear(1, || ()).unwrap()).unwrap(), Some(None), "one at a time");
         assert_eq!(claim().number(), 1);
+        // What it held is a child's still, which has a copy of that description.
+        let third = claim();
+        let held = third._held.try_clone().unwrap();
+        let number = third.number();
+        drop(third);
+        assert_eq!((first.is_dead(number), first.clear(number, || ()).unwrap()), (true, None));
+        assert_ne!(claim().number(), number);
+        drop(held);
+        assert_eq!(first.clear(number, || ()).unwrap(), Some(()));
         let other = Slot::claim(&path, |slot| slot > 1).unwrap();
         assert_eq!((other.number(), first.is_dead(1)), (2, true), "one that is not free is left dead");
     }

@@ -29,20 +29,20 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape of span `number` with `capacity` bytes.
-    pub fn new(number: u16, capacity: u64) -> Shape {
+    /// The shape of a span with `capacity` bytes; the `first` one of an arena has the control area.
+    pub fn new(first: bool, capacity: u64) -> Shape {
         let capacity = capacity.next_multiple_of(CHUNK as u64);
-        let counts = if number == 0 { CONTROL_BYTES as u64 } else { 0 };
+        let counts = if first { CONTROL_BYTES as u64 } else { 0 };
         let head = counts + capacity / CHUNK as u64 * 4;
         Shape { capacity, counts, first: head.div_ceil(CHUNK as u64) as usize }
     }
 
-    /// The shape of span `number` with room for at least `chunks` chunks.
-    pub fn for_chunks(number: u16, chunks: usize) -> Shape {
-        let mut shape = Shape::new(number, (chunks * CHUNK) as u64);
+    /// The shape of a span with room for at least `chunks` chunks.
+    pub fn for_chunks(first: bool, chunks: usize) -> Shape {
+        let mut shape = Shape::new(first, (chunks * CHUNK) as u64);
         while shape.chunks().len() < chunks {
             let missing = chunks - shape.chunks().len();
-            shape = Shape::new(number, shape.capacity + (missing * CHUNK) as u64);
+            shape = Shape::new(first, shape.capacity + (missing * CHUNK) as u64);
         }
         shape
     }
@@ -66,7 +66,18 @@ pub struct Span {
 impl Span {
     /// Makes the file and the mappings; allocates the control area and the counts, but no chunk.
     pub fn new(home: &Home, number: u16, shape: Shape) -> Result<Span, MemoryError> {
-        let file = home.new_span(number, shape.capacity)?;
+        let span = Span::of_file(home.new_span(number, shape.capacity)?, number, shape)?;
+        span.allocate(home, 0..shape.first)?;
+        Ok(span)
+    }
+
+    /// Maps a span that another process has made.
+    pub fn open(home: &Home, number: u16) -> Result<Span, MemoryError> {
+        let (file, bytes) = home.open_span(number)?;
+        Span::of_file(file, number, Shape::new(number == 0, bytes))
+    }
+
+    fn of_file(file: File, number: u16, shape: Shape) -> Result<Span, MemoryError> {
         let len = usize::try_from(shape.capacity)
             .map_err(|_| MemoryError::TooLarge { asked: shape.capacity, limit: usize::MAX as u64 })?;
         let write = Mapping::of_file(&file, len, Access::Write)?;
@@ -75,9 +86,7 @@ impl Span {
             write.advise_huge();
             read.advise_huge();
         }
-        let span = Span { number, shape, file, write, read };
-        span.allocate(home, 0..shape.first)?;
-        Ok(span)
+        Ok(Span { number, shape, file, write, read })
     }
 
     /// Allocates chunks to the file. Only then may they be touched: a full tmpfs is an error here, a killing signal there.
@@ -130,14 +139,14 @@ mod tests {
 
     #[test]
     fn shapes_hold_their_counts() {
-        for number in [0, 1] {
+        for first in [true, false] {
             for bytes in [1, CHUNK as u64, SPAN_FIRST, SPAN_FIRST + 5, EXTENT_MAX] {
-                let shape = Shape::new(number, bytes);
+                let shape = Shape::new(first, bytes);
                 let counts = shape.capacity / CHUNK as u64 * 4;
                 assert!(shape.counts + counts <= (shape.first * CHUNK) as u64);
             }
             for chunks in [1, 2, 100, 8192, 1 << 20, (EXTENT_MAX / CHUNK as u64) as usize] {
-                let shape = Shape::for_chunks(number, chunks);
+                let shape = Shape::for_chunks(first, chunks);
                 assert!(shape.chunks().len() >= chunks && shape.chunks().len() < chunks + 16);
             }
         }

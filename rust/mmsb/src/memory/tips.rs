@@ -175,23 +175,19 @@ impl Tip {
         Tip { arena: Arc::clone(arena), cell, words, branch }
     }
 
+    /// The tip of a number that was a branch's: it may be gone, or another's by now.
+    pub fn of_number(arena: &Arc<Arena>, number: u64, branch: u32) -> Tip {
+        Tip::at(arena, number, branch)
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u64 {
+        self.cell
+    }
+
     /// The branch is there: readers may see it. For whoever writes.
     pub fn show(&self) {
         self.words().show(self.branch);
-    }
-
-    /// The tip of a branch that is there.
-    pub fn find(arena: &Arc<Arena>, branch: u32) -> Option<Tip> {
-        let mut next = Addr(arena.control().tips.newest.load(Ordering::Acquire));
-        while !next.is_null() {
-            // SAFETY: a block that `grow` made, which stays one.
-            let block: &Block = unsafe { &*arena.write_ptr(next).cast() };
-            if let Some(i) = block.tips.iter().position(|words| words.is_of(branch)) {
-                return Some(Tip::at(arena, cell_of(place(next, i)), branch));
-            }
-            next = Addr(block.before.load(Ordering::Relaxed));
-        }
-        None
     }
 
     #[inline]
@@ -284,7 +280,7 @@ mod tests {
                     assert_eq!(tip.next_counter(), None);
                     tip.publish(Addr(64));
                     tip.leave();
-                    assert!(Tip::find(&arena, branch).is_none());
+                    assert!(Tip::of_number(&arena, tip.number(), branch).root().is_none());
                 }
                 (4..8, Some(branch)) => {
                     let (tip, root) = living.get_mut(&branch).unwrap();
@@ -296,7 +292,7 @@ mod tests {
                     let root = u64::from(step) * 64;
                     let tip = Tip::new(&arena, step, Addr(root), 7).unwrap();
                     assert_eq!((tip.root(), tip.appended()), (None, Some(Addr(root))), "not there yet");
-                    assert!(Tip::find(&arena, step).is_none());
+                    assert_eq!(Tip::of_number(&arena, tip.number(), step).root(), None);
                     tip.show();
                     living.insert(step, (tip, root));
                 }
@@ -305,7 +301,7 @@ mod tests {
         }
         assert!(living.len() > TIPS, "several blocks");
         for (&branch, (tip, root)) in &living {
-            let found = Tip::find(&arena, branch).unwrap();
+            let found = Tip::of_number(&arena, tip.number(), branch);
             assert_eq!((found.cell, found.root()), (tip.cell, Some(Addr(*root))));
         }
         assert!(living.values().all(|(tip, _)| tip.counter() >= Some(7)));

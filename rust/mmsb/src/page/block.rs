@@ -33,6 +33,8 @@ pub enum Kind {
     Def = 8,
     /// An encoded schema, shared by every page that has it.
     Schema = 9,
+    /// What does not change of a branch.
+    Branch = 10,
 }
 
 /// The 32 bytes every node block starts with.
@@ -248,7 +250,7 @@ pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u
     // A version whose cells are on disk still has nothing but its definition.
     let n = if header.unread().is_some() { 1 } else { usize::from(header.slots) };
     match header.kind {
-        Kind::Data | Kind::Def | Kind::Schema => {}
+        Kind::Data | Kind::Def | Kind::Schema | Kind::Branch => {}
         Kind::Root | Kind::Trie | Kind::Inner | Kind::Packed | Kind::Split => {
             let skip = first_child(header.kind);
             for &slot in &words(arena, at, HEADER, skip + n)[skip..] {

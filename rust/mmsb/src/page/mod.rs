@@ -3,6 +3,7 @@
 mod apply;
 pub mod block;
 pub mod body;
+pub mod branches;
 pub mod catalog;
 pub mod cell;
 pub mod checkpoint;

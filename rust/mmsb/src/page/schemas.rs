@@ -57,7 +57,7 @@ impl Schemas {
         let (encoded, mut fresh) = (encoded.into_vec(), None);
         let mut known = self.known();
         loop {
-            self.catch_up(arena, &mut known);
+            self.catch_up(arena, &mut known)?;
             if let Some(&at) = known.by_bytes.get(&encoded) {
                 if let Some(superfluous) = fresh {
                     free(arena, superfluous, head(arena, superfluous).bytes);
@@ -86,13 +86,13 @@ impl Schemas {
     /// The schema of a number, which another process gave it.
     #[cold]
     fn learn(&self, arena: &Arena, number: usize) -> &Arc<Schema> {
-        self.catch_up(arena, &mut self.known());
+        self.catch_up(arena, &mut self.known()).expect("the spans of all schemas can be mapped");
         &self.decoded[number]
     }
 
     /// Takes in the schemas that came to be since the last time.
-    fn catch_up(&self, arena: &Arena, known: &mut Known) {
-        let (mut at, mut new) = (Addr(arena.control().schemas.0.load(Ordering::Acquire)), Vec::new());
+    fn catch_up(&self, arena: &Arena, known: &mut Known) -> Result<(), MemoryError> {
+        let (mut at, mut new) = (newest(arena)?, Vec::new());
         while at != known.newest {
             debug_assert!(!at.is_null(), "the schemas of one arena are known, and another is asked for");
             new.push(at);
@@ -106,7 +106,27 @@ impl Schemas {
             known.by_bytes.insert(encoded.to_vec(), at);
             known.newest = at;
         }
+        Ok(())
     }
+}
+
+/// The newest schema in the list.
+fn newest(arena: &Arena) -> Result<Addr, MemoryError> {
+    let newest = Addr(arena.control().schemas.0.load(Ordering::Acquire));
+    // One that another process has added may lie in a span that this one has not met.
+    arena.meet()?;
+    Ok(newest)
+}
+
+/// Where the blocks of all schemas lie, and how many bytes each has.
+pub fn blocks(arena: &Arena) -> Result<Vec<(Addr, usize)>, MemoryError> {
+    let mut blocks = Vec::new();
+    let mut at = newest(arena)?;
+    while !at.is_null() {
+        blocks.push((at, head(arena, at).bytes as usize));
+        at = Addr(words(arena, at, HEADER, 1)[0]);
+    }
+    Ok(blocks)
 }
 
 /// Writes a schema's block, which is not in the list yet.

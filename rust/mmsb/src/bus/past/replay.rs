@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch};
-use crate::bus::core::Lines;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::lines::{Lines, list};
 use crate::bus::past::begin::{self, Begin, Wanted};
 use crate::bus::past::pages::{self, Stretch};
 use crate::bus::past::rebuilt::BranchDigest;
@@ -269,18 +269,17 @@ impl<'a> Replay<'a> {
         self.close()?;
         let mut lines = Lines::default();
         for (id, replayed) in self.lines {
-            lines.last = lines.last.max(id.0);
             let Replayed { name, origin, root, counter, merged, dropped, .. } = replayed;
             let line = if dropped {
                 Line::gone(id, name, origin, counter, merged)
             } else {
                 let tip = Tip::new(arena, id.0, root, counter)?;
-                let line = Line::new(id, name.clone(), origin, tip, merged);
+                let line = Line::new(id, name, origin, tip, merged);
                 line.show();
-                lines.by_name.insert(name, Arc::clone(&line));
                 line
             };
-            lines.by_id.insert(id, line);
+            list(arena, &line)?;
+            lines.add(&line);
         }
         Ok((lines, self.seq, self.limbo))
     }

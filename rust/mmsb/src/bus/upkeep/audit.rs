@@ -1,7 +1,6 @@
 //! Whether the counts in memory are true: every block has as many parents as it says. For tests.
 
 use std::collections::HashMap;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use crate::bus::core::Core;
@@ -12,7 +11,7 @@ use crate::page::block;
 /// Counts the parents of every block that the living branches reach, and compares them with what the blocks say.
 pub(crate) fn audit(core: &Core) -> Result<(), Error> {
     let _writer = core.writer()?;
-    let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);
+    let lines = core.lines();
     let mut stack: Vec<Addr> = lines.by_id.values().filter_map(|line| line.appended().ok()).collect();
     let mut parents: HashMap<(Addr, bool), u32> = HashMap::new();
     stack.iter().for_each(|&root| *parents.entry((root, false)).or_default() += 1);

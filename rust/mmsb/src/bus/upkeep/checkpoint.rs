@@ -1,12 +1,11 @@
 //! Checkpoints of a bus: taken under the writer in microseconds, written without it.
 
-use std::sync::PoisonError;
-
 use crate::base::ids::{BranchId, Epoch, Seq};
-use crate::bus::commit::{self, Control, Shown, Writer};
+use crate::bus::commit::{self, Control};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
+use crate::bus::writer::{Shown, Writer};
 use crate::memory::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
@@ -46,7 +45,7 @@ fn branch_state(line: &Line) -> BranchState {
 pub(crate) fn cut<'c>(core: &'c Core, writer: &Writer) -> Result<(Cut, PinGuard<&'c Core>), Error> {
     let seq = writer.seq;
     let mut branches: Vec<BranchState> = {
-        let lines = core.lines.read().unwrap_or_else(PoisonError::into_inner);
+        let lines = core.lines();
         lines.by_id.values().map(|line| branch_state(line)).collect()
     };
     branches.extend(writer.forked().map(branch_state));

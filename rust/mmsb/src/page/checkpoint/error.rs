@@ -37,6 +37,16 @@ pub enum CheckpointError {
         "a checkpoint is being made by this thread: its progress callback cannot make another one, nor prune or squash"
     )]
     Nested,
+    /// The process that writes the bus has not read a page in, which it does unasked, in this time or before it died.
+    #[error(
+        "page {page:#x} is on disk still, and the process that writes the bus has not read it in within {seconds} s, or is gone"
+    )]
+    Elsewhere {
+        /// The page's id.
+        page: u64,
+        /// For so long it was waited for.
+        seconds: u64,
+    },
     /// There is no memory to load it into, or a state cannot be made of it.
     #[error(transparent)]
     State(#[from] StateError),
@@ -67,7 +77,9 @@ impl CheckpointError {
             CheckpointError::State(StateError::Memory(_)) => false,
             CheckpointError::State(StateError::Unread(error)) => error.is_damage(),
             CheckpointError::State(_) => true,
-            CheckpointError::Unsupported { .. } | CheckpointError::Nested => false,
+            CheckpointError::Unsupported { .. }
+            | CheckpointError::Nested
+            | CheckpointError::Elsewhere { .. } => false,
         }
     }
 }

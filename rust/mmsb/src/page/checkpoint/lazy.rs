@@ -9,9 +9,12 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::sleep;
+use std::time::Instant;
 
 use crate::base::ids::PageId;
-use crate::base::limits::CHUNK;
+use crate::base::limits::{CHUNK, READ_IN_LOOK, READ_IN_WAIT};
+use crate::base::wait::aside;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, DiskFile, Open};
@@ -35,6 +38,8 @@ pub struct Lazy {
     /// Where what was read in lies on disk; given away when that is everything.
     known: Mutex<Option<Notes>>,
     rescue: OnceLock<Box<dyn Rescue>>,
+    /// Whether another process reads in.
+    elsewhere: bool,
 }
 
 /// Another way to the cells of a page, where an image is damaged.
@@ -229,7 +234,28 @@ impl Unread {
     }
 }
 
+/// Waits until the process that writes has read in the version at `at`: it does so unasked.
+#[cold]
+fn wait(arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
+    let seconds = READ_IN_WAIT.as_secs();
+    aside(|| {
+        let end = Instant::now() + READ_IN_WAIT;
+        while head(arena, at).unread().is_some() {
+            if Instant::now() >= end || !arena.is_written() {
+                return Err(CheckpointError::Elsewhere { page: head(arena, at).key, seconds });
+            }
+            sleep(READ_IN_LOOK);
+        }
+        Ok(())
+    })
+}
+
 impl Lazy {
+    /// For a process that comes to an arena which another one writes, and reads in what is on disk still.
+    pub fn elsewhere() -> Self {
+        Lazy { elsewhere: true, ..Lazy::default() }
+    }
+
     /// Sets what there is to read in.
     pub(super) fn set(&self, mut unread: Unread) {
         // That was to find out what there is.
@@ -268,6 +294,7 @@ impl Lazy {
     pub fn ready(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
         match head(arena, at).unread() {
             None => Ok(()),
+            Some(_) if self.elsewhere => wait(arena, at),
             Some(number) => self.read(arena, number as usize),
         }
     }

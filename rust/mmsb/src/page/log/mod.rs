@@ -6,6 +6,7 @@
 
 mod ahead;
 pub mod error;
+mod follow;
 mod footer;
 pub mod frame;
 mod index;

@@ -19,7 +19,7 @@ const GAP: u64 = 16 << 10;
 /// A reader of the log. Cheap to clone; each thread may have its own.
 #[derive(Clone, Debug)]
 pub struct LogReader {
-    shared: Arc<Shared>,
+    of: Arc<Shared>,
 }
 
 /// A frame with its body.
@@ -50,42 +50,48 @@ pub struct SegmentInfo {
 
 impl LogReader {
     pub(crate) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { of: shared }
+    }
+
+    /// What the log is now, with all that another process has added where it follows one.
+    fn shared(&self) -> &Shared {
+        self.of.catch_up();
+        &self.of
     }
 
     /// Whether the log was closed, so that others may have changed its files since.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.is_closed()
+        self.of.is_closed()
     }
 
     /// Where the next frame will start.
     #[must_use]
     pub fn head(&self) -> u64 {
-        self.shared.head()
+        self.shared().head()
     }
 
     /// Position of the oldest frame kept.
     #[must_use]
     pub fn start(&self) -> u64 {
-        self.shared.segments().first().map_or(0, |segment| segment.header.start)
+        self.shared().segments().first().map_or(0, |segment| segment.header.start)
     }
 
     /// Position up to which everything is durable.
     #[must_use]
     pub fn synced(&self) -> u64 {
-        self.shared.synced()
+        self.shared().synced()
     }
 
     /// The segments, oldest first, but those that are pruned meanwhile.
     pub fn segments(&self) -> Result<Vec<SegmentInfo>, LogError> {
-        let segments = self.shared.segments();
+        let segments = self.shared().segments();
         let info = |segment: &Arc<Segment>| {
-            let opened = self.shared.opened(segment)?;
+            let opened = self.of.opened(segment)?;
             Ok(SegmentInfo {
                 number: segment.header.number,
                 start: segment.header.start,
-                end: self.shared.end_of(segment),
+                end: self.of.end_of(segment),
                 sealed: segment.end().is_some(),
                 compressed: opened.is_packed(),
                 file_bytes: opened.file.len()?,
@@ -119,20 +125,20 @@ impl LogReader {
     /// The header of the frame at `position`; its body is not read.
     pub fn frame_head(&self, position: u64) -> Result<FrameHead, LogError> {
         let (segment, opened) = self.place(position)?;
-        let head = Window::new(HEADER).head(&opened, position, self.shared.end_of(&segment))?;
+        let head = Window::new(HEADER).head(&opened, position, self.of.end_of(&segment))?;
         head.ok_or_else(|| segment.corrupt(position, "the frame's header is damaged"))
     }
 
     fn place(&self, position: u64) -> Result<(Arc<Segment>, Arc<Opened>), LogError> {
-        let segments = self.shared.segments();
+        let segments = self.shared().segments();
         let start = segments.first().map_or(0, |segment| segment.header.start);
         if position < start {
             return Err(LogError::HistoryPruned { position, start });
         }
         let head = self.head();
-        match self.shared.segment_of(&segments, position) {
+        match self.of.segment_of(&segments, position) {
             Some(segment) if position < head => {
-                let opened = self.shared.opened(&segment)?;
+                let opened = self.of.opened(&segment)?;
                 Ok((segment, opened))
             }
             _ => Err(LogError::NoSuchFrame { position, head }),
@@ -147,8 +153,8 @@ impl LogReader {
         question: impl Fn(&dyn Index, Range<u64>) -> Vec<u64>,
     ) -> Result<Vec<u64>, LogError> {
         let mut positions = Vec::new();
-        for segment in self.shared.segments().iter() {
-            if segment.header.start < to && self.shared.end_of(segment) > from {
+        for segment in self.shared().segments().iter() {
+            if segment.header.start < to && self.of.end_of(segment) > from {
                 let found = self.ask(segment, &|index| question(index, from..to))?;
                 positions.extend(found.unwrap_or_default());
             }
@@ -157,7 +163,7 @@ impl LogReader {
     }
 
     fn ask<T>(&self, segment: &Segment, question: &impl Fn(&dyn Index) -> T) -> Result<Option<T>, LogError> {
-        self.shared.ask(segment, question)
+        self.of.ask(segment, question)
     }
 
     /// Positions of the frames that change a page, from `from` up to `to`.
@@ -186,7 +192,7 @@ impl LogReader {
 
     /// Position of the commit that made this epoch of the branch, if it is kept.
     pub fn commit_of(&self, branch: BranchId, epoch: Epoch) -> Result<Option<u64>, LogError> {
-        let segments = self.shared.segments();
+        let segments = self.shared().segments();
         for segment in segments.iter().rev() {
             let Some(commits) = self.ask(segment, &|index| index.commits(branch))?.flatten() else {
                 continue;
@@ -222,7 +228,7 @@ impl LogReader {
 
     /// Position of the first frame that is `late`, which all behind it are too.
     fn first(&self, late: impl Fn(&FrameHead) -> bool) -> Result<Option<u64>, LogError> {
-        let segments = self.shared.segments();
+        let segments = self.shared().segments();
         let head = self.head();
         let later = |position: u64| Ok::<_, LogError>(late(&self.frame_head(position)?));
         // The last segment whose first frame is earlier, then the first later frame in it.
@@ -273,7 +279,7 @@ impl Cursor {
         let here = |(segment, _, end): &(Arc<Segment>, _, u64)| (segment.header.start..*end).contains(&at);
         if !self.place.as_ref().is_some_and(here) {
             let (segment, opened) = self.reader.place(at)?;
-            let end = self.reader.shared.end_of(&segment);
+            let end = self.reader.of.end_of(&segment);
             self.place = Some((segment, opened, end));
             self.window.clear();
         }

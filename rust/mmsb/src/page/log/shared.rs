@@ -2,6 +2,7 @@
 
 use crate::memory::disk::{Disk, DiskError};
 use crate::page::log::error::LogError;
+use crate::page::log::follow::Follow;
 use crate::page::log::footer::Footer;
 use crate::page::log::index::Index;
 use crate::page::log::segment::{Opened, Segment};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub fsyncs: AtomicU64,
     /// Held by what removes or replaces sealed segments.
     pub maintenance: Mutex<()>,
+    /// Where another process writes the log, how it is followed.
+    pub follow: OnceLock<Follow>,
 }
 
 /// A lock whose holder may have panicked: what it guards is valid between any two statements.
@@ -70,6 +73,7 @@ impl Shared {
             turns: Turns::default(),
             fsyncs: AtomicU64::new(0),
             maintenance: Mutex::default(),
+            follow: OnceLock::new(),
         }
     }
 

@@ -1,11 +1,13 @@
 //! The writer: appends frames, goes on in new segments.
 
 use crate::base::crc::crc32c_append;
+use crate::base::ids::Seq;
 use crate::base::limits::{LOG_BY_WRITE, LOG_WRITE_STEP, MAX_FRAME};
 use crate::memory::disk::{Disk, DiskError, DiskFile, Lock};
 use crate::page::log::ahead::Ahead;
 use crate::page::log::error::LogError;
-use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, frame_bytes};
+use crate::page::log::follow::Follow;
+use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, Notes, frame_bytes};
 use crate::page::log::keeper::Keeper;
 use crate::page::log::reader::LogReader;
 use crate::page::log::roll::{self, LogConfig};
@@ -310,6 +312,21 @@ impl Log {
     #[must_use]
     pub fn reader(&self) -> LogReader {
         LogReader::new(Arc::clone(&self.shared))
+    }
+
+    /// When the last frame was made, in UTC nanoseconds since 1970; 0 where there is none.
+    #[must_use]
+    pub fn last_time(&self) -> u64 {
+        self.last.as_ref().map_or(0, |last| last.time)
+    }
+
+    /// Has readers of this log, which was opened for reading, find what another process adds to it: all frames up to `newest`.
+    pub fn follow(
+        &self,
+        newest: impl Fn() -> Seq + Send + Sync + 'static,
+        describe: fn(&FrameHead, &[u8]) -> Notes,
+    ) {
+        let _ = self.shared.follow.set(Follow::new(newest, describe, self.last.as_ref(), self.crc));
     }
 
     /// Where the next frame will start.

@@ -1,0 +1,119 @@
+//! The branches of a bus, by name and by id: as this process made them, or as the one that writes has listed them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::base::ids::BranchId;
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::line::{Line, Merged, Origin};
+use crate::memory::addr::Addr;
+use crate::memory::arena::Arena;
+use crate::memory::tips::Tip;
+use crate::page::branches::{self, Branch};
+
+/// The branches that live, and those that did.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// Those that live; where another process writes, some may have been dropped.
+    by_name: HashMap<String, Arc<Line>>,
+    /// Every branch there ever was, so that history can be followed through it.
+    pub by_id: HashMap<BranchId, Arc<Line>>,
+    /// The highest id given out.
+    pub last: u32,
+    /// Up to where the list of branches is known, where another process writes.
+    known: Addr,
+}
+
+impl Lines {
+    /// Takes in a branch.
+    pub fn add(&mut self, line: &Arc<Line>) {
+        self.last = self.last.max(line.id.0);
+        if !line.is_dropped() {
+            self.by_name.insert(line.name.clone(), Arc::clone(line));
+        }
+        self.by_id.insert(line.id, Arc::clone(line));
+    }
+
+    /// The branches that live, or did a moment ago.
+    pub fn living(&self) -> impl Iterator<Item = &Arc<Line>> {
+        self.by_name.values()
+    }
+
+    /// Takes in what another process has listed.
+    fn catch_up(&mut self, arena: &Arc<Arena>) {
+        let newest = branches::newest(arena);
+        let new: Vec<Branch> = branches::between(arena, newest, self.known).collect();
+        for Branch { id, name, origin, tip } in new.into_iter().rev() {
+            let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });
+            let line = match tip {
+                Some(tip) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0), Merged::new()),
+                None => Line::gone(id, name, origin, 0, Merged::new()),
+            };
+            self.add(&line);
+        }
+        self.known = newest;
+    }
+}
+
+/// Lists a branch for other processes, where any can come. For whoever writes.
+pub(crate) fn list(arena: &Arena, line: &Line) -> Result<(), Error> {
+    if !arena.is_shared() {
+        return Ok(());
+    }
+    let origin = line.origin.map(|origin| (origin.parent, origin.epoch));
+    Ok(branches::add(
+        arena,
+        &Branch { id: line.id, name: line.name.clone(), origin, tip: line.tip_number() },
+    )?)
+}
+
+fn read(lines: &RwLock<Lines>) -> RwLockReadGuard<'_, Lines> {
+    lines.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Core {
+    /// The branches as they are now.
+    pub fn lines(&self) -> RwLockReadGuard<'_, Lines> {
+        let lines = read(&self.lines);
+        // Where a span cannot be mapped, what lies in it is not known yet.
+        if !self.follows || branches::newest(&self.arena) == lines.known || self.arena.meet().is_err() {
+            return lines;
+        }
+        drop(lines);
+        self.change_lines(|lines| lines.catch_up(&self.arena));
+        read(&self.lines)
+    }
+
+    /// Changes what is known of them.
+    pub fn change_lines<T>(&self, change: impl FnOnce(&mut Lines) -> T) -> T {
+        change(&mut self.lines.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The line of a name.
+    pub fn line(&self, name: &str) -> Option<Arc<Line>> {
+        let line = self.lines().by_name.get(name).map(Arc::clone);
+        line.filter(|line| !self.follows || line.head().is_some())
+    }
+
+    /// Lists a new branch.
+    pub fn add_line(&self, line: &Arc<Line>) {
+        self.change_lines(|lines| lines.add(line));
+    }
+
+    /// Frees the name of a branch that was dropped.
+    pub fn forget_name(&self, line: &Line) {
+        self.change_lines(|lines| lines.by_name.remove(&line.name));
+    }
+
+    /// The line of an id, living or not.
+    pub fn line_of(&self, id: BranchId) -> Option<Arc<Line>> {
+        self.lines().by_id.get(&id).map(Arc::clone)
+    }
+
+    /// The branches that live.
+    pub fn living(&self) -> Vec<Arc<Line>> {
+        let lines = self.lines();
+        lines.living().filter(|line| !self.follows || line.head().is_some()).cloned().collect()
+    }
+}
