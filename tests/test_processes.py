@@ -113,11 +113,12 @@ def test_a_state_that_is_never_seen_is_an_error(monkeypatch: pytest.MonkeyPatch)
 
 def test_torn_states_are_told_first_and_are_an_error_of_whoever_promises_none() -> None:
     state.count("whole", "spinning", 10, 0, False)
+    state.count("whole", "waiting", 5, 0, False)
     state.count("careless", "spinning", 1000, 2, True)
     state.count("careless", "spinning", 1000, 1, True)
     assert state.counted() == [
-        "careless, spinning: **3 torn** of 2,000",
-        "whole, spinning: none torn of 10",
+        "careless, spinning: **3 torn** of 2,000 states looked at",
+        "whole: none torn of 15 states looked at",
     ]
     with pytest.raises(AssertionError, match="1 of 10 states were torn"):
         state.count("whole", "spinning", 10, 1, False)
@@ -143,7 +144,7 @@ def test_every_change_is_seen_by_another_process(at: Place, waits: bool) -> None
     took = seen.measure(at, LOCKED, seen.Series(Task(512, 1, waits), 10, 2))
     assert took.shape == (2, 10)
     (counted,) = state.counted()
-    assert counted.endswith("none torn of 30")
+    assert counted == "locked: none torn of 30 states looked at"
 
 
 def test_a_writer_and_its_readers_are_counted(at: Place) -> None:

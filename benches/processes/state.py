@@ -83,9 +83,11 @@ def count(who: str, what: str, looks: int, torn: int, tears: bool) -> None:
 
 
 def counted() -> list[str]:
-    """All of them in words, those with torn states first."""
-    found = sorted(COUNTS.items(), key=lambda item: not item[1].torn)
-    return [
-        f"{who}, {what}: " + (f"**{each.torn:,} torn**" if each.torn else "none torn") + f" of {each.looks:,}"
-        for (who, what), each in found
-    ]
+    """All of them in words: first those with torn states, then how many everybody looked at without any."""
+    torn, whole = [], dict[str, int]()
+    for (who, what), each in COUNTS.items():
+        if each.torn:
+            torn.append(f"{who}, {what}: **{each.torn:,} torn** of {each.looks:,} states looked at")
+        else:
+            whole[who] = whole.get(who, 0) + each.looks
+    return torn + [f"{who}: none torn of {looks:,} states looked at" for who, looks in whole.items()]
