@@ -116,9 +116,11 @@ def test_torn_states_are_told_first_and_are_an_error_of_whoever_promises_none() 
     state.count("whole", "waiting", 5, 0, False)
     state.count("careless", "spinning", 1000, 2, True)
     state.count("careless", "spinning", 1000, 1, True)
+    state.count("careless", "waiting", 7, 0, True)
     assert state.counted() == [
-        "careless, spinning: **3 torn** of 2,000 states looked at",
+        "careless, spinning: **3 torn** of 2,000",
         "whole: none torn of 15 states looked at",
+        "careless, otherwise: none torn of 7 states looked at",
     ]
     with pytest.raises(AssertionError, match="1 of 10 states were torn"):
         state.count("whole", "spinning", 10, 1, False)

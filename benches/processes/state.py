@@ -84,10 +84,15 @@ def count(who: str, what: str, looks: int, torn: int, tears: bool) -> None:
 
 def counted() -> list[str]:
     """All of them in words: first those with torn states, then how many everybody looked at without any."""
-    torn, whole = [], dict[str, int]()
+    torn = {key: each for key, each in COUNTS.items() if each.torn}
+    careless, whole = {who for who, _ in torn}, dict[str, int]()
     for (who, what), each in COUNTS.items():
-        if each.torn:
-            torn.append(f"{who}, {what}: **{each.torn:,} torn** of {each.looks:,} states looked at")
-        else:
+        if (who, what) not in torn:
             whole[who] = whole.get(who, 0) + each.looks
-    return torn + [f"{who}: none torn of {looks:,} states looked at" for who, looks in whole.items()]
+    return [
+        *(f"{who}, {what}: **{each.torn:,} torn** of {each.looks:,}" for (who, what), each in torn.items()),
+        *(
+            f"{who}{', otherwise' if who in careless else ''}: none torn of {looks:,} states looked at"
+            for who, looks in whole.items()
+        ),
+    ]
