@@ -23,11 +23,11 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows curves memory loom fuzz \
-	asan campaign docs wheel clean guard guard-accept
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows bench-processes \
+	curves memory loom fuzz asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 build: $(BUILD) ## Build the compiled core, optimised, into the virtual environment.
 
@@ -105,6 +105,9 @@ bench-flows: $(BUILD) $(PEERS)/.tools ## Measure propagation and products beside
 	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
 	PYTHONPATH=python:benches $(PEERS)/bin/python -m flows --scale $(SCALE) --rust "target/peers/release/mmsb-peers flows" \
 	--readme README.md $(ARGS)
+
+bench-processes: $(BUILD) $(PEERS)/.tools ## Measure state shared between processes beside iceoryx2, LMDB, Redis, Ray and more, SCALE=full or quick, into docs/processes.md and the README.
+	PYTHONPATH=python:benches $(PEERS)/bin/python -m processes --scale $(SCALE) --readme README.md $(ARGS)
 
 curves: $(BUILD) ## Measure how time and memory grow with size, number and time, SCALE=full or quick, into docs/curves.md.
 	$(CARGO) build --release --locked -p mmsb-benches --example curves

@@ -70,8 +70,9 @@ class Work:
     parts: int = 1
 
 
-Maker = Callable[[Place], "Work | list[float]"]
-"""Makes what is timed, or measures by itself and gives the samples."""
+Samples = list[float]
+Maker = Callable[[Place], "Work | Samples | dict[str, Samples]"]
+"""Makes what is timed, or measures by itself and gives the samples: by workload where a run is of several."""
 
 
 @dataclass(frozen=True)

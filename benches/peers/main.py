@@ -82,7 +82,7 @@ def main(subject: Subject) -> int:
         found += run(subject, scale, Path(folder), wanted, checks, failures)
     told |= {
         "load after": [round(load, 1) for load in os.getloadavg()],
-        "checks": checks,
+        "checks": checks + subject.counted(),
         "failures": failures,
     }
     told["minutes"] = round((time.monotonic() - start) / 60, 1)

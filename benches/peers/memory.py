@@ -75,7 +75,7 @@ def numpy(_: str, pages: int, __: Path) -> tuple[Any, dict[str, int]]:
 
 def redis(_: str, pages: int, folder: Path) -> tuple[Any, dict[str, int]]:
     """A server with so many keys: its own memory, not that of the client."""
-    from peers.rivals.with_redis import Server
+    from peers.redis_server import Server
 
     server = Server(folder, "memory")
     client = server.client()

@@ -45,8 +45,8 @@ def sample(work: Work, scale: Scale, kept_up: bool) -> list[float]:
     return [clock(n) / n / work.parts for _ in range(samples)]
 
 
-def measure(case: Case, kept_up: bool, scale: Scale, folder: Path) -> tuple[Figure, list[str]]:
-    """One case, in an empty folder of its own."""
+def measure(case: Case, kept_up: bool, scale: Scale, folder: Path) -> tuple[list[Figure], list[str]]:
+    """One case, in an empty folder of its own. Mostly it is one figure."""
     own = Path(tempfile.mkdtemp(dir=folder))
     at = Place(own, case.level, scale)
     gc.collect()
@@ -59,7 +59,9 @@ def measure(case: Case, kept_up: bool, scale: Scale, folder: Path) -> tuple[Figu
     finally:
         gc.enable()
         shutil.rmtree(own, ignore_errors=True)
-    return Figure(case.workload, case.who, case.level, "Python", tuple(samples)), at.checks
+    found = samples if isinstance(samples, dict) else {case.workload: samples}
+    figures = [Figure(key, case.who, case.level, "Python", tuple(each)) for key, each in found.items()]
+    return figures, at.checks
 
 
 def turns(subject: Subject, cases: Iterable[Case], number: int, scale: Scale) -> Iterator[tuple[Case, Scale]]:
@@ -99,12 +101,13 @@ def run(
             name = f"{case.workload} / {case.who} / {case.level or '-'}"
             start = time.perf_counter()
             try:
-                figure, checked = measure(case, subject.by_key[case.workload].kept_up, much, folder)
+                figures, checked = measure(case, subject.by_key[case.workload].kept_up, much, folder)
             except Exception as error:
                 failures.append(f"{name}: {type(error).__name__}: {error}")
                 traceback.print_exc()
                 continue
             checks += [check for check in checked if check not in checks]
             took = time.perf_counter() - start
-            print(f"round {number + 1}  {name:60} {figure.median:12.4g}  ({took:.1f} s)", file=sys.stderr)
-            yield figure
+            medians = " ".join(f"{figure.median:12.4g}" for figure in figures)
+            print(f"round {number + 1}  {name:60} {medians}  ({took:.1f} s)", file=sys.stderr)
+            yield from figures

@@ -37,6 +37,7 @@ class Subject:
     notes: Mapping[str, str] = field(default_factory=dict)  # below a workload's figures
     unplotted: frozenset[str] = frozenset()
     pictures: Mapping[str, Picture] = field(default_factory=dict)  # more of a section
+    counted: Callable[[], list[str]] = list  # what was checked in all rounds together
 
     @cached_property
     def by_key(self) -> dict[str, Workload]:
