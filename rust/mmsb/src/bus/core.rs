@@ -344,16 +344,24 @@ impl Core {
     /// The published root of a line, pinned; an error where the branch was dropped.
     #[inline]
     pub fn pin(&self, line: &Line) -> Result<(PinGuard<&Self>, Addr), Error> {
-        let (mut root, mut met) = (None, Ok(()));
+        let mut root = None;
         let pin = PinGuard::new(self, || {
-            // Asked under the pin: who drops a branch says so before its memory is given back.
-            root = line.head();
-            met = self.arena.meet();
-            root.filter(|_| met.is_ok()).map_or(GENESIS, |root| RootRef::new(&self.arena, root).seq())
+            // Asked under the pin: who drops a branch says so before its memory is given back. Its spans were added before it
+            // was published.
+            root = line.head().filter(|_| self.arena.has_met_all());
+            root.map_or(GENESIS, |root| RootRef::new(&self.arena, root).seq())
         })?;
-        met?;
-        let root = root.ok_or_else(|| Error::NoBranch(line.name.clone()))?;
-        Ok((pin, root))
+        match root {
+            Some(root) => Ok((pin, root)),
+            None => self.pin_failed(line),
+        }
+    }
+
+    /// Why there was no root to pin; where that is over, pins it.
+    #[cold]
+    fn pin_failed(&self, line: &Line) -> Result<(PinGuard<&Self>, Addr), Error> {
+        self.arena.meet()?;
+        if line.head().is_some() { self.pin(line) } else { Err(Error::NoBranch(line.name.clone())) }
     }
 
     /// As [`Core::pin`], for longer than the caller holds the core.

@@ -54,6 +54,17 @@ impl Arena {
         if changes == self.met.load(Ordering::Relaxed) { Ok(()) } else { self.map_new(changes) }
     }
 
+    /// Whether there is nothing new, or it could be mapped.
+    #[inline]
+    pub fn has_met_all(&self) -> bool {
+        self.control().spans.changes() == self.met.load(Ordering::Relaxed) || self.map_all()
+    }
+
+    #[cold]
+    fn map_all(&self) -> bool {
+        self.meet().is_ok()
+    }
+
     #[cold]
     fn map_new(&self, changes: u64) -> Result<(), MemoryError> {
         for (number, slot) in self.control().spans.all() {
