@@ -23,7 +23,7 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows curves memory loom fuzz \
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows curves memory loom model fuzz \
 	asan campaign docs wheel clean guard guard-accept
 
 help: ## Show what can be made.
@@ -61,6 +61,9 @@ lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-l
 
 loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
 	RUSTFLAGS="--cfg mmsb_loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --test loom_inbox --test loom_lock --target-dir target/loom
+
+model: ## Explore every interleaving and death in the models of the arena; needs spin (WIDE=1 for larger ones).
+	docs/model/run
 
 # The sanitizers are nightly features that the stable compiler has too.
 fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.

@@ -15,13 +15,13 @@
 #define COMMITS0 2
 #endif
 #ifndef COMMITS1
-#define COMMITS1 2
+#define COMMITS1 1
 #endif
 #ifndef PINS
 #define PINS 1 /* how often the reader pins */
 #endif
 #ifndef DEATHS
-#define DEATHS 2 /* of writers */
+#define DEATHS 1 /* of writers */
 #endif
 #ifndef CLAIMS
 #define CLAIMS 1 /* how many of the dead writers' slots are claimed again */
@@ -58,8 +58,8 @@ byte logged = 1;    /* frames in the log, which survives any process */
 byte holder = NONE; /* the lock: who holds it, and for the how-manieth time anybody does */
 byte generation = 0;
 byte owner[SPANS];   /* the slot whose process hands out a span's blocks */
-SET remote[SPANS];  /* a span's remote free stack: blocks that others gave back */
-SET journal[SLOTS]; /* blocks in others' spans that a process retired and that wait for pins */
+SET remote[SPANS];   /* a span's remote free stack: blocks that others gave back */
+SET journal[SLOTS];  /* blocks in others' spans that a process retired and that wait for pins */
 byte leaving = NONE; /* the block that is on its way from a journal to a stack; the lock guards it */
 byte entry = 0;      /* the reader's pin: 0, a seq, or ALL */
 /* A block: the number of the frame that made it, and how many frames' changes are in it; 0 while it is being written. */
@@ -124,7 +124,7 @@ inline take() {
 #endif
         d_step {
             if
-#if MUTANT == 2 /* no generation in the word */
+#if MUTANT == 2 /* the lock's word has no generation */
             :: holder == was -> mine(); asked = 0
 #else
             :: holder == was && generation == asked -> mine(); asked = 0
@@ -148,7 +148,7 @@ inline give() {
 
 /* What the lock guards is put right, whoever left it so. Nobody is asked whether he lives. */
 inline settle() {
-#if MUTANT != 3 /* `appended` is believed */
+#if MUTANT != 3 /* `appended` is believed, and not the log */
     atomic {
         if
         :: appended != root -> appended = root
@@ -171,7 +171,7 @@ inline settle() {
             for (d : 0 .. SLOTS - 1) { journal[d] = journal[d] & ~BIT(leaving) }
             d = 0
         }
-#if MUTANT == 4 /* the stack is not looked at */
+#if MUTANT == 4 /* a block on its way to a stack is pushed again, the stack not being looked at */
         d_step { free_remote(leaving) }
 #else
         d_step {
@@ -185,7 +185,7 @@ inline settle() {
     :: else
     fi;
     /* What was noted for a commit that was never shown is void. */
-#if MUTANT != 5
+#if MUTANT != 5 /* what was noted for a commit that was never shown stays in the journal */
     d_step {
         for (i : 0 .. BLOCKS - 1) {
             if
@@ -202,13 +202,13 @@ inline settle() {
 /* A span becomes this process's, with all that nobody else can account for. */
 inline adopt(s) {
     owner[s] = me;
-#if MUTANT != 6 /* what lies on the stack stays there and is taken for retired too */
+#if MUTANT != 6 /* what lies on an adopted span's stack stays there and is taken for retired too */
     remote[s] = 0;
 #endif
     d_step {
         for (i : 0 .. BLOCKS - 1) {
             if
-#if MUTANT == 7 /* what living processes journalled is taken too */
+#if MUTANT == 7 /* what lies in a living process's journal is adopted too */
             :: SPAN(i) == s && i != root ->
 #else
             :: SPAN(i) == s && i != root && !HAS(JOURNALS, i) ->
@@ -232,16 +232,16 @@ inline adopt(s) {
 #define LEFT(slot) (slot != me && !alive[slot] && journal[slot] != 0)
 
 /* Of a span: nobody can account for what is free in it. */
-#if MUTANT == 9 /* only of whom the lock was taken from */
+#if MUTANT == 9 /* only spans of whom the lock was taken from are adopted */
 #define ORPHAN(span) (owner[span] != me && owner[span] == was)
-#elif MUTANT == 10 /* a slot's new process does not look at what the old one left */
+#elif MUTANT == 10 /* a slot's new process does not take over what the old one left */
 #define ORPHAN(span) (owner[span] != me && !alive[owner[span]])
 #else
 #define ORPHAN(span) (owner[span] != me && !alive[owner[span]] || owner[span] == me && HAS(fresh, span))
 #endif
 
 inline bequeath() {
-#if MUTANT == 20 /* as 12, and what lies on a stack is left out */
+#if MUTANT == 20 /* as 12, but whoever takes over leaves out what lies on a stack */
     d_step { journal[me] = journal[me] | journal[d] & ~(remote[0] | remote[1] | remote[2]) }
 #else
     d_step { journal[me] = journal[me] | journal[d] }
@@ -287,7 +287,7 @@ inline reclaim() {
     pin = entry;
     atomic {
         if
-#if MUTANT == 11 /* a pin is let go by its age */
+#if MUTANT == 11 /* a pin is cleared by time, not by death */
         :: pin != 0 -> entry = 0; pin = 0
 #else
         :: pin != 0 && !reading -> entry = 0; pin = 0
@@ -308,10 +308,10 @@ inline reclaim() {
     }
     do
     :: i < BLOCKS ->
-#if MUTANT == 12 || MUTANT == 20 /* given back first, struck out then, and nothing says so meanwhile */
+#if MUTANT == 12 || MUTANT == 20 /* a foreign block is pushed, then struck out, and nothing says so meanwhile */
         d_step { free_remote(i) }
         d_step { journal[me] = journal[me] & ~BIT(i); next_to_go() }
-#elif MUTANT == 13 /* struck out first, given back then, and nothing says so meanwhile */
+#elif MUTANT == 13 /* a foreign block is struck out, then pushed, and nothing says so meanwhile */
         journal[me] = journal[me] & ~BIT(i);
         d_step { free_remote(i); next_to_go() }
 #else
@@ -398,18 +398,18 @@ inline store_root() {
 /* The root that was made is shown, and what it replaces is given back when no pin covers it. */
 inline publish() {
     d_step { old = root; appended = new }
-#if MUTANT == 14 /* freed before the new root is shown */
+#if MUTANT == 14 /* blocks are freed before the new root is shown */
     note();
     atomic { retire() }
     reclaim();
     atomic { store_root() }
     shown = seq[new]
-#elif MUTANT == 15 /* noted when it is shown */
+#elif MUTANT == 15 /* a foreign block is noted after the root is shown */
     d_step { store_root() }
     note();
     d_step { shown = seq[new]; retire() }
     reclaim();
-#elif MUTANT == 16 /* noted nowhere */
+#elif MUTANT == 16 /* foreign blocks are noted nowhere but in private memory */
     d_step { store_root() }
     d_step { shown = seq[new]; born[old] = seq[old]; died[old] = seq[new]; limbo[me] = limbo[me] | BIT(old) }
     reclaim();
@@ -424,9 +424,9 @@ inline publish() {
 /* Frames behind the last one shown are made again. */
 #if MUTANT == 3
 #define BEHIND (false)
-#elif MUTANT == 17 /* the word beside the root is believed */
+#elif MUTANT == 17 /* the word beside the root is believed, and not the root */
 #define BEHIND (shown < logged)
-#elif MUTANT == 21 /* only when the lock was taken from a dead process */
+#elif MUTANT == 21 /* frames are made again only when the lock was taken from a dead process */
 #define BEHIND (was != NONE && seq[root] < logged)
 #else
 #define BEHIND (seq[root] < logged)
@@ -448,7 +448,7 @@ inline commit() {
     if
     :: new == NONE -> ENOUGH
     :: else ->
-#if MUTANT == 18 /* shown before it is in the log */
+#if MUTANT == 18 /* a root is shown before its frame is in the log */
         publish();
         logged++
 #else
@@ -475,8 +475,16 @@ begin:
             :: SETTLED && todo[me] > 0
             :: else ->
                 settle();
+#if MUTANT == 22 /* spans are adopted only where there was memory for the frames */
+                replay();
+                if
+                :: !crowded -> inherit()
+                :: else
+                fi;
+#else
                 inherit();
                 replay();
+#endif
                 if
                 :: crowded || todo[me] == 0 -> goto done
                 :: else
@@ -505,10 +513,10 @@ end_idle:   false
             was = NONE; asked = 0; new = NONE; old = NONE; pin = 0; i = 0; d = 0; fresh = 0; crowded = false; rests[me] = false
         }
 dead:   if
-        /* Somebody claims the slot: it seems to live from here on. */
+        /* Somebody claims the slot: it seems to live from here on, until he sees that the lock names it. */
         :: d_step { claims > 0 && !over -> claims--; alive[me] = true }
             if
-#if MUTANT == 19 /* although the lock may name it */
+#if MUTANT == 19 /* a slot is claimed while the lock names it */
             :: d_step { alive[me] -> fresh = BIT(0) | BIT(1); rests[me] = false }
 #else
             :: d_step { alive[me] && holder != me -> fresh = BIT(0) | BIT(1); rests[me] = false }

@@ -86,7 +86,7 @@ end:
 }
 
 inline unpin(e) {
-#if MUTANT == 5 /* the counter moves when the entry is free */
+#if MUTANT == 5 /* the change counter moves after the entry is cleared */
     store(PIN(e), 0);
     atomic { flush(); changes++ }
 #else
@@ -107,14 +107,14 @@ begin:
         do
         :: n > 0 ->
             store(PAGE(STATE), 0);
-#if MUTANT != 3 /* the seq alone is stored */
+#if MUTANT != 3 /* a pin stores its seq alone, and not first that it covers all */
             store(PIN(STATE), ALL);
 #endif
-#if MUTANT != 1 /* no fence */
+#if MUTANT != 1 /* a pin has no fence */
             atomic { flush() }
 #endif
             d_step { at = root; want = seq[at]; below = leaf[at]; made = seq[below]; assert(want != 0) }
-#if MUTANT == 11 /* the seq is not the root's own */
+#if MUTANT == 11 /* a pin's seq is read from another word than the root's own */
             store(PIN(STATE), newest);
 #else
             atomic { ROOT_STANDS; store(PIN(STATE), seq[at]) }
@@ -185,9 +185,9 @@ end:
 }
 
 /* What the reader's pins hold that a dead process left is given up. */
-#if MUTANT == 6 /* by time */
+#if MUTANT == 6 /* a pin is cleared by time, not by death */
 #define REAPABLE (!locked)
-#elif MUTANT == 7 /* whatever was forked from it */
+#elif MUTANT == 7 /* a dead process's pins are cleared while one that it forked lives */
 #define REAPABLE (!alive && !locked)
 #else
 #define REAPABLE (!alive && !child && !locked)
@@ -196,7 +196,7 @@ end:
 inline reap() {
     if
     :: (pin[VIEW] != 0 || pin[STATE] != 0) && REAPABLE ->
-#if MUTANT == 8 /* the slot may be claimed meanwhile */
+#if MUTANT == 8 /* pins are cleared without the slot's byte, which may be claimed meanwhile */
         pin[VIEW] = 0;
         pin[STATE] = 0
 #else
@@ -212,7 +212,7 @@ inline reap() {
     fi
 }
 
-#if MUTANT == 10 /* a pin covers what was made at its seq */
+#if MUTANT == 10 /* a pin covers only what was made at its seq */
 #define LIVES(b, s) (born[b] == (s))
 #else
 #define LIVES(b, s) (born[b] <= (s) && (s) < died[b])
@@ -234,7 +234,7 @@ inline scan() {
         p1 = page[STATE];
         atomic {
             if
-#if MUTANT == 4 /* one look, whatever moved */
+#if MUTANT == 4 /* one scan is believed, whatever moved meanwhile */
             :: true -> tries = NONE
 #else
             :: changes == before -> tries = NONE
@@ -308,7 +308,7 @@ proctype Writer() {
         if
         :: new != NONE ->
             d_step { seq[new] = at + 1; leaf[new] = low; at++ }
-#if MUTANT == 12 /* scanned before the root is shown */
+#if MUTANT == 12 /* the pins are scanned, and blocks freed, before the root is shown */
             atomic {
                 retire(old, seq[old], at, false);
                 if
@@ -323,7 +323,7 @@ proctype Writer() {
             newest = at
 #else
             coming = new;
-#if MUTANT != 2 /* no fence */
+#if MUTANT != 2 /* a commit has no fence */
             d_step { root = new; coming = NONE }
             newest = at;
 #endif
