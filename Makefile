@@ -23,8 +23,7 @@ SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows bench-processes \
-	curves memory loom fuzz asan campaign docs wheel clean guard guard-accept
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows bench-processes curves memory loom fuzz asan campaign docs wheel clean guard guard-accept model
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -61,6 +60,9 @@ lint-python: $(BUILD) ## ruff, mypy, the stub against the built module, import-l
 
 loom: $(TOOLS) ## Explore every interleaving of the lock-free parts.
 	RUSTFLAGS="--cfg mmsb_loom" $(CARGO) test -p mmsb --release --locked --test loom_memory --test loom_inbox --test loom_lock --target-dir target/loom
+
+model: ## Explore every interleaving and death in the models of the arena; needs spin (WIDE=1 for larger ones).
+	docs/model/run
 
 # The sanitizers are nightly features that the stable compiler has too.
 fuzz: ## Search for bytes that upset a decoder (SECONDS_EACH=300); needs `cargo install cargo-fuzz`.
