@@ -169,7 +169,7 @@ def test_readers_that_come_and_go_take_over_what_those_before_left(
     assert not arena.exists()
 
 
-def test_a_reader_outlives_the_writer_and_the_next_one_begins_anew(
+def test_a_reader_outlives_the_writer_and_follows_the_next_one(
     tmp_path: Path, reader: Callable[[Path], Reader]
 ) -> None:
     path = tmp_path / "bus"
@@ -193,16 +193,18 @@ def test_a_reader_outlives_the_writer_and_the_next_one_begins_anew(
     writer.kill()
     writer.wait()
     writer.stdout.close()
-    assert (
-        other.ask("bus.follows, bus.epoch, int(old.sum()), int(bus['p'].array.sum())") == "(False, 2, 10, 10)"
-    )
+    state = "bus.follows, bus.epoch, int(old.sum()), int(bus['p'].array.sum())"
+    assert other.ask(state) == "(True, 2, 10, 10)"
     bus = mmsb.open(path)
     bus["p"][...] = 2
-    assert other.ask("bus.epoch, int(bus['p'].array.sum())") == "(2, 10)"
+    assert other.ask(state) == "(True, 3, 10, 20)"
     later = reader(path)
     assert later.ask("bus.follows, int(bus['p'].array.sum())") == "(True, 20)"
     bus.close()
-    assert later.ask("bus.follows, int(bus['p'].array.sum())") == "(False, 20)"
+    assert later.ask("bus.follows, int(bus['p'].array.sum())") == "(True, 20)"
+    with mmsb.open(path) as bus:
+        bus["p"][...] = 3
+        assert later.ask("int(bus['p'].array.sum())") == "30"
 
 
 def test_a_copy_of_a_bus_does_not_lead_to_the_memory_of_the_first(
@@ -226,4 +228,6 @@ def test_two_opens_in_one_process_are_one(tmp_path: Path, reader: Callable[[Path
     assert bus.follows
     assert (tmp_path / "bus" / "ARENA").exists()
     bus.close()
+    assert (tmp_path / "bus" / "ARENA").exists(), "another process uses it"
+    assert other.ask("bus.close()") == "None"
     assert not (tmp_path / "bus" / "ARENA").exists()

@@ -76,6 +76,17 @@ pub const SLOTS_MAX: u32 = 1 << 16;
 /// For so long whoever waits for the writer's lock sleeps before it asks whether the holder's process lives: that is a
 /// system call, and a living writer is done long before.
 pub const LOCK_CHECK: Duration = Duration::from_millis(10);
+/// How often a thread looks whether the commits of its own process, which wait for the disk, were shown, where another process
+/// wants its turn.
+pub const TURN_LOOK: Duration = Duration::from_micros(50);
+/// How often it is tried to take over memory that processes left which others may still read.
+pub const TAKE_OVER_EVERY: Duration = Duration::from_millis(20);
+/// For how long a process that closes a bus waits for its turn; it leaves without it then.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
+/// How often a process that opens a bus looks whether another one has made it ready, or has left it.
+pub const OPEN_LOOK: Duration = Duration::from_millis(2);
+/// For how long it believes that memory which it cannot reach is being made or left.
+pub const OPEN_UNREACHED: Duration = Duration::from_secs(2);
 
 /// Nanoseconds after which a writer who has something waiting for a pin asks again which processes died: a system call for
 /// each that has pins.

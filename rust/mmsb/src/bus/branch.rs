@@ -6,17 +6,19 @@ use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::commit::{self, Control};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::line::{Line, Merged, Origin};
+use crate::bus::line::{Line, Origin};
 use crate::bus::lines::list;
 use crate::bus::options::Manner;
 use crate::bus::past::pages;
 use crate::bus::upkeep::background::Background;
 use crate::bus::writer::{Shown, Writer};
 use crate::memory::addr::Addr;
+use crate::memory::limbo::Retired;
 use crate::memory::tips::Tip;
 use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::Draft;
+use crate::page::log::FrameHead;
 use crate::page::schema::check_branch_name;
 use crate::page::stage::Stage;
 
@@ -50,7 +52,8 @@ pub(crate) fn fork(
         return Err(Error::NoEpoch { branch, epoch, first: Epoch(0), last: head });
     }
     let seq = writer.seq + 1;
-    let (stage, root, merged) = begin(core, &mut writer, parent, id, epoch)?;
+    let position = writer.log.head();
+    let (stage, root) = begin(core, &mut writer, parent, id, (epoch, position))?;
     let has_rules = RootRef::new(&core.arena, root).rules() > 0;
     let record = Record::Fork { name, parent: parent.id, at: epoch };
     let control = Control { branch: id, epoch, record: &record, durability: manner.durability };
@@ -61,7 +64,7 @@ pub(crate) fn fork(
             return Err(error.into());
         }
     };
-    let line = Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), tip, merged);
+    let line = Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), tip);
     // Others find it when it is shown; one that does not come to be is dropped before anybody saw it.
     if let Err(error) = list(&core.arena, &line) {
         line.leave();
@@ -84,20 +87,20 @@ pub(crate) fn fork(
     core.line(name).ok_or_else(|| Error::NoBranch(name.into()))
 }
 
-/// The root of a branch that starts from an epoch of its parent, the stage it is on, and what had come in by merges there.
+/// The root of a branch that starts from an epoch of its parent, and the stage it is on; its frame is at `position`.
 fn begin<'a>(
     core: &'a Core,
     writer: &mut Writer,
     parent: &Arc<Line>,
     id: BranchId,
-    epoch: Epoch,
-) -> Result<(Stage<'a>, Addr, Merged), Error> {
-    let (head, seq, position) = (parent.appended()?, writer.seq + 1, writer.log.head());
+    (epoch, position): (Epoch, u64),
+) -> Result<(Stage<'a>, Addr), Error> {
+    let (head, seq) = (parent.appended()?, writer.seq + 1);
     let stage = || Stage::new(&core.arena, seq, Default::default());
     if epoch == RootRef::new(&core.arena, head).epoch() {
         let mut stage = stage();
         return match catalog::fork_root(&mut stage, head, id) {
-            Ok(root) => Ok((stage, root, Merged::clone(&parent.merged()))),
+            Ok(root) => Ok((stage, root)),
             Err(error) => {
                 stage.abort();
                 Err(error.into())
@@ -122,7 +125,7 @@ fn rebuild<'a>(
     id: BranchId,
     epoch: Epoch,
     position: u64,
-) -> Result<(Stage<'a>, Addr, Merged), Error> {
+) -> Result<(Stage<'a>, Addr), Error> {
     let root = match catalog::empty_root(&mut stage, id, Epoch(0)) {
         Ok(root) => root,
         Err(error) => {
@@ -134,16 +137,13 @@ fn rebuild<'a>(
     let stretches = pages::lineage(core, parent, epoch);
     let rebuilt = pages::begin_of(core, parent, epoch, &stretches)
         .and_then(|begin| pages::rebuild_all(&core.log, &begin, &stretches, &mut draft));
-    let merged = match rebuilt {
-        Ok(merged) => merged,
-        Err(error) => {
-            draft.abort();
-            return Err(error);
-        }
-    };
+    if let Err(error) = rebuilt {
+        draft.abort();
+        return Err(error);
+    }
     draft.set_epoch(epoch, position);
     let (root, stage) = draft.finish();
-    Ok((stage, root, merged))
+    Ok((stage, root))
 }
 
 /// Lets a branch go: its name is free, its memory is given back, and its history stays in the log.
@@ -158,16 +158,63 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let (seq, root) = (writer.seq + 1, line.appended()?);
     core.lazy.ready_to_go(&core.arena, root)?;
     let mut stage = Stage::new(&core.arena, seq, Default::default());
-    let epoch = RootRef::new(&core.arena, root).epoch();
+    let (epoch, merged) = (RootRef::new(&core.arena, root).epoch(), RootRef::new(&core.arena, root).merged());
     stage.release(root);
     let record = Record::DropBranch;
     let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
-    line.leave();
+    line.go(merged);
     writer.forget(line.id);
     let shown = commit::show(core, writer, Seq(seq));
     drop(core.functions(|functions| functions.forget(line.id)));
     core.remembered.forget(line.id);
     line.posts.forget();
     shown
+}
+
+/// Forks a branch as a frame says that is in the log and was never shown.
+pub(crate) fn fork_again(
+    core: &Core,
+    writer: &mut Writer,
+    frame: &FrameHead,
+    (name, parent, at): (&str, BranchId, Epoch),
+) -> Result<(), Error> {
+    let parent = core.line_of(parent).ok_or_else(|| Error::NoBranch(parent.to_string()))?;
+    let (stage, root) = begin(core, writer, &parent, frame.branch, (at, frame.position))?;
+    let tip = match Tip::new(&core.arena, frame.branch.0, root, 0) {
+        Ok(tip) => tip,
+        Err(error) => {
+            stage.abort();
+            return Err(error.into());
+        }
+    };
+    let origin = Some(Origin { parent: parent.id, epoch: at });
+    let line = Line::new(frame.branch, name.into(), origin, tip);
+    if let Err(error) = list(&core.arena, &line) {
+        line.leave();
+        stage.abort();
+        return Err(error);
+    }
+    stage.settle(&mut Vec::new());
+    line.show();
+    core.add_line(&line);
+    core.fork_functions(parent.id, line.id);
+    Ok(())
+}
+
+/// Drops a branch as a frame says that is in the log and was never shown; what goes with it.
+pub(crate) fn drop_again(core: &Core, writer: &mut Writer, frame: &FrameHead) -> Result<Vec<Retired>, Error> {
+    let line = core.line_of(frame.branch).ok_or_else(|| Error::NoBranch(frame.branch.to_string()))?;
+    let Ok(root) = line.appended() else { return Ok(Vec::new()) };
+    core.lazy.ready_to_go(&core.arena, root)?;
+    let merged = RootRef::new(&core.arena, root).merged();
+    let (mut stage, mut retired) = (Stage::new(&core.arena, frame.seq.0, Default::default()), Vec::new());
+    stage.release(root);
+    stage.settle(&mut retired);
+    core.arena.note_foreign(&mut retired, &mut writer.unsent);
+    line.go(merged);
+    line.leave();
+    writer.forget(line.id);
+    core.forget_name(&line);
+    Ok(retired)
 }

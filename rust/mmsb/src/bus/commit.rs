@@ -5,7 +5,7 @@
 //! Whoever asks for a commit may go on writing into the array it is made from. So every byte of that is read once: into
 //! the frame's body, from which it is staged, or into the staged page, from which the log takes it.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
@@ -16,6 +16,7 @@ use crate::bus::error::{Code, Error};
 use crate::bus::follow::{check, concerns, follow, keep};
 use crate::bus::functions::Declared;
 use crate::bus::line::Line;
+use crate::bus::turn::Turn;
 use crate::bus::validate::{self, Base};
 use crate::bus::writer::{Pending, Shown, Writer};
 use crate::memory::limbo::Retired;
@@ -109,7 +110,7 @@ fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
 /// Commits with the writer already held.
 pub(crate) fn commit_with(
     core: &Core,
-    mut writer: MutexGuard<'_, Writer>,
+    mut writer: Turn<'_>,
     request: &Request<'_, '_>,
 ) -> Result<Committed, Error> {
     if let Some(base) = request.base {
@@ -192,7 +193,8 @@ fn change(
             Change::Remark(_) => {}
         }
     }
-    Ok(())
+    let seq = Seq(draft.seq());
+    Ok(draft.note_merged(merged(request.changes).map(|(branch, epoch)| (branch, (epoch, seq))))?)
 }
 
 /// Appends the frame; from here on the commit is made, and its stage is the state the next one starts from. Where nobody
@@ -242,13 +244,10 @@ fn append(
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);
+    writer.send(core, &mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
     keep(core, &mut writer.flows, request, RootRef::new(&core.arena, root));
-    // With the root, so that a checkpoint or a fork that comes between has both or neither.
-    let published = request.line.head().map(|root| RootRef::new(&core.arena, root).epoch());
-    let published = published.unwrap_or_default();
-    request.line.note_merged(published, (committed.epoch, committed.seq), merged(request.changes));
     let needs = if request.durability == Durability::Disk { head.end() } else { 0 };
     if needs == 0 && writer.pending.is_empty() {
         // Nobody waits for the disk: nothing is put off.
@@ -270,7 +269,8 @@ fn merged(changes: &[Change<'_>]) -> impl Iterator<Item = (BranchId, Epoch)> {
 }
 
 /// What is to be said of a failed append: where it poisoned the log, some of the frame may be on the disk, or all of it.
-fn unknown(writer: &Writer, error: LogError) -> Error {
+fn unknown(writer: &mut Writer, error: LogError) -> Error {
+    writer.unsure = true;
     match error {
         LogError::Disk(cause) if writer.log.poisoned().is_some() => {
             let (position, synced) = (writer.log.head(), writer.log.synced());
@@ -317,6 +317,7 @@ pub(crate) fn control(
     };
     let mut retired = writer.spare.pop().unwrap_or_default();
     stage.settle(&mut retired);
+    writer.send(core, &mut retired);
     writer.seq = seq;
     let needs = if control.durability == Durability::Disk { head.end() } else { 0 };
     writer.pending.push_back(Pending { shown: shown(), seq, needs, retired });
@@ -331,7 +332,7 @@ pub(crate) fn show_all(core: &Core, busy_timeout: Duration) -> Result<(), Error>
 }
 
 /// Publishes what is ready, in the order of the log; first waits for the disk where this commit, or one before it, must.
-pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: Seq) -> Result<(), Error> {
+pub(crate) fn show<'c>(core: &'c Core, mut writer: Turn<'c>, seq: Seq) -> Result<(), Error> {
     if writer.pending.is_empty() {
         drop(writer);
         core.watch.tell();
@@ -343,7 +344,8 @@ pub(crate) fn show<'c>(core: &'c Core, mut writer: MutexGuard<'c, Writer>, seq: 
         drop(writer);
         // One shows what the sync covers for all who wait for it.
         let show_all = || show_ready(core, &mut core.writer_again(), core.syncer.synced());
-        aside(|| core.syncer.sync_together(needs, show_all))?;
+        // One that failed is never shown here: others are told to see what there is of it.
+        aside(|| core.syncer.sync_together(needs, show_all)).inspect_err(|_| drop(core.writer_again()))?;
         if core.published() >= seq.0 {
             core.watch.tell();
             return Ok(());
@@ -374,7 +376,10 @@ fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
             line.show();
             core.add_line(line);
         }
-        Shown::Dropped(line) => core.forget_name(line),
+        Shown::Dropped(line) => {
+            line.leave();
+            core.forget_name(line);
+        }
         Shown::Nothing => {}
     }
     told(core, writer, pending.seq, pending.retired);
@@ -383,7 +388,7 @@ fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
 /// What follows the showing of any frame.
 fn told(core: &Core, writer: &mut Writer, seq: u64, mut retired: Vec<Retired>) {
     core.set_published(seq);
-    if writer.limbo.held_bytes() > 0 {
+    if writer.limbo.held_bytes() > 0 || core.arena.is_among_others() {
         writer.reap(core);
     }
     recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut retired);

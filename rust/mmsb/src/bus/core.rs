@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::Clock;
 use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::limits::CLOSE_WAIT;
 use crate::base::wait::aside;
 use crate::bus::error::{Code, Error};
 use crate::bus::functions::{Declared, Functions};
@@ -15,6 +16,7 @@ use crate::bus::lines::Lines;
 use crate::bus::on_read::Remembered;
 use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
+use crate::bus::turn::Turn;
 use crate::bus::upkeep::background::Background;
 use crate::bus::upkeep::rescue::FromLog;
 use crate::bus::watch::Watch;
@@ -54,8 +56,10 @@ pub(crate) struct Core {
     pub running: AtomicU64,
     pub digests: DigestCache,
     pub(super) lines: RwLock<Lines>,
-    /// Whether another process writes, and this one sees what it commits.
+    /// Whether other processes can commit as well, and this one sees what they do.
     pub follows: bool,
+    /// Whether this one and others commit in turn.
+    pub takes_turns: bool,
     writer: Mutex<Writer>,
     pub syncer: Arc<Syncer>,
     pub log: LogReader,
@@ -129,6 +133,7 @@ impl Core {
             digests: DigestCache::default(),
             lines: RwLock::new(parts.lines),
             follows: parts.follows,
+            takes_turns: parts.follows && !parts.read_only,
             writer: Mutex::new(parts.writer),
             syncer,
             log,
@@ -212,8 +217,8 @@ impl Core {
 
     /// Gives back what was let go of since the last commit; a commit that is under way does it itself.
     pub fn reclaim_unless_busy(&self) {
-        if let Ok(mut writer) = self.writer.try_lock() {
-            writer.reclaim(self);
+        if let Ok(writer) = self.writer.try_lock() {
+            Turn::of_this_process(self, writer).reclaim(self);
         }
     }
 
@@ -249,14 +254,27 @@ impl Core {
     }
 
     /// The one writer, however long that takes; an error where the bus is closed.
-    pub fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
+    pub fn writer(&self) -> Result<Turn<'_>, Error> {
         self.writer_within(Duration::MAX)
     }
 
     /// The one writer, waiting for it so long at most; an error where the bus is closed.
-    pub fn writer_within(&self, timeout: Duration) -> Result<MutexGuard<'_, Writer>, Error> {
+    pub fn writer_within(&self, timeout: Duration) -> Result<Turn<'_>, Error> {
         let writer = self.wait_for_writer(timeout)?;
-        if writer.log.is_shut() { Err(Error::Closed(self.place())) } else { Ok(writer) }
+        if writer.log.is_shut() {
+            Err(Error::Closed(self.place()))
+        } else {
+            Turn::of_all(self, writer, timeout)
+        }
+    }
+
+    /// What this process's writer keeps, whoever else writes.
+    pub fn writer_here(&self, timeout: Duration) -> Result<Turn<'_>, Error> {
+        let writer = self.wait_for_writer(timeout)?;
+        if writer.log.is_shut() {
+            return Err(Error::Closed(self.place()));
+        }
+        Ok(Turn::of_this_process(self, writer))
     }
 
     fn wait_for_writer(&self, timeout: Duration) -> Result<MutexGuard<'_, Writer>, Error> {
@@ -266,7 +284,7 @@ impl Core {
         // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time, or a function of
         // the user's.
         if timeout >= Duration::from_secs(1) && !self.has_functions() {
-            return Ok(self.writer_again());
+            return Ok(self.this_writer());
         }
         aside(|| self.wait_until(Instant::now().checked_add(timeout), timeout.as_secs_f64()))
     }
@@ -315,7 +333,12 @@ impl Core {
     }
 
     /// The one writer, for somebody whose commit is made and only has to be shown.
-    pub fn writer_again(&self) -> MutexGuard<'_, Writer> {
+    pub fn writer_again(&self) -> Turn<'_> {
+        Turn::of_this_process(self, self.this_writer())
+    }
+
+    /// The one writer of this process.
+    pub fn this_writer(&self) -> MutexGuard<'_, Writer> {
         self.writer
             .try_lock()
             .unwrap_or_else(|_| aside(|| self.writer.lock().unwrap_or_else(PoisonError::into_inner)))
@@ -324,15 +347,18 @@ impl Core {
     /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and
     /// what is in the log can be read for as long as it is there.
     pub fn close(&self) {
-        let mut writer = self.writer_again();
-        // The lock goes last: who takes it finds everything free.
-        if !self.follows {
-            self.arena.end();
-            if let (Some(bus), Some(folder)) = (&self.path, self.arena.folder()) {
-                discovery::withdraw(bus, &folder);
-            }
+        if self.takes_turns && self.arena.is_among_others() {
+            // Others cannot.
+            let _ = self.ready_whole();
         }
+        let mut writer = self.writer_within(CLOSE_WAIT).unwrap_or_else(|_| self.writer_again());
+        self.arena.leave_upkeep();
+        // The lock of the bus goes last: who has it alone then finds everything free.
+        let folder = self.arena.folder();
         self.arena.leave_place();
+        if let (Some(bus), Some(folder)) = (&self.path, folder.filter(|folder| !folder.exists())) {
+            discovery::withdraw(bus, &folder);
+        }
         writer.log.shut(self.path.is_some());
         // A function may hold whoever holds the bus.
         let flows = std::mem::take(&mut writer.flows);
@@ -384,6 +410,11 @@ impl Core {
     /// A seq for a stage that is never published.
     pub fn private_seq(&self) -> u64 {
         self.private.fetch_sub(1, Ordering::Relaxed)
+    }
+
+    /// Whether this process is the one that makes checkpoints unasked and compresses the log.
+    pub fn sees_to_upkeep(&self) -> bool {
+        !self.takes_turns || self.arena.sees_to_upkeep()
     }
 
     /// Where the bus is, for messages.

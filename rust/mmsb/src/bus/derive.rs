@@ -87,7 +87,7 @@ impl Bus {
     /// # Errors
     /// A closed handle.
     pub fn settle_failed(&self, page: Option<PageId>) -> Result<Option<String>, Error> {
-        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let writer = self.core().writer_here(self.manner().busy_timeout)?;
         Ok(writer.flows.failed(self.line().id, page).map(ToOwned::to_owned))
     }
 
@@ -105,7 +105,7 @@ impl Bus {
     /// # Errors
     /// A closed handle; an epoch that is not yet.
     pub fn trace(&self, epoch: Epoch) -> Result<Vec<Step>, Error> {
-        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let writer = self.core().writer_here(self.manner().busy_timeout)?;
         let traces = writer.flows.traces(self.line().id);
         let steps = traces.map_or_else(Vec::new, |traces| traces.of(epoch).to_vec());
         drop(writer);
@@ -142,7 +142,7 @@ impl Bus {
     /// # Errors
     /// A closed handle.
     pub fn last_step(&self, page: PageId) -> Result<Option<(Epoch, Step)>, Error> {
-        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let writer = self.core().writer_here(self.manner().busy_timeout)?;
         Ok(writer.flows.traces(self.line().id).and_then(|traces| traces.last_of(page)))
     }
 }

@@ -115,7 +115,7 @@ impl Bus {
     /// Whether it sees what is committed from now on: where this process writes the bus, and where another one does whose
     /// memory it shares. Otherwise it shows the bus as it was when it was opened, or when that process went.
     pub fn follows(&self) -> bool {
-        if self.core.follows { self.core.arena.is_written() } else { !self.core.read_only }
+        self.core.follows || !self.core.read_only
     }
 
     /// The name of its branch.

@@ -1,13 +1,14 @@
 //! A line of epochs: a branch while it lives, with the roots it has published and appended.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::base::ids::{BranchId, Epoch};
 use crate::bus::error::Error;
 use crate::bus::posts::Posts;
 use crate::memory::addr::Addr;
 use crate::memory::tips::Tip;
+use crate::page::merged::Merged;
 use crate::page::state_error::StateError;
 
 /// Where a branch comes from.
@@ -17,18 +18,6 @@ pub struct Origin {
     pub parent: BranchId,
     /// The parent's epoch it started from.
     pub epoch: Epoch,
-}
-
-/// The newest epoch of each other branch that merges brought in, and the frame that did: since what leads to an epoch
-/// is all of its branch before it, this says all that is known of other branches but those it was forked from.
-pub(crate) type Merged = HashMap<BranchId, (Epoch, Seq)>;
-
-/// Notes what a frame brought in.
-pub(crate) fn note_merged(merged: &mut Merged, branch: BranchId, epoch: Epoch, seq: Seq) {
-    let known = merged.entry(branch).or_insert((epoch, seq));
-    if known.0 < epoch {
-        *known = (epoch, seq);
-    }
 }
 
 /// A branch while it lives.
@@ -42,39 +31,43 @@ pub struct Line {
     pub origin: Option<Origin>,
     /// Its words that change, for as long as it lives; where it was dropped before, none.
     tip: Option<Tip>,
+    /// Whether the frame is in the log that drops it.
+    going: AtomicBool,
     /// Of a branch that was dropped, the highest page counter given out.
     last_counter: OnceLock<u32>,
-    /// What had come in by merges, here or before this branch was forked: from which epoch on, ascending, for every epoch
-    /// that may still be published, and the one that is. Nothing where nothing was merged: most branches are forked,
-    /// written and dropped, and are known for ever.
-    merged: Mutex<Vec<(Epoch, Arc<Merged>)>>,
+    /// Of a branch that was dropped, what had come in by merges, as far as this process knows.
+    last_merged: OnceLock<Merged>,
     /// What was posted on it.
     pub(crate) posts: Posts,
 }
 
 impl Line {
     /// A branch with its tip.
-    pub fn new(id: BranchId, name: String, origin: Option<Origin>, tip: Tip, merged: Merged) -> Arc<Self> {
-        Arc::new(Line::with(id, name, origin, Some(tip), merged))
+    pub fn new(id: BranchId, name: String, origin: Option<Origin>, tip: Tip) -> Arc<Self> {
+        Arc::new(Line::with(id, name, origin, Some(tip)))
     }
 
-    /// A branch that was dropped; `counter` is the highest page counter it gave out.
+    /// A branch that was dropped; `counter` is the highest page counter it gave out, `merged` what merges had brought
+    /// in, where that is known.
     pub fn gone(
         id: BranchId,
         name: String,
         origin: Option<Origin>,
         counter: u32,
-        merged: Merged,
+        merged: Option<Merged>,
     ) -> Arc<Self> {
-        let line = Line::with(id, name, origin, None, merged);
+        let line = Line::with(id, name, origin, None);
         let _ = line.last_counter.set(counter);
+        if let Some(merged) = merged {
+            let _ = line.last_merged.set(merged);
+        }
         Arc::new(line)
     }
 
-    fn with(id: BranchId, name: String, origin: Option<Origin>, tip: Option<Tip>, merged: Merged) -> Self {
-        let first = (!merged.is_empty()).then(|| (Epoch(0), Arc::new(merged)));
-        let (merged, last_counter) = (Mutex::new(first.into_iter().collect()), OnceLock::new());
-        Line { id, name, origin, tip, last_counter, merged, posts: Posts::new() }
+    fn with(id: BranchId, name: String, origin: Option<Origin>, tip: Option<Tip>) -> Self {
+        let (last_counter, last_merged) = (OnceLock::new(), OnceLock::new());
+        let going = AtomicBool::new(false);
+        Line { id, name, origin, tip, going, last_counter, last_merged, posts: Posts::new() }
     }
 
     /// The number of its tip, where it has one.
@@ -98,7 +91,7 @@ impl Line {
     /// The root that the next commit starts from, which is ahead of the head while a commit waits for the disk; an error
     /// where the branch was dropped. Call with the writer held.
     pub fn appended(&self) -> Result<Addr, Error> {
-        let appended = self.tip.as_ref().and_then(Tip::appended);
+        let appended = self.tip.as_ref().filter(|_| !self.is_going()).and_then(Tip::appended);
         appended.ok_or_else(|| Error::NoBranch(self.name.clone()))
     }
 
@@ -118,57 +111,38 @@ impl Line {
         }
     }
 
+    /// Gives out no page counter up to this one any more; call with the writer held.
+    pub fn raise_counter(&self, counter: u32) {
+        if let Some(tip) = &self.tip {
+            tip.raise_counter(counter);
+        }
+    }
+
     /// The highest page counter given out.
     pub fn counter(&self) -> u32 {
         let now = self.tip.as_ref().and_then(Tip::counter);
         now.or_else(|| self.last_counter.get().copied()).unwrap_or_default()
     }
 
-    fn versions(&self) -> MutexGuard<'_, Vec<(Epoch, Arc<Merged>)>> {
-        self.merged.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Of a branch that was dropped, what had come in by merges; nothing where this process does not know.
+    pub fn last_merged(&self) -> Option<&Merged> {
+        self.last_merged.get()
     }
 
-    /// What came in by merges up to the root that the next commit starts from: that root's own, with the writer held.
-    pub fn merged(&self) -> Arc<Merged> {
-        self.versions().last().map(|(_, merged)| Arc::clone(merged)).unwrap_or_default()
+    fn is_going(&self) -> bool {
+        self.going.load(Ordering::Acquire)
     }
 
-    /// Takes a published epoch by `take`, with what had come in by merges then.
-    pub fn with_merged<T>(
-        &self,
-        take: impl FnOnce() -> Result<(Epoch, T), Error>,
-    ) -> Result<(T, Arc<Merged>), Error> {
-        // What is known of the published epoch is there as long as nothing else can be noted.
-        let versions = self.versions();
-        let (epoch, taken) = take()?;
-        let merged = versions.iter().rfind(|(from, _)| *from <= epoch).map(|(_, merged)| Arc::clone(merged));
-        Ok((taken, merged.unwrap_or_default()))
-    }
-
-    /// Notes what an epoch that is not published yet brought in; call with the writer held. Nobody takes an epoch from
-    /// before `published` any more.
-    pub fn note_merged(
-        &self,
-        published: Epoch,
-        (epoch, seq): (Epoch, Seq),
-        news: impl Iterator<Item = (BranchId, Epoch)>,
-    ) {
-        let mut news = news.peekable();
-        if news.peek().is_none() {
-            return;
-        }
-        let mut merged = Merged::clone(&self.merged());
-        news.for_each(|(branch, newest)| note_merged(&mut merged, branch, newest, seq));
-        let mut versions = self.versions();
-        let first = versions.iter().rposition(|(from, _)| *from <= published);
-        versions.drain(..first.unwrap_or(0));
-        versions.pop_if(|(from, _)| *from == epoch);
-        versions.push((epoch, Arc::new(merged)));
+    /// The frame is in the log that drops it, and `merged` had come in by merges: nobody commits to it any more; call with
+    /// the writer held.
+    pub fn go(&self, merged: Merged) {
+        let _ = self.last_merged.set(merged);
+        self.going.store(true, Ordering::Release);
     }
 
     /// Whether the branch was dropped.
     pub fn is_dropped(&self) -> bool {
-        !self.tip.as_ref().is_some_and(Tip::lives)
+        self.is_going() || !self.tip.as_ref().is_some_and(Tip::lives)
     }
 
     /// The branch is there: readers may see it; call with the writer held.

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use crate::base::ids::BranchId;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Merged, Origin};
+use crate::bus::line::{Line, Origin};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::tips::Tip;
@@ -45,10 +45,14 @@ impl Lines {
         let newest = branches::newest(arena);
         let new: Vec<Branch> = branches::between(arena, newest, self.known).collect();
         for Branch { id, name, origin, tip } in new.into_iter().rev() {
+            // This process's own, unless it was made anew when its process had died.
+            if self.by_id.get(&id).is_some_and(|line| line.tip_number() == tip) {
+                continue;
+            }
             let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });
             let line = match tip {
-                Some(tip) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0), Merged::new()),
-                None => Line::gone(id, name, origin, 0, Merged::new()),
+                Some(tip) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0)),
+                None => Line::gone(id, name, origin, 0, None),
             };
             self.add(&line);
         }

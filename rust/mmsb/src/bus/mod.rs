@@ -1,5 +1,6 @@
 //! The door (bus): open, transaction, commit, snapshot, watch; errors joined. The only room that names every layer.
 
+mod attach;
 mod body;
 mod branch;
 mod cells;
@@ -28,7 +29,9 @@ pub mod seeing;
 pub mod state;
 pub mod stats;
 mod stepping;
+mod takeover;
 pub mod transaction;
+mod turn;
 mod typed;
 mod update;
 pub mod upkeep;

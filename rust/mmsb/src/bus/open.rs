@@ -1,12 +1,12 @@
 //! Opening a bus: making it or taking it up where its log ends.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
-use crate::base::ids::{BranchId, Epoch, Seq};
+use crate::base::ids::{BranchId, Epoch};
+use crate::bus::attach::{self, Come, begin_to_share};
 use crate::bus::core::{Core, Held, Parts};
 use crate::bus::error::{Error, check_directory, check_path};
 use crate::bus::handle::Bus;
@@ -19,7 +19,7 @@ use crate::bus::upkeep::background::Background;
 use crate::bus::writer::Writer;
 use crate::memory::arena::{self, Arena};
 use crate::memory::discovery;
-use crate::memory::disk::{Disk, Real};
+use crate::memory::disk::{Disk, Lock, Real};
 use crate::memory::guard::PinGuard;
 use crate::memory::host;
 use crate::memory::limbo::Limbo;
@@ -33,7 +33,7 @@ use crate::page::draft::Tables;
 use crate::page::log;
 use crate::page::log::{FrameHead, LOOKS, Log, LogError, Notes, superblock};
 use crate::page::operator::Operators;
-use crate::page::schemas::{self, Schemas};
+use crate::page::schemas::Schemas;
 use crate::page::stage::{Scratch, Stage};
 use crate::page::state_error::StateError;
 
@@ -54,21 +54,20 @@ impl Bus {
 
     fn open_at(path: &Path, options: &Options) -> Result<Bus, Error> {
         let read_only = options.mode == Mode::Read;
-        let disk = Arc::new(Real::new(path, read_only));
+        let real = Arc::new(Real::new(path, read_only));
         let makes = match options.mode {
             Mode::Create => !path.exists(),
-            Mode::Append => !superblock::exists(&*disk),
+            Mode::Append => !superblock::exists(&*real),
             Mode::Read | Mode::ReadWrite => false,
         };
         if makes {
             fits(options)?;
         }
         match options.mode {
-            Mode::Create => disk.make()?,
-            Mode::Append if !path.exists() => disk.create_dir("")?,
+            Mode::Create => real.make()?,
+            Mode::Append if !path.exists() => real.create_dir("")?,
             _ => check_directory(path)?,
         }
-        let disk: Arc<dyn Disk> = disk;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let slot = opened::slot(&path);
         let mut open = slot.as_ref().map(|slot| slot.lock().unwrap_or_else(PoisonError::into_inner));
@@ -91,23 +90,33 @@ impl Bus {
             // A reader beside a writer has a copy of its own, which nobody else needs to find.
             _ => Place::Memory,
         };
-        let make = || {
+        let make = |lock: Option<Box<dyn Lock>>| {
             let (place, path, clock) = (place.clone(), Some(path.clone()), Arc::new(SystemClock));
-            assemble(Arc::clone(&disk), place, path, options, clock, Vec::new())
+            let disk = Arc::clone(&real) as Arc<dyn Disk>;
+            assemble((disk, lock), place, path, options, clock, Vec::new())
         };
         let bus = if read_only {
-            match attach(&disk, &path, options)? {
+            match attach::to_read(&real, &path, options)? {
                 Some(bus) => bus,
-                None => return settled(&*disk, |_| true, make),
+                None => return settled(&*real, |_| true, || make(None)),
             }
+        } else if !superblock::exists(&*real) && !may_make(&*real, options)? {
+            // It is no bus, and nothing is changed there.
+            make(None)?
         } else {
-            let bus = make()?;
-            let core = bus.core();
-            match core.arena.folder() {
-                Some(folder) => discovery::announce(&path, &folder)?,
-                None => discovery::withdraw_any(&path),
+            match attach::come(&real, &path, options)? {
+                Come::To(..) if options.mode == Mode::Create => {
+                    return Err(Error::Exists(path.display().to_string()));
+                }
+                Come::To(arena, lock) => {
+                    attach::attach(Arc::clone(&real) as Arc<dyn Disk>, &path, options, (arena, lock))?
+                }
+                Come::First(lock) => {
+                    let bus = make(Some(lock))?;
+                    attach::say(bus.core(), &path)?;
+                    bus
+                }
             }
-            bus
         };
         if let Some(open) = &mut open {
             **open = Arc::downgrade(bus.core());
@@ -122,18 +131,19 @@ impl Bus {
         let folder = home.path().unwrap_or_default();
         let disk: Arc<dyn Disk> = Arc::new(Real::new(folder.join("log"), false));
         disk.create_dir("")?;
-        assemble(disk, Place::Memory, None, options, Arc::new(SystemClock), vec![Box::new(home)])
+        assemble((disk, None), Place::Memory, None, options, Arc::new(SystemClock), vec![Box::new(home)])
     }
 
     /// Opens the bus on a disk of any kind: what tests with a simulated one do.
     pub fn on_disk(disk: Arc<dyn Disk>, options: &Options, clock: Arc<dyn Clock>) -> Result<Bus, Error> {
-        let make =
-            || assemble(Arc::clone(&disk), Place::Memory, None, options, Arc::clone(&clock), Vec::new());
+        let make = || {
+            assemble((Arc::clone(&disk), None), Place::Memory, None, options, Arc::clone(&clock), Vec::new())
+        };
         if disk.read_only() { settled(&*disk, |_| true, make) } else { make() }
     }
 }
 
-fn main(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
+pub(super) fn main(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
     let line = core.line(MAIN).ok_or_else(|| Error::NoBranch(MAIN.into()))?;
     Bus::new(Arc::clone(core), line, options)
 }
@@ -169,7 +179,7 @@ fn shared(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
 }
 
 fn assemble(
-    disk: Arc<dyn Disk>,
+    (disk, lock): (Arc<dyn Disk>, Option<Box<dyn Lock>>),
     place: Place,
     path: Option<PathBuf>,
     options: &Options,
@@ -177,7 +187,7 @@ fn assemble(
     held: Vec<Box<dyn Held>>,
 ) -> Result<Bus, Error> {
     let read_only = options.mode == Mode::Read;
-    let log = open_log(&disk, options)?;
+    let log = open_log(&disk, lock, options)?;
     let checkpoints = Arc::new(Store::open(&disk)?);
     let budget = options.budget.unwrap_or_else(host::default_budget);
     let Begun { memory, lines, seq, limbo, from } = start(&place, budget, &log, &checkpoints)?;
@@ -188,6 +198,10 @@ fn assemble(
         None => Background::new(options.history_budget, true, log.start_position(), false),
         Some(_) => Background::new(options.checkpoint_after, false, from, lazy.left() > 0),
     };
+    let follows = arena.is_shared();
+    if follows {
+        begin_to_share(&arena, &log, &checkpoints);
+    }
     let writer = Writer::new(&arena, log, seq, limbo);
     let core = Core::new(Parts {
         arena,
@@ -203,7 +217,7 @@ fn assemble(
         path,
         arena_place: options.arena,
         read_only,
-        follows: false,
+        follows,
         held,
     });
     core.set_published(seq);
@@ -215,48 +229,17 @@ impl Bus {
     /// copy of what that has committed by now.
     pub(crate) fn own_copy(&self) -> Result<Bus, Error> {
         let core = self.core();
-        let Some(path) = core.path.clone().filter(|_| core.follows) else { return Ok(self.clone()) };
+        let Some(path) = core.path.clone().filter(|_| core.follows && core.read_only) else {
+            return Ok(self.clone());
+        };
         let options = Options { mode: Mode::Read, budget: Some(core.arena.budget()), ..Options::default() };
         let disk: Arc<dyn Disk> = Arc::new(Real::new(&path, true));
         let make = || {
             let (path, clock) = (Some(path.clone()), Arc::new(SystemClock));
-            assemble(Arc::clone(&disk), Place::Memory, path, &options, clock, Vec::new())
+            assemble((Arc::clone(&disk), None), Place::Memory, path, &options, clock, Vec::new())
         };
         settled(&*disk, |_| true, make)
     }
-}
-
-/// Comes to the bus that another process writes, to read what it commits; `None` where there is no such process, or its
-/// memory is not to be had for this one.
-fn attach(disk: &Arc<dyn Disk>, path: &Path, options: &Options) -> Result<Option<Bus>, Error> {
-    let Some(folder) = discovery::find(path) else { return Ok(None) };
-    let budget = options.budget.unwrap_or_else(host::default_budget);
-    let Ok(arena) = Arena::attach(&folder, arena::Options { budget, prefault: true }) else {
-        return Ok(None);
-    };
-    arena.adopt(&schemas::blocks(&arena)?)?;
-    let log = settled(&**disk, |_| true, || open_log(disk, options))?;
-    let newest = Arc::clone(&arena);
-    log.follow(move || Seq(newest.control().published.0.load(Ordering::Acquire)), describe);
-    let writer = Writer::new(&arena, log, GENESIS, Limbo::default());
-    let core = Core::new(Parts {
-        schemas: Schemas::default(),
-        operators: builtin(),
-        lazy: Lazy::elsewhere(),
-        lines: Lines::default(),
-        writer,
-        checkpoints: Arc::new(Store::open(disk)?),
-        background: Background::new(None, false, 0, false),
-        threads: options.threads(),
-        clock: Arc::new(SystemClock),
-        path: Some(path.to_path_buf()),
-        arena_place: options.arena,
-        read_only: true,
-        follows: true,
-        held: Vec::new(),
-        arena,
-    });
-    main(&core, options).map(Some)
 }
 
 /// Calls `look`, which only reads, until it is `well`, or until nobody who writes the bus has let go of files or added
@@ -367,20 +350,31 @@ fn is_damage(error: &Error) -> bool {
 }
 
 /// Opens the log, making it where there is none.
-fn open_log(disk: &Arc<dyn Disk>, options: &Options) -> Result<Log, Error> {
-    let makes = matches!(options.mode, Mode::Append | Mode::Create);
-    // Somebody else's directory is left alone; what an unfinished creation left is not in the way.
-    if makes
-        && disk.list("")?.iter().all(|name| name == "LOCK" || name == superblock::NEW_NAME)
-        && disk.list(DIR)?.is_empty()
-    {
-        return Ok(Log::create(Arc::clone(disk), options.log)?);
+fn open_log(disk: &Arc<dyn Disk>, lock: Option<Box<dyn Lock>>, options: &Options) -> Result<Log, Error> {
+    if may_make(&**disk, options)? {
+        let log = match lock {
+            Some(lock) => Log::create_locked(Arc::clone(disk), options.log, (0, 0), lock),
+            None => Log::create(Arc::clone(disk), options.log),
+        };
+        return Ok(log?);
     }
     if options.mode == Mode::Create {
         return Err(LogError::Exists.into());
     }
-    let (log, _recovered) = Log::open(Arc::clone(disk), options.log, &describe)?;
-    Ok(log)
+    let opened = match lock {
+        Some(lock) => Log::open_locked(Arc::clone(disk), options.log, lock, &describe),
+        None => Log::open(Arc::clone(disk), options.log, &describe),
+    };
+    Ok(opened?.0)
+}
+
+/// Whether a bus may be made where there is none. Somebody else's directory is left alone; what an unfinished creation left is
+/// not in the way.
+fn may_make(disk: &dyn Disk, options: &Options) -> Result<bool, Error> {
+    let unfinished = ["LOCK", superblock::NEW_NAME, discovery::NAME, discovery::NEW_NAME];
+    Ok(matches!(options.mode, Mode::Append | Mode::Create)
+        && disk.list("")?.iter().all(|name| unfinished.contains(&&**name))
+        && disk.list(DIR)?.is_empty())
 }
 
 /// What the log's footers note of a frame.

@@ -13,7 +13,7 @@ impl Bus {
     /// # Errors
     /// A closed handle.
     pub fn traces(&self, since: Epoch, until: Epoch) -> Result<Vec<(Epoch, Vec<Step>)>, Error> {
-        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let writer = self.core().writer_here(self.manner().busy_timeout)?;
         let Some(traces) = writer.flows.traces(self.line().id) else { return Ok(Vec::new()) };
         Ok(traces.between(since, until).map(|(epoch, steps)| (epoch, steps.to_vec())).collect())
     }
@@ -24,7 +24,7 @@ impl Bus {
     /// # Errors
     /// A closed handle.
     pub fn counters(&self) -> Result<Vec<(PageId, Counts)>, Error> {
-        let writer = self.core().writer_within(self.manner().busy_timeout)?;
+        let writer = self.core().writer_here(self.manner().busy_timeout)?;
         Ok(writer.flows.counters(self.line().id).map_or_else(Vec::new, Counters::all))
     }
 }

@@ -1,5 +1,7 @@
 //! What a bus counts.
 
+use std::time::Duration;
+
 use crate::base::ids::Seq;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
@@ -50,7 +52,7 @@ pub struct Stats {
 /// Counts.
 pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
     let (held, seq, commits, compacted, appended, arena) = {
-        let writer = core.writer()?;
+        let writer = core.writer_here(Duration::MAX)?;
         let mut arena = core.arena.stats();
         arena.used_small -= writer.kept_bytes();
         (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended, arena)

@@ -2,19 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::base::ids::{BranchId, PageId};
+use crate::base::ids::{BranchId, PageId, Seq};
 use crate::base::limits::REAP_EVERY;
 use crate::bus::body::Body;
 use crate::bus::core::Core;
 use crate::bus::follow::Flows;
 use crate::bus::line::Line;
+use crate::bus::takeover;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
 use crate::page::compact::Compacted;
 use crate::page::log::Log;
-use crate::page::stage::{Scratch, recycle_all};
+use crate::page::stage::{Scratch, recycle, recycle_all};
 
 /// What readers see once a frame is shown.
 #[derive(Debug)]
@@ -59,6 +61,18 @@ pub(crate) struct Writer {
     pub spare: Vec<Vec<Retired>>,
     /// When it was last asked which processes died, as frames tell the time.
     pub reaped: u64,
+    /// Whether this process has the lock that all share.
+    pub holds: bool,
+    /// Whether an append failed, so that some of its frame may be in the log.
+    pub unsure: bool,
+    /// Blocks of other processes that could not be noted for them yet.
+    pub unsent: Vec<Retired>,
+    /// Up to where this process has taken what was noted for it.
+    pub noted: u64,
+    /// The newest frame when this process first saw that there are spans to take over.
+    pub orphans_since: Option<u64>,
+    /// When that was tried last.
+    pub tried: Option<Instant>,
 }
 
 impl Writer {
@@ -78,6 +92,12 @@ impl Writer {
             pending: VecDeque::new(),
             spare: Vec::new(),
             reaped: 0,
+            holds: false,
+            unsure: false,
+            unsent: Vec::new(),
+            noted: 0,
+            orphans_since: None,
+            tried: None,
         }
     }
 
@@ -107,6 +127,9 @@ impl Writer {
         self.give_up(|_, _| true);
         core.remembered.clear();
         core.arena.reap();
+        if self.holds && core.arena.control().spans.has_orphans() {
+            let _ = takeover::come_to(core, self);
+        }
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
     }
 
@@ -117,6 +140,22 @@ impl Writer {
             self.reaped = now;
             core.arena.reap();
         }
+    }
+
+    /// Has blocks that lie in spans of other processes noted for them, before the root is shown that lets them go.
+    #[inline]
+    pub fn send(&mut self, core: &Core, retired: &mut Vec<Retired>) {
+        if core.arena.is_among_others() {
+            core.arena.note_foreign(retired, &mut self.unsent);
+            self.noted = core.arena.noted();
+        }
+    }
+
+    /// Notes that a frame is shown that another process had appended.
+    pub fn show_again(&mut self, core: &Core, seq: Seq, mut retired: Vec<Retired>) {
+        self.seq = seq.0;
+        core.set_published(seq.0);
+        recycle(&mut self.limbo, &core.arena, &mut self.scratch, &mut retired);
     }
 
     fn give_up(&mut self, which: impl Fn(BranchId, PageId) -> bool) {

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::base::limits::{CHUNK, SLAB};
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
-use crate::memory::chunks::Chunks;
 use crate::memory::classes::{CLASSES, size_of_class};
 use crate::memory::stack::{Cells, FreeStack};
 
@@ -57,6 +56,46 @@ pub struct Slab {
 impl Slab {
     fn blocks(self, size: usize) -> usize {
         self.chunks * CHUNK / size
+    }
+
+    /// The cells of its blocks.
+    pub fn cells(self, class: usize) -> impl Iterator<Item = u64> {
+        let size = size_of_class(class);
+        (0..self.blocks(size)).map(move |i| cell_of(self.addr.plus((i * size) as u64)))
+    }
+
+    /// Its chunks.
+    pub fn addresses(self) -> impl Iterator<Item = Addr> {
+        (0..self.chunks).map(move |i| self.addr.plus((i * CHUNK) as u64))
+    }
+}
+
+/// What the count of a slab's chunk says, in the place of how many refer to it: that it is one, of which class, how many
+/// chunks the slab has, and which of them this is. So whoever takes over the span knows what it is cut into.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct SlabMark {
+    /// The class of its blocks.
+    pub class: usize,
+    /// Chunks of the slab.
+    pub chunks: usize,
+    /// Which of them.
+    pub index: usize,
+}
+
+const SLAB_MARK: u32 = 1 << 31;
+const _: () = assert!(CLASSES <= 1 << 8 && SLAB_CHUNKS < 1 << 8);
+
+impl SlabMark {
+    /// As a count.
+    pub fn encode(self) -> u32 {
+        SLAB_MARK | (self.class as u32) << 16 | (self.chunks as u32) << 8 | self.index as u32
+    }
+
+    /// What a count says, where it is one of a slab's chunk.
+    pub fn decode(count: u32) -> Option<SlabMark> {
+        let part = |shift: u32| (count >> shift & 0xff) as usize;
+        let mark = SlabMark { class: part(16), chunks: part(8), index: part(0) };
+        (count & SLAB_MARK != 0 && mark.class < CLASSES && mark.index < mark.chunks).then_some(mark)
     }
 }
 
@@ -120,12 +159,20 @@ impl Small {
         true
     }
 
-    /// Gives slabs without a block in use back, when nothing else is left. Returns how many chunks that were.
-    pub fn trim(&self, heads: &[ClassHead], cells: &impl Cells, chunks: &Chunks) -> usize {
-        (0..CLASSES).map(|class| self.trim_class(class, &heads[class], cells, chunks)).sum()
+    /// Takes in a slab that another process had cut, of which these cells are free.
+    pub fn adopt(&self, class: usize, slab: Slab, free: &[u64], head: &ClassHead, cells: &impl Cells) {
+        self.cutter(class).slabs.push(slab);
+        let used = slab.blocks(size_of_class(class)) - free.len();
+        head.used.fetch_add(used as u64, Ordering::Relaxed);
+        free.iter().for_each(|&cell| head.free.push(cells, cell));
     }
 
-    fn trim_class(&self, class: usize, head: &ClassHead, cells: &impl Cells, chunks: &Chunks) -> usize {
+    /// Gives slabs without a block in use to `give`, when nothing else is left. Returns how many chunks that were.
+    pub fn trim(&self, heads: &[ClassHead], cells: &impl Cells, give: impl Fn(Slab)) -> usize {
+        (0..CLASSES).map(|class| self.trim_class(class, &heads[class], cells, &give)).sum()
+    }
+
+    fn trim_class(&self, class: usize, head: &ClassHead, cells: &impl Cells, give: &impl Fn(Slab)) -> usize {
         let mut cutter = self.cutter(class);
         let mut free = Vec::new();
         let mut next = head.free.take_all();
@@ -143,7 +190,7 @@ impl Small {
             let (its, others) = rest.split_at(rest.partition_point(|cell| *cell < end));
             rest = others;
             if its.len() == slab.blocks(size_of_class(class)) {
-                chunks.give(slab.addr, slab.chunks);
+                give(slab);
                 given += slab.chunks;
             } else {
                 its.iter().for_each(|cell| head.free.push(cells, *cell));

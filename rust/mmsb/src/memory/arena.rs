@@ -2,14 +2,14 @@
 #![allow(unsafe_code)]
 
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use crate::base::limits::{CHUNK, SPANS_MAX};
 use crate::base::sync::Ordering;
 use crate::memory::account::Taken;
 use crate::memory::addr::Addr;
-use crate::memory::alloc::{self, ClassHead, SLAB_CHUNKS, Slab, Small};
+use crate::memory::alloc::{self, ClassHead, SLAB_CHUNKS, Slab, SlabMark, Small};
 use crate::memory::chunks::Chunks;
 use crate::memory::classes::{CLASSES, class_of};
 use crate::memory::control::{Control, LAYOUT, MAGIC};
@@ -72,12 +72,14 @@ pub struct Arena {
     writes: [AtomicPtr<u8>; SPANS_MAX],
     counts: [AtomicPtr<AtomicU32>; SPANS_MAX],
     lengths: [AtomicU64; SPANS_MAX],
-    classes: [ClassHead; CLASSES],
-    small: Small,
+    pub(super) classes: [ClassHead; CLASSES],
+    pub(super) small: Small,
     pins: ArenaPins,
     prefault: Prefault,
     /// Up to which change of the table of spans this process has mapped them.
     pub(super) met: AtomicU64,
+    /// Whether there may be spans of other processes.
+    pub(super) among: AtomicBool,
     pub(super) chunks: Arc<Chunks>,
     // Then the spans, when everything that lies in them has gone.
     pub(super) mapped: [OnceLock<Arc<Span>>; SPANS_MAX],
@@ -124,7 +126,7 @@ impl Arena {
             ptr::addr_of_mut!((*control).hash).write([(); 2].map(|()| random()));
             (*control).spans.reserve(me);
             (*control).spans.add(0, me);
-            (*control).writer.0.store(u64::from(me) + 1, Ordering::Release);
+            (*control).reader_in.0.store(u64::from(me) + 1, Ordering::Release);
         }
         Arena::over(chunks, first, false, slot, options.prefault)
     }
@@ -144,6 +146,10 @@ impl Arena {
         let pins = ArenaPins::at(chunks.home(), found, me, changes)?;
         // What the last one left that had this slot.
         pins.entries().forget(me);
+        if found {
+            // SAFETY: a part of the area, whose words are atomic.
+            unsafe { (*control).spans.leave(me) };
+        }
         chunks.share(Numbers::new(Arc::clone(&first), me));
         let chunks = Arc::new(chunks);
         let arena = Arena {
@@ -156,6 +162,7 @@ impl Arena {
             pins,
             prefault: Prefault::new(Arc::clone(&chunks), prefault),
             met: AtomicU64::new(0),
+            among: AtomicBool::new(found),
             chunks,
             mapped: std::array::from_fn(|_| OnceLock::new()),
             slot,
@@ -340,7 +347,10 @@ impl Arena {
     }
 
     fn trim(&self) -> usize {
-        let given = self.small.trim(&self.classes, &Links(self), &self.chunks);
+        let given = self.small.trim(&self.classes, &Links(self), |slab| {
+            self.mark(slab, |_| 0);
+            self.chunks.give(slab.addr, slab.chunks);
+        });
         if self.chunks.is_watched() {
             self.prefault.wake();
         }
@@ -355,9 +365,30 @@ impl Arena {
             }
             let several = self.take(SLAB_CHUNKS, true).map(|addr| Slab { addr, chunks: SLAB_CHUNKS });
             let slab = several.or_else(|_| self.take(1, true).map(|addr| Slab { addr, chunks: 1 }))?;
-            if !self.small.add(class, slab) && self.chunks.give(slab.addr, slab.chunks) {
-                self.prefault.wake();
+            // Before any of its blocks is used.
+            self.mark(slab, |index| SlabMark { class, chunks: slab.chunks, index }.encode());
+            if !self.small.add(class, slab) {
+                self.mark(slab, |_| 0);
+                if self.chunks.give(slab.addr, slab.chunks) {
+                    self.prefault.wake();
+                }
             }
+        }
+    }
+
+    /// Sets the counts of a slab's chunks.
+    fn mark(&self, slab: Slab, mark: impl Fn(usize) -> u32) {
+        for (index, addr) in slab.addresses().enumerate() {
+            self.chunk_rc(addr).store(mark(index), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        // While the slot is still this process's. A forked child's copy leaves its parent's alone.
+        if self.slot.as_ref().is_some_and(Slot::is_own) && !self.writes[0].load(Ordering::Relaxed).is_null() {
+            self.control().spans.leave(self.slot());
         }
     }
 }

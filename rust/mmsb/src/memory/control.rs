@@ -9,14 +9,19 @@
 //!   320  what names are hashed with: 2 x u64
 //!   384  tips of branches: head of the free list u64 | address of the newest block u64
 //!   448  the newest of the branches there ever were: address u64
-//!   512  1 + the slot of the process that writes, 0 = nobody does any more: u64
+//!   512  1 + the slot of the process that reads in what opening left on disk: u64
 //!   576  somebody sleeps until `published` changes: u64
+//!   640  the journal: address of its newest block u64 | entries there ever were u64 (see `journal`)
+//!   704  the log: number of the segment that is written to u64, the next number for one u64
+//!   768  1 = what the lock guards is to be put right: u64
+//!   832  1 + the slot of the process that sees to upkeep, 0 = none: u64, changes of checkpoints u64
 //!  1024  spans: a number that grows with them u64, at 1088 their owners 256 x u32 (see `spans`)
 //! ```
 //! The area is memory of this boot only: a successor whose boot differs throws it away, and recovery reads the log,
 //! never these words.
 
 use crate::base::sync::AtomicU64;
+use crate::memory::journal::Journal;
 use crate::memory::lock::Lock;
 use crate::memory::spans::SpanTable;
 use crate::memory::tips::Tips;
@@ -25,7 +30,7 @@ use crate::memory::tips::Tips;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MMSBCTRL");
 
 /// The version of the layout above. Areas of another version are thrown away with their spans.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// A value on a cache line of its own.
 #[derive(Debug)]
@@ -58,14 +63,22 @@ pub struct Control {
     pub tips: Tips,
     /// The newest of the branches there ever were, 0 = none.
     pub branches: Line<AtomicU64>,
-    /// 1 + the slot of the process that writes, 0 = nobody does any more.
-    pub writer: Line<AtomicU64>,
+    /// 1 + the slot of the process that reads in what opening left on disk.
+    pub reader_in: Line<AtomicU64>,
     /// Not 0 where somebody sleeps until `published` changes.
     pub watched: Line<std::sync::atomic::AtomicU64>,
-    _reserved: [u64; 48],
+    /// Blocks on their way to the processes whose they are.
+    pub journal: Line<Journal>,
+    /// The number of the segment of the log that is written to, and the next number for one.
+    pub segments: Line<[AtomicU64; 2]>,
+    /// Not 0 where what the lock guards is to be put right by whoever has it next.
+    pub dirty: Line<AtomicU64>,
+    /// 1 + the slot of the process that sees to upkeep, 0 = none; and how often checkpoints were written or removed.
+    pub upkeep: Line<[AtomicU64; 2]>,
+    _reserved: [u64; 16],
     /// The spans.
     pub spans: SpanTable,
-    _rest: [u64; 760],
+    _rest: [u64; 752],
 }
 
 #[cfg(not(mmsb_loom))]
@@ -77,6 +90,8 @@ const _: () = {
     assert!(offset_of!(Control, lock) == 128 && offset_of!(Control, pin_changes) == 192);
     assert!(offset_of!(Control, schemas) == 256 && offset_of!(Control, hash) == 320);
     assert!(offset_of!(Control, tips) == 384);
-    assert!(offset_of!(Control, branches) == 448 && offset_of!(Control, writer) == 512);
-    assert!(offset_of!(Control, watched) == 576 && offset_of!(Control, spans) == 1024);
+    assert!(offset_of!(Control, branches) == 448 && offset_of!(Control, reader_in) == 512);
+    assert!(offset_of!(Control, watched) == 576 && offset_of!(Control, journal) == 640);
+    assert!(offset_of!(Control, segments) == 704 && offset_of!(Control, dirty) == 768);
+    assert!(offset_of!(Control, upkeep) == 832 && offset_of!(Control, spans) == 1024);
 };

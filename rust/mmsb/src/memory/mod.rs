@@ -15,6 +15,7 @@ pub mod forked;
 pub mod futex;
 pub mod guard;
 pub mod host;
+pub mod journal;
 pub mod limbo;
 pub mod lock;
 pub mod magazine;

@@ -102,6 +102,12 @@ impl Blocks {
         self.block((pin.0 >> BLOCK_SHIFT) as usize).process.load(Ordering::Relaxed)
     }
 
+    /// The id of the process of a slot, where it has a block.
+    pub(super) fn process_of(&self, slot: u32) -> Option<u64> {
+        let its = |of: &&PinBlock| of.owner.load(Ordering::Acquire) == u64::from(slot) + 1;
+        self.blocks().find(its).map(|of| of.process.load(Ordering::Relaxed))
+    }
+
     fn blocks(&self) -> impl Iterator<Item = &PinBlock> {
         (0..self.count().load(Ordering::Acquire) as usize).map(|at| self.block(at))
     }

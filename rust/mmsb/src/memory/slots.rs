@@ -65,9 +65,19 @@ impl Slot {
         self.number
     }
 
+    /// Whether this is the process that took it, and not one that was forked from it.
+    pub fn is_own(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// Whether any other process has a slot.
+    pub fn has_others(&self) -> bool {
+        ofd::is_any_taken(self.file.file(), SLOTS_MAX).unwrap_or(true)
+    }
+
     /// Whether no living process has a slot; where that cannot be found out, one is taken to live.
     pub fn is_dead(&self, other: u32) -> bool {
-        let asked = other != self.number && other < SLOTS_MAX && self.process == std::process::id();
+        let asked = other != self.number && other < SLOTS_MAX && self.is_own();
         asked && ofd::is_free(self.file.file(), other).unwrap_or(false)
     }
 
@@ -161,6 +171,13 @@ mod ofd {
         call(file, libc::F_OFD_GETLK, &mut found)?;
         Ok(found.l_type == libc::F_UNLCK as libc::c_short)
     }
+
+    /// Whether another description has any of the first so many bytes.
+    pub fn is_any_taken(file: &File, numbers: u32) -> io::Result<bool> {
+        let mut found = libc::flock { l_len: libc::off_t::from(numbers), ..range(0, true) };
+        call(file, libc::F_OFD_GETLK, &mut found)?;
+        Ok(found.l_type != libc::F_UNLCK as libc::c_short)
+    }
 }
 
 /// Elsewhere no two processes share an arena.
@@ -173,6 +190,10 @@ mod ofd {
     }
 
     pub fn is_free(_file: &File, _number: u32) -> io::Result<bool> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub fn is_any_taken(_file: &File, _numbers: u32) -> io::Result<bool> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

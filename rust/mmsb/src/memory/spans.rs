@@ -14,6 +14,8 @@ use crate::memory::span::Span;
 
 /// In an owner: the span is being made.
 const MAKING: u32 = 1 << 31;
+/// An owner: the span's process left it, or died.
+const ORPHAN: u32 = MAKING - 1;
 
 /// The spans of an arena. All zero is none.
 #[derive(Debug)]
@@ -21,8 +23,11 @@ const MAKING: u32 = 1 << 31;
 pub struct SpanTable {
     /// Grows when there is another span.
     changes: Line<AtomicU64>,
-    /// By number: 0 = there is none, else 1 + the slot of its process, with [`MAKING`] before others may map it.
+    /// By number: 0 = there is none, else 1 + the slot of its process, or [`ORPHAN`], with [`MAKING`] before others may map
+    /// it.
     owners: Line<[AtomicU32; SPANS_MAX]>,
+    /// How many are orphans, or more.
+    orphans: Line<AtomicU64>,
 }
 
 impl SpanTable {
@@ -52,21 +57,58 @@ impl SpanTable {
         self.changes.0.fetch_add(1, Ordering::Release);
     }
 
-    /// The spans that others may map: their numbers and the slots of their processes.
-    pub fn all(&self) -> impl Iterator<Item = (u16, u32)> {
+    /// The spans that others may map: their numbers and the slots of their processes, none of orphans.
+    pub fn all(&self) -> impl Iterator<Item = (u16, Option<u32>)> {
         let of = |(number, owner): (usize, &AtomicU32)| {
             let owner = owner.load(Ordering::Acquire);
-            (owner & MAKING == 0).then(|| Some((number as u16, owner.checked_sub(1)?)))?
+            let slot = owner.checked_sub(1)?;
+            (owner & MAKING == 0).then_some((number as u16, (owner != ORPHAN).then_some(slot)))
         };
         self.owners.0.iter().enumerate().filter_map(of)
     }
 
-    /// Puts right what a process of a slot left that died: spans that it was making are none.
-    pub fn clear(&self, slot: u32) {
+    /// Whether a span is that of the process of a slot.
+    #[inline]
+    pub fn is_of(&self, number: u16, slot: u32) -> bool {
+        self.owners.0[usize::from(number)].load(Ordering::Relaxed) == slot + 1
+    }
+
+    /// The process of a slot leaves its spans, or died: they are orphans, and those that it was making are none.
+    pub fn leave(&self, slot: u32) {
         for owner in &self.owners.0 {
-            let made = MAKING | (slot + 1);
-            let _ = owner.compare_exchange(made, 0, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = owner.compare_exchange(MAKING | (slot + 1), 0, Ordering::AcqRel, Ordering::Relaxed);
+            // Counted first: whoever finds none to take over sets the count right.
+            if owner.load(Ordering::Relaxed) == slot + 1 {
+                self.orphans.0.fetch_add(1, Ordering::AcqRel);
+                let _ = owner.compare_exchange(slot + 1, ORPHAN, Ordering::AcqRel, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Whether there may be orphans.
+    #[inline]
+    pub fn has_orphans(&self) -> bool {
+        self.orphans.0.load(Ordering::Relaxed) > 0
+    }
+
+    /// The orphans. For whoever has the writer's lock.
+    pub fn orphans(&self) -> Vec<u16> {
+        let counted = self.orphans.0.load(Ordering::Acquire);
+        let found: Vec<u16> =
+            self.all().filter(|(_, slot)| slot.is_none()).map(|(number, _)| number).collect();
+        if found.is_empty() {
+            let _ = self.orphans.0.compare_exchange(counted, 0, Ordering::AcqRel, Ordering::Relaxed);
+        }
+        found
+    }
+
+    /// The slots of processes that have spans, but for one.
+    pub fn others(&self, me: u32) -> Vec<u32> {
+        let mut slots: Vec<u32> =
+            self.all().filter_map(|(_, slot)| slot).filter(|&slot| slot != me).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
     }
 
     /// Makes a span one of another process, while nobody else can do so.

@@ -159,6 +159,52 @@ fn grow(arena: &Arena) -> Result<u64, MemoryError> {
     Ok(cell(0))
 }
 
+/// The blocks of tips, newest first.
+fn each(arena: &Arena) -> impl Iterator<Item = (Addr, &Block)> {
+    let mut next = Addr(arena.control().tips.newest.load(Ordering::Acquire));
+    std::iter::from_fn(move || {
+        let at = next;
+        let block: *const Block = arena.write_ptr(at).cast();
+        // SAFETY: only addresses of blocks are in the list, and they stay blocks; see `grow`.
+        let block = (!at.is_null()).then(|| unsafe { &*block })?;
+        next = Addr(block.before.load(Ordering::Relaxed));
+        Some((at, block))
+    })
+}
+
+/// Where the tips of an arena lie, and how many bytes each block has.
+pub fn blocks(arena: &Arena) -> Vec<(Addr, usize)> {
+    each(arena).map(|(at, _)| (at, CHUNK)).collect()
+}
+
+/// The roots that readers see, of all branches that are there.
+pub fn roots(arena: &Arena) -> Vec<Addr> {
+    let shown = |tip: &TipWords| {
+        let owner = tip.owner.load(Ordering::Acquire);
+        (owner != 0 && owner & COMING == 0).then(|| Addr(tip.root.load(Ordering::Acquire)))
+    };
+    each(arena).flat_map(|(_, block)| block.tips.iter().filter_map(shown)).collect()
+}
+
+/// Puts right what a process left that died with the writer's lock: branches that were coming to be are none, and the next
+/// commit of all others starts from what readers see. For whoever has the lock now.
+pub fn repair(arena: &Arena) {
+    let (tips, links) = (&arena.control().tips, Links(arena));
+    // Those that it had taken, and that were nobody's yet, are in no list.
+    while tips.free.pop(&links).is_some() {}
+    for (at, block) in each(arena) {
+        for (i, tip) in block.tips.iter().enumerate() {
+            let owner = tip.owner.load(Ordering::Acquire);
+            if owner != 0 && owner & COMING == 0 {
+                tip.appended.store(tip.root.load(Ordering::Acquire), Ordering::Relaxed);
+            } else {
+                tip.leave();
+                tips.free.push(&links, cell_of(place(at, i)));
+            }
+        }
+    }
+}
+
 impl Tip {
     /// A tip for a branch that is coming to be.
     pub fn new(arena: &Arc<Arena>, branch: u32, root: Addr, counter: u32) -> Result<Tip, MemoryError> {
@@ -229,6 +275,11 @@ impl Tip {
         let next = |n: u64| (n < u64::from(u32::MAX)).then_some(n + 1);
         let before = self.words().counter.fetch_update(Ordering::Acquire, Ordering::Acquire, next).ok()?;
         self.lives().then_some(before as u32 + 1)
+    }
+
+    /// Gives out no page counter up to this one any more; for whoever writes.
+    pub fn raise_counter(&self, counter: u32) {
+        self.words().counter.fetch_max(counter.into(), Ordering::AcqRel);
     }
 
     /// The highest page counter given out, where the branch lives.

@@ -35,6 +35,8 @@ pub enum Kind {
     Schema = 9,
     /// What does not change of a branch.
     Branch = 10,
+    /// What merges brought into a state.
+    Merged = 11,
 }
 
 /// The 32 bytes every node block starts with.
@@ -132,6 +134,11 @@ impl Header {
     #[inline]
     pub fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// Sets that, for whoever writes and has counted.
+    pub fn set_count(&self, count: u32) {
+        self.count.store(count, Ordering::Relaxed);
     }
 
     /// One parent more. Only the writer calls this, so plain loads and stores suffice.
@@ -250,7 +257,7 @@ pub fn for_children(arena: &Arena, at: Addr, mut visit: impl FnMut(Addr, bool, u
     // A version whose cells are on disk still has nothing but its definition.
     let n = if header.unread().is_some() { 1 } else { usize::from(header.slots) };
     match header.kind {
-        Kind::Data | Kind::Def | Kind::Schema | Kind::Branch => {}
+        Kind::Data | Kind::Def | Kind::Schema | Kind::Branch | Kind::Merged => {}
         Kind::Root | Kind::Trie | Kind::Inner | Kind::Packed | Kind::Split => {
             let skip = first_child(header.kind);
             for &slot in &words(arena, at, HEADER, skip + n)[skip..] {

@@ -77,6 +77,16 @@ pub fn between(arena: &Arena, from: Addr, known: Addr) -> impl Iterator<Item = B
     })
 }
 
+/// Where the blocks of the list lie, and how many bytes each has.
+pub fn blocks(arena: &Arena) -> Vec<(Addr, usize)> {
+    let (mut blocks, mut at) = (Vec::new(), newest(arena));
+    while !at.is_null() {
+        blocks.push((at, head(arena, at).bytes as usize));
+        at = Addr(words(arena, at, HEADER, 1)[0]);
+    }
+    blocks
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -7,6 +7,7 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{self, HEADER, Kind, head, head_mut, is_null, words, words_mut};
+use crate::page::merged::{self, Merged};
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
 use crate::page::trie;
@@ -16,8 +17,10 @@ const PROBES: u64 = 4;
 
 /// Bytes of a root block.
 const ROOT_BYTES: usize = HEADER + 8 * ROOT_WORDS;
-/// Epoch, pages, position, rules, directory, names.
-const ROOT_WORDS: usize = 6;
+/// Epoch, pages, position, rules, directory, names, what was merged.
+const ROOT_WORDS: usize = 7;
+/// How many of them are children.
+const ROOT_SLOTS: u16 = 3;
 
 /// The state of one branch at one epoch.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,34 @@ pub struct RootRef<'a> {
     pub arena: &'a Arena,
     /// Its block.
     pub at: Addr,
+}
+
+impl RootSlots {
+    /// As a root has them.
+    pub fn of(root: RootRef<'_>) -> Self {
+        RootSlots {
+            epoch: root.epoch(),
+            position: root.position(),
+            pages: root.len(),
+            rules: root.rules(),
+            directory: root.directory(),
+            names: root.names(),
+            merged: root.merged_at(),
+            counter: root.counter(),
+        }
+    }
+
+    /// Has a fresh root say what merges brought in.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn set_merged(&mut self, stage: &mut Stage<'_>, now: &Merged) -> Result<(), StateError> {
+        let before = std::mem::replace(&mut self.merged, merged::write(stage, now)?);
+        if !is_null(before) {
+            stage.release(before);
+        }
+        Ok(())
+    }
 }
 
 impl<'a> RootRef<'a> {
@@ -78,6 +109,16 @@ impl<'a> RootRef<'a> {
         Addr(self.word(5))
     }
 
+    /// What merges brought in, as a block; null where that is nothing.
+    fn merged_at(&self) -> Addr {
+        Addr(self.word(6))
+    }
+
+    /// What merges brought in.
+    pub fn merged(&self) -> Merged {
+        merged::read(self.arena, self.merged_at())
+    }
+
     /// The highest page counter given out on this branch's line.
     pub fn counter(&self) -> u32 {
         head(self.arena, self.at).extra()
@@ -111,8 +152,8 @@ impl<'a> RootRef<'a> {
 /// A new root without pages.
 pub fn empty_root(stage: &mut Stage<'_>, branch: BranchId, epoch: Epoch) -> Result<Addr, StateError> {
     let at = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
-    head_mut(stage.arena(), at).slots = 2;
-    words_mut(stage.arena(), at, HEADER, ROOT_WORDS).copy_from_slice(&[epoch.0, 0, 0, 0, 0, 0]);
+    head_mut(stage.arena(), at).slots = ROOT_SLOTS;
+    words_mut(stage.arena(), at, HEADER, ROOT_WORDS).copy_from_slice(&[epoch.0, 0, 0, 0, 0, 0, 0]);
     Ok(at)
 }
 
@@ -121,7 +162,7 @@ pub fn fork_root(stage: &mut Stage<'_>, at: Addr, branch: BranchId) -> Result<Ad
     let arena = stage.arena();
     let fork = stage.node(Kind::Root, ROOT_BYTES, u64::from(branch.0))?;
     let header = head_mut(arena, fork);
-    header.slots = 2;
+    header.slots = ROOT_SLOTS;
     words_mut(arena, fork, HEADER, ROOT_WORDS).copy_from_slice(words(arena, at, HEADER, ROOT_WORDS));
     block::for_children(arena, at, |child, _, _| stage.retain(child));
     Ok(fork)
@@ -146,6 +187,8 @@ pub struct RootSlots {
     pub directory: Addr,
     /// The name index.
     pub names: Addr,
+    /// What merges brought in.
+    pub merged: Addr,
     /// The highest page counter given out.
     pub counter: u32,
 }
@@ -153,9 +196,9 @@ pub struct RootSlots {
 /// Writes a fresh root.
 pub fn write_root(arena: &Arena, at: Addr, slots: RootSlots) {
     head_mut(arena, at).set_extra(slots.counter);
-    let RootSlots { epoch, position, pages, rules, directory, names, .. } = slots;
+    let RootSlots { epoch, position, pages, rules, directory, names, merged, .. } = slots;
     let words = words_mut(arena, at, HEADER, ROOT_WORDS);
-    words.copy_from_slice(&[epoch.0, pages, position, rules, directory.0, names.0]);
+    words.copy_from_slice(&[epoch.0, pages, position, rules, directory.0, names.0, merged.0]);
 }
 
 /// The unchanging part of a page.

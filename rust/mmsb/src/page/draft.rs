@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, PageId};
+use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::base::limits::{CHUNK, MAX_RULE};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -15,6 +15,7 @@ use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::ColumnRef;
 use crate::page::compact::Compacted;
 use crate::page::delta::{Data, Delta, Part, Source, Target};
+use crate::page::merged::note_merged;
 use crate::page::operator::{OperatorId, Operators};
 use crate::page::schema::{self, Column, Schema};
 use crate::page::schemas::Schemas;
@@ -65,21 +66,18 @@ impl<'a> Draft<'a> {
             }
         };
         let old = RootRef::new(stage.arena(), base);
-        let slots = RootSlots {
-            epoch,
-            position,
-            pages: old.len(),
-            rules: old.rules(),
-            directory: old.directory(),
-            names: old.names(),
-            counter: old.counter(),
-        };
+        let slots = RootSlots { epoch, position, ..RootSlots::of(old) };
         Ok(Draft { stage, tables, root, slots, near: Addr::NULL })
     }
 
     /// The branch it is of.
     pub fn branch(&self) -> BranchId {
         BranchId(head(self.stage.arena(), self.root).key as u32)
+    }
+
+    /// The seq that what it makes is born at.
+    pub fn seq(&self) -> u64 {
+        self.stage.seq()
     }
 
     /// Moves the draft on to another epoch: what replay does frame by frame on one stage.
@@ -121,6 +119,23 @@ impl<'a> Draft<'a> {
     pub fn root(&self) -> RootRef<'a> {
         catalog::write_root(self.stage.arena(), self.root, self.slots);
         RootRef::new(self.stage.arena(), self.root)
+    }
+
+    /// Notes what merges brought in.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn note_merged(
+        &mut self,
+        news: impl IntoIterator<Item = (BranchId, (Epoch, Seq))>,
+    ) -> Result<(), StateError> {
+        let mut news = news.into_iter().peekable();
+        if news.peek().is_none() {
+            return Ok(());
+        }
+        let mut merged = self.root().merged();
+        news.for_each(|(branch, (epoch, seq))| note_merged(&mut merged, branch, epoch, seq));
+        self.slots.set_merged(&mut self.stage, &merged)
     }
 
     /// The root, and the stage to settle or abort.

@@ -335,7 +335,7 @@ impl<'a> Stage<'a> {
 fn page_of(header: &Header) -> u64 {
     match header.kind {
         Kind::Packed | Kind::Split | Kind::Data | Kind::Leaf | Kind::Inner => header.key,
-        Kind::Root | Kind::Trie | Kind::Def | Kind::Schema | Kind::Branch => 0,
+        Kind::Root | Kind::Trie | Kind::Def | Kind::Schema | Kind::Branch | Kind::Merged => 0,
     }
 }
 

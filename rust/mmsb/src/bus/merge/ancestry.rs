@@ -9,12 +9,13 @@ use std::sync::Arc;
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::line::{Line, Merged, note_merged};
+use crate::bus::line::Line;
 use crate::bus::past::pages::{begin_of, leads, lineage};
 use crate::memory::addr::Addr;
 use crate::memory::guard::PinGuard;
 use crate::page::body::{self, Glance, Record};
 use crate::page::catalog::RootRef;
+use crate::page::merged::{Merged, note_merged};
 
 /// The newest epoch of each branch that leads to a state.
 pub(crate) type Known = BTreeMap<BranchId, Epoch>;
@@ -25,12 +26,10 @@ pub(crate) type Pinned = (PinGuard<Arc<Core>>, Addr);
 /// The published root of a line, pinned, and what leads to it: neither has what the other has not, whatever is committed
 /// meanwhile or waits for the disk.
 pub(crate) fn published(core: &Arc<Core>, line: &Arc<Line>) -> Result<(Pinned, Known), Error> {
-    let ((epoch, pinned), merged) = line.with_merged(|| {
-        let pinned = core.pin_kept(line)?;
-        let epoch = RootRef::new(&core.arena, pinned.1).epoch();
-        Ok((epoch, (epoch, pinned)))
-    })?;
-    Ok((pinned, known(core, line, &merged, epoch)))
+    let pinned = core.pin_kept(line)?;
+    let root = RootRef::new(&core.arena, pinned.1);
+    let leads = known(core, line, &root.merged(), root.epoch());
+    Ok((pinned, leads))
 }
 
 /// What leads to an epoch of a line, into which `merged` came by then.
@@ -64,11 +63,12 @@ pub(crate) struct Common {
 impl Common {
     /// What is surely known to lead to it, and whether that is all.
     fn surely(&self, core: &Core) -> (Known, bool) {
-        let mut merged = Merged::clone(&self.line.merged());
-        let noted = merged.len();
-        // Of what came in later the line has forgotten what it replaced.
+        let head = core.pin(&self.line).map(|(_pin, root)| RootRef::new(&core.arena, root).merged());
+        let head = head.ok().or_else(|| self.line.last_merged().cloned());
+        let (noted, mut merged) = (head.as_ref().map(Merged::len), head.unwrap_or_default());
+        // Of what came in later the branch has forgotten what it replaced.
         merged.retain(|_, (_, seq)| *seq <= self.seq);
-        let all = merged.len() == noted;
+        let all = noted == Some(merged.len());
         (known(core, &self.line, &merged, self.epoch), all)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::error::Error;
-use crate::bus::line::{Merged, Origin};
+use crate::bus::line::Origin;
 use crate::bus::past::pages::{Stretch, stretches};
 use crate::memory::disk::Disk;
 use crate::page::checkpoint::load::load_page;
@@ -13,6 +13,7 @@ use crate::page::checkpoint::record::{Def, Head, Record, Version};
 use crate::page::checkpoint::store::Store;
 use crate::page::draft::Draft;
 use crate::page::log::{LogError, LogReader};
+use crate::page::merged::Merged;
 use crate::page::schema::Schema;
 
 /// What a state's history starts from: a branch of a checkpoint, or an empty one.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
-use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::line::{Line, Origin};
 use crate::bus::past::begin::{self, Begin, Wanted};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
@@ -18,6 +18,7 @@ use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;
 use crate::page::log::{FrameHead, Kind, LogReader};
+use crate::page::merged::note_merged;
 use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
@@ -273,13 +274,13 @@ pub(crate) fn rebuild(
     Ok(draft.page(id).map(|page| page.at))
 }
 
-/// Makes an empty draft what the frames of the stretches made of the branch they begin with; what came in by merges.
+/// Makes an empty draft what the frames of the stretches made of the branch they begin with.
 pub(crate) fn rebuild_all(
     log: &LogReader,
     begin: &Begin,
     stretches: &[Stretch],
     draft: &mut Draft<'_>,
-) -> Result<Merged, Error> {
+) -> Result<(), Error> {
     begin.all(draft)?;
     let mut merged = begin.merged();
     let mut frames = log.frames(begin.position, begin.end);
@@ -293,5 +294,5 @@ pub(crate) fn rebuild_all(
             })?;
         }
     }
-    Ok(merged)
+    Ok(draft.note_merged(merged)?)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::ids::{BranchId, Epoch};
 use crate::bus::error::Error;
-use crate::bus::line::{Line, Merged, Origin, note_merged};
+use crate::bus::line::{Line, Origin};
 use crate::bus::lines::{Lines, list};
 use crate::bus::past::begin::{self, Begin, Wanted};
 use crate::bus::past::pages::{self, Stretch};
@@ -23,6 +23,7 @@ use crate::page::checkpoint::store::Store;
 use crate::page::digest::{DigestCache, Tally};
 use crate::page::draft::{Draft, Tables};
 use crate::page::log::{FrameHead, Kind, LogReader};
+use crate::page::merged::Merged;
 use crate::page::stage::{Scratch, Stage, recycle};
 use crate::page::state_error::StateError;
 
@@ -40,6 +41,7 @@ struct Replayed {
     /// The highest page counter that any frame of it gave out.
     counter: u32,
     dropped: bool,
+    /// Of one that was dropped, what had come in by merges.
     merged: Merged,
 }
 
@@ -153,20 +155,18 @@ impl<'a> Replay<'a> {
         }
         let Some((_, draft)) = &mut self.open else { return Err(unknown(frame)) };
         draft.set_epoch(frame.epoch, frame.position);
-        let lines = &mut self.lines;
+        let (lines, mut merged) = (&mut self.lines, Vec::new());
         draft.play(body, |record| {
             let Some(line) = lines.get_mut(&branch) else { return };
             match record {
-                Record::Merged { branch: from, epoch } => {
-                    note_merged(&mut line.merged, *from, *epoch, frame.seq);
-                }
+                Record::Merged { branch: from, epoch } => merged.push((*from, (*epoch, frame.seq))),
                 Record::Create { page, .. } if page.0 >> 32 == u64::from(branch.0) => {
                     line.counter = line.counter.max(page.0 as u32);
                 }
                 _ => {}
             }
         })?;
-        Ok(())
+        Ok(draft.note_merged(merged)?)
     }
 
     /// Settles the draft: its frames are the state now.
@@ -199,7 +199,7 @@ impl<'a> Replay<'a> {
 
     fn fork(&mut self, frame: &FrameHead, name: &str, parent: BranchId, at: Epoch) -> Result<(), Error> {
         let line = self.lines.get(&parent).ok_or_else(|| unknown(frame))?;
-        let (from, mut merged) = (line.root, line.merged.clone());
+        let from = line.root;
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
         let branch = frame.branch;
         let root = if RootRef::new(self.arena, from).epoch() == at {
@@ -215,7 +215,7 @@ impl<'a> Replay<'a> {
                 }
                 None => Begin::zero(),
             };
-            merged = pages::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
+            pages::rebuild_all(&self.log, &begin, &stretches, &mut draft)?;
             draft.set_epoch(at, frame.position);
             let (root, finished) = draft.finish();
             stage = finished;
@@ -224,8 +224,8 @@ impl<'a> Replay<'a> {
         self.scratch = stage.settle(&mut self.retired);
         self.recycle();
         let origin = Some(Origin { parent, epoch: at });
-        let line = Replayed { name: name.into(), origin, root, counter: 0, dropped: false, merged };
-        self.lines.insert(branch, line);
+        let (name, merged) = (name.into(), Merged::new());
+        self.lines.insert(branch, Replayed { name, origin, root, counter: 0, dropped: false, merged });
         Ok(())
     }
 
@@ -238,6 +238,7 @@ impl<'a> Replay<'a> {
         self.tables.lazy.ready_to_go(self.arena, line.root)?;
         let mut stage = Stage::new(self.arena, self.seq, std::mem::take(&mut self.scratch));
         stage.release(line.root);
+        line.merged = RootRef::new(self.arena, line.root).merged();
         line.root = Addr::default();
         line.dropped = true;
         self.scratch = stage.settle(&mut self.retired);
@@ -271,10 +272,10 @@ impl<'a> Replay<'a> {
         for (id, replayed) in self.lines {
             let Replayed { name, origin, root, counter, merged, dropped, .. } = replayed;
             let line = if dropped {
-                Line::gone(id, name, origin, counter, merged)
+                Line::gone(id, name, origin, counter, Some(merged))
             } else {
                 let tip = Tip::new(arena, id.0, root, counter)?;
-                let line = Line::new(id, name, origin, tip, merged);
+                let line = Line::new(id, name, origin, tip);
                 line.show();
                 line
             };

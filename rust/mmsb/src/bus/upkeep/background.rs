@@ -272,6 +272,11 @@ fn run(core: &Weak<Core>) {
                 settle_branch(&core, branch);
                 continue;
             }
+            // Another process does that, for all.
+            Job::Checkpoint if !core.sees_to_upkeep() => {
+                core.background.checkpointed(core.log.head(), 0);
+                continue;
+            }
             Job::Checkpoint => {}
         }
         let began = Instant::now();

@@ -26,18 +26,17 @@ pub struct CheckpointInfo {
     pub reused: u64,
 }
 
-fn branch_state(line: &Line) -> BranchState {
-    let merged = line.merged();
-    let mut merged: Vec<(BranchId, Epoch, Seq)> =
-        merged.iter().map(|(&branch, &(epoch, seq))| (branch, epoch, seq)).collect();
-    merged.sort_unstable();
+fn branch_state(core: &Core, line: &Line) -> BranchState {
+    let root = line.appended().ok();
+    let merged = root.map(|root| RootRef::new(&core.arena, root).merged());
+    let merged = merged.or_else(|| line.last_merged().cloned()).unwrap_or_default();
     BranchState {
         id: line.id,
         name: line.name.clone(),
         origin: line.origin.map(|origin| (origin.parent, origin.epoch)),
         counter: line.counter(),
-        merged,
-        root: line.appended().ok(),
+        merged: merged.into_iter().map(|(branch, (epoch, seq))| (branch, epoch, seq)).collect(),
+        root,
     }
 }
 
@@ -46,9 +45,9 @@ pub(crate) fn cut<'c>(core: &'c Core, writer: &Writer) -> Result<(Cut, PinGuard<
     let seq = writer.seq;
     let mut branches: Vec<BranchState> = {
         let lines = core.lines();
-        lines.by_id.values().map(|line| branch_state(line)).collect()
+        lines.by_id.values().map(|line| branch_state(core, line)).collect()
     };
-    branches.extend(writer.forked().map(branch_state));
+    branches.extend(writer.forked().map(|line| branch_state(core, line)));
     branches.sort_unstable_by_key(|branch| branch.id);
     let pin = PinGuard::new(core, || seq)?;
     let (position, before) = (writer.log.head(), writer.log.last_crc());

@@ -21,7 +21,14 @@ pub use sim::Sim;
 pub use unsynced::{Crash, Fault};
 
 /// A lock that is held until this is dropped or the process ends.
-pub trait Lock: Send + Sync + Debug {}
+pub trait Lock: Send + Sync + Debug {
+    /// Shares what was had alone. Others may have had it alone in between.
+    fn share(&self) -> Result<(), DiskError> {
+        Ok(())
+    }
+}
+
+impl Lock for () {}
 
 /// The directory of one bus. Nothing is durable before it is synced: data by [`DiskFile::sync_data`], names (created,
 /// renamed, removed) by [`Disk::sync_dir`].
@@ -49,6 +56,12 @@ pub trait Disk: Send + Sync + Debug {
 
     /// Takes the exclusive advisory lock on the file `LOCK`, or fails with [`DiskError::Locked`].
     fn lock(&self) -> Result<Box<dyn Lock>, DiskError>;
+
+    /// Has a file or directory alone among those who ask for it this way, in this process and others, which it waits for.
+    /// Where no other process can come, nobody is waited for.
+    fn alone(&self, _path: &str) -> Result<Box<dyn Lock>, DiskError> {
+        Ok(Box::new(()))
+    }
 
     /// Whether nothing may be changed: every change fails with [`DiskError::Permission`].
     fn read_only(&self) -> bool;

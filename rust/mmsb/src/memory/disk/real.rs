@@ -20,6 +20,9 @@ const PARTS: usize = 16;
 /// Only this user reads and writes a bus.
 const MODE: u32 = 0o600;
 
+/// The file whose lock says that the bus is open.
+const LOCK: &str = "LOCK";
+
 /// A directory of a file system.
 #[derive(Debug)]
 pub struct Real {
@@ -61,6 +64,14 @@ impl Real {
         self.may_change("", "remove")?;
         let removed = fs::remove_dir_all(&self.root);
         removed.map_err(|source| DiskError::of(source, "", "remove", 0))
+    }
+
+    /// Shares the lock on the file `LOCK` with others who have the bus open; `None` where somebody has it alone, or there is
+    /// no such file, or it is not this user's.
+    pub fn lock_shared(&self) -> Option<Box<dyn Lock>> {
+        let file = Own::new(File::open(self.path(LOCK)).ok()?);
+        file.file().try_lock_shared().ok()?;
+        Some(Box::new(RealLock { file, process: std::process::id() }))
     }
 
     fn path(&self, path: &str) -> PathBuf {
@@ -138,12 +149,11 @@ impl Disk for Real {
     }
 
     fn lock(&self) -> Result<Box<dyn Lock>, DiskError> {
-        const NAME: &str = "LOCK";
-        self.may_change(NAME, "lock")?;
-        let error = |source| DiskError::of(source, NAME, "lock", 0);
+        self.may_change(LOCK, "lock")?;
+        let error = |source| DiskError::of(source, LOCK, "lock", 0);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(MODE);
-        let owned = Own::new(options.open(self.path(NAME)).map_err(error)?);
+        let owned = Own::new(options.open(self.path(LOCK)).map_err(error)?);
         let mut file = owned.file();
         match file.try_lock() {
             Ok(()) => {}
@@ -157,6 +167,13 @@ impl Disk for Real {
         // The process id is for messages only: a disk too full to take it still locks.
         let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Box::new(RealLock { file: owned, process: std::process::id() }))
+    }
+
+    fn alone(&self, path: &str) -> Result<Box<dyn Lock>, DiskError> {
+        let error = |source| DiskError::of(source, path, "lock", 0);
+        let file = Own::new(File::open(self.path(path)).map_err(error)?);
+        file.file().lock().map_err(error)?;
+        Ok(Box::new(RealLock { file, process: std::process::id() }))
     }
 
     fn read_only(&self) -> bool {
@@ -181,7 +198,11 @@ struct RealLock {
     process: u32,
 }
 
-impl Lock for RealLock {}
+impl Lock for RealLock {
+    fn share(&self) -> Result<(), DiskError> {
+        self.file.file().lock_shared().map_err(|source| DiskError::of(source, LOCK, "share", 0))
+    }
+}
 
 impl Drop for RealLock {
     fn drop(&mut self) {

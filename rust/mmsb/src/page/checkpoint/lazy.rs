@@ -241,7 +241,7 @@ fn wait(arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
     aside(|| {
         let end = Instant::now() + READ_IN_WAIT;
         while head(arena, at).unread().is_some() {
-            if Instant::now() >= end || !arena.is_written() {
+            if Instant::now() >= end || !arena.is_read_in() {
                 return Err(CheckpointError::Elsewhere { page: head(arena, at).key, seconds });
             }
             sleep(READ_IN_LOOK);

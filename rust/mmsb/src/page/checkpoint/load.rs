@@ -133,11 +133,11 @@ impl Loader<'_> {
             directory = trie::put(stage, directory, page)?;
         }
         let (epoch, position, counter) = (told.epoch, told.position, told.counter);
-        catalog::write_root(
-            arena,
-            at,
-            RootSlots { epoch, position, pages, rules, directory, names, counter },
-        );
+        let slots = RootSlots::of(root);
+        let mut slots = RootSlots { epoch, position, pages, rules, directory, names, counter, ..slots };
+        let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq)));
+        slots.set_merged(stage, &merged.collect())?;
+        catalog::write_root(arena, at, slots);
         Ok(at)
     }
 

@@ -1,12 +1,13 @@
 //! The checkpoints of a bus on its disk: writing one so that it is there whole or not at all, finding them again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, ThreadId};
 
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
-use crate::memory::disk::{Disk, DiskError, Open};
+use crate::memory::disk::{Disk, DiskError, Lock, Open};
 use crate::memory::mapping::trim_heap;
 use crate::page::checkpoint::chunks::{self, ChunkWriter};
 use crate::page::checkpoint::error::CheckpointError;
@@ -34,16 +35,33 @@ pub struct Store {
     one: Mutex<()>,
     /// The thread that does.
     by: Mutex<Option<ThreadId>>,
+    /// Where other processes write and remove some as well, what says that one did.
+    together: OnceLock<Box<dyn Together>>,
+}
+
+/// What the processes of one bus know of its checkpoints together.
+pub trait Together: Send + Sync + Debug {
+    /// A number that is another one whenever somebody has written or removed checkpoints.
+    fn changes(&self) -> u64;
+    /// Makes it another one.
+    fn change(&self);
 }
 
 /// Nobody else writes or removes checkpoints for as long as this is there.
 pub(super) struct Alone<'s> {
     store: &'s Store,
+    /// Of all processes.
+    _all: Option<Box<dyn Lock>>,
     _one: MutexGuard<'s, ()>,
 }
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
+        // Whatever came of it: others look at what there is, and this one knows.
+        if let Some(together) = self.store.together.get() {
+            together.change();
+            self.store.inner().seen = together.changes();
+        }
         *self.store.by() = None;
     }
 }
@@ -62,6 +80,8 @@ struct Inner {
     next: u64,
     /// Whether what an interrupted attempt left was looked for.
     swept: bool,
+    /// Up to which change by other processes this is true.
+    seen: u64,
 }
 
 /// A checkpoint that was written.
@@ -165,27 +185,54 @@ impl Inner {
     }
 }
 
+/// The checkpoints on a disk now.
+fn look(disk: &dyn Disk) -> Result<Inner, CheckpointError> {
+    let mut inner = Inner { next: 1, ..Inner::default() };
+    for name in disk.list(DIR)? {
+        if let Some(number) = chunks::number_of(&name) {
+            inner.next = inner.next.max(number + 1);
+        }
+        let Some(seq) = seq_of(&name) else { continue };
+        let path = path(seq);
+        let mut bytes = [0; HEADER];
+        let read = disk.open(&path, Open::Read)?.read_full_at(&mut bytes, 0)?;
+        match Head::decode(&path, &bytes[..read]) {
+            Ok(head) if head.seq == seq => inner.heads.push(head),
+            Ok(_) => {}
+            Err(error) if error.is_damage() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(inner)
+}
+
 impl Store {
     /// The checkpoints on a disk. Files that are none are passed over.
     pub fn open(disk: &Arc<dyn Disk>) -> Result<Self, CheckpointError> {
-        let mut inner = Inner { next: 1, ..Inner::default() };
-        for name in disk.list(DIR)? {
-            if let Some(number) = chunks::number_of(&name) {
-                inner.next = inner.next.max(number + 1);
-            }
-            let Some(seq) = seq_of(&name) else { continue };
-            let path = path(seq);
-            let mut bytes = [0; HEADER];
-            let read = disk.open(&path, Open::Read)?.read_full_at(&mut bytes, 0)?;
-            match Head::decode(&path, &bytes[..read]) {
-                Ok(head) if head.seq == seq => inner.heads.push(head),
-                Ok(_) => {}
-                Err(error) if error.is_damage() => {}
-                Err(error) => return Err(error),
-            }
-        }
         let (one, by) = (Mutex::default(), Mutex::default());
-        Ok(Store { disk: Arc::clone(disk), inner: Mutex::new(inner), one, by })
+        let inner = Mutex::new(look(&**disk)?);
+        Ok(Store { disk: Arc::clone(disk), inner, one, by, together: OnceLock::new() })
+    }
+
+    /// Sees what other processes do to the checkpoints from now on.
+    pub fn share(&self, together: impl Together + 'static) {
+        self.inner().seen = together.changes();
+        let _ = self.together.set(Box::new(together));
+    }
+
+    /// Looks at what there is on the disk where another process has changed it. What cannot be read is looked at again the next
+    /// time.
+    fn catch_up(&self) {
+        let Some(together) = self.together.get() else { return };
+        let changes = together.changes();
+        if self.inner().seen == changes {
+            return;
+        }
+        if let Ok(found) = look(&*self.disk) {
+            let mut inner = self.inner();
+            let (changed, next) = (inner.changes + 1, found.next.max(inner.next));
+            *inner = Inner { changes: changed, seen: changes, next, ..found };
+        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -200,8 +247,16 @@ impl Store {
     pub(super) fn alone(&self) -> Result<Alone<'_>, CheckpointError> {
         self.outside()?;
         let one = self.one.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = match self.together.get() {
+            Some(_) => {
+                self.disk.create_dir(DIR)?;
+                Some(self.disk.alone(DIR)?)
+            }
+            None => None,
+        };
+        self.catch_up();
         *self.by() = Some(thread::current().id());
-        Ok(Alone { store: self, _one: one })
+        Ok(Alone { store: self, _all: all, _one: one })
     }
 
     /// Fails in the middle of writing or removing checkpoints by this thread, which would wait for itself.
@@ -211,6 +266,7 @@ impl Store {
 
     /// The checkpoints there are, oldest first.
     pub fn heads(&self) -> Vec<Head> {
+        self.catch_up();
         self.inner().heads.clone()
     }
 

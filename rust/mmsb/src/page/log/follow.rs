@@ -1,95 +1,201 @@
-//! Following a log that another process writes: taking in the frames it has added since.
+//! Following a log that other processes write as well: taking in the frames they have added, and going on behind them.
 
 use crate::base::ids::Seq;
+use crate::memory::disk::{DiskError, DiskFile, Open};
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{FrameHead, Notes};
 use crate::page::log::scan::Window;
-use crate::page::log::segment::{Opened, Segment};
+use crate::page::log::segment::{Segment, path};
 use crate::page::log::shared::{Shared, lock};
 use crate::page::log::survey::Survey;
 use crate::page::log::tail::Tail;
+use crate::page::log::writer::{Active, Log};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// Bytes read at once: who asks often finds little.
 const AHEAD: usize = 64 << 10;
 
+/// What the processes of one log know of it together.
+pub trait Together: Send + Sync {
+    /// The newest frame that readers see.
+    fn newest(&self) -> Seq;
+    /// A number for a segment, which no other has.
+    fn next_number(&self) -> u64;
+    /// The number of the segment that is written to.
+    fn active(&self) -> u64;
+    /// Sets that, for whoever writes.
+    fn set_active(&self, number: u64);
+}
+
 /// How a log is followed.
 pub(crate) struct Follow {
-    /// The newest frame there is to be had.
-    newest: Box<dyn Fn() -> Seq + Send + Sync>,
+    together: Box<dyn Together>,
     describe: fn(&FrameHead, &[u8]) -> Notes,
-    /// The newest frame that was taken in, and its header's CRC, for whoever takes in more.
-    last: Mutex<u32>,
-    seq: AtomicU64,
+    /// The last frame that was taken in, held by whoever takes in more.
+    taken: Mutex<Option<FrameHead>>,
 }
 
 impl fmt::Debug for Follow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follow").field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("Follow").field("taken", &self.taken).finish_non_exhaustive()
     }
 }
 
 impl Follow {
-    /// From the frame `last` on, whose header has this CRC.
-    pub fn new(
-        newest: impl Fn() -> Seq + Send + Sync + 'static,
-        describe: fn(&FrameHead, &[u8]) -> Notes,
-        last: Option<&FrameHead>,
-        crc: u32,
-    ) -> Self {
-        let seq = AtomicU64::new(last.map_or(0, |last| last.seq.0));
-        Follow { newest: Box::new(newest), describe, last: Mutex::new(crc), seq }
+    /// A number for a segment, where others make some too.
+    pub fn next_number(&self) -> Option<u64> {
+        Some(self.together.next_number())
     }
 
-    fn is_behind(&self) -> bool {
-        self.seq.load(Ordering::Acquire) < (self.newest)().0
+    /// The log goes on in another segment.
+    pub fn set_active(&self, number: u64) {
+        self.together.set_active(number);
+    }
+}
+
+/// Up to where frames are taken in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The newest one that readers see.
+    Newest,
+    /// The last one that is whole.
+    End,
+}
+
+impl Log {
+    /// Has this log follow what other processes add to it: its readers find all frames that are to be seen.
+    pub fn follow(&self, together: impl Together + 'static, describe: fn(&FrameHead, &[u8]) -> Notes) {
+        self.shared.newest.store(self.last().map_or(0, |last| last.seq.0), Ordering::Release);
+        let (together, taken) = (Box::new(together), Mutex::default());
+        let _ = self.shared.follow.set(Follow { together, describe, taken });
+    }
+
+    /// Goes on behind what other processes have added. For whoever alone may append until somebody else goes on.
+    ///
+    /// # Errors
+    /// What they added cannot be read, or the segment they wrote to not be opened.
+    pub fn go_on_behind(&mut self) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        self.take_in(Until::Newest)?;
+        self.open_active()
+    }
+
+    /// As [`Log::go_on_behind`], where who wrote last died at it: behind all frames that are whole, in a new segment.
+    pub fn go_on_behind_dead(&mut self) -> Result<(), LogError> {
+        self.shared.may_write()?;
+        self.take_in(Until::End)?;
+        self.open_active()?;
+        self.roll_on()
+    }
+
+    fn take_in(&mut self, until: Until) -> Result<(), LogError> {
+        let Some(follow) = self.shared.follow.get() else { return Ok(()) };
+        let mut taken = lock(&follow.taken);
+        self.shared.take_in(follow, &mut taken, until)?;
+        let newest = taken.filter(|taken| self.last().is_none_or(|last| last.seq < taken.seq));
+        drop(taken);
+        let tail = self.shared.tail();
+        let (crc, sizes) = (tail.crc(), tail.sizes());
+        drop(tail);
+        self.stand_at(newest, crc, sizes);
+        Ok(())
+    }
+
+    /// Opens the segment that others write to, unless it is open.
+    fn open_active(&mut self) -> Result<(), LogError> {
+        let segments = self.shared.segments();
+        let Some(segment) = segments.last() else { return Ok(()) };
+        if self.active_number() == Some(segment.header.number) {
+            return Ok(());
+        }
+        let file = match &*segment.file() {
+            Some(file) => Arc::clone(file),
+            None => self.shared.disk.open(&segment.path(), Open::Write)?,
+        };
+        let capacity = file.len()?;
+        file.allocate(capacity)?;
+        *segment.file() = Some(Arc::clone(&file));
+        self.set_active(Active::new(Arc::clone(segment), file, capacity));
+        Ok(())
     }
 }
 
 impl Shared {
-    /// Takes in what another process has added, where this log follows one. What cannot be read now is not there for whoever
+    /// Takes in what other processes have added, where this log follows any. What cannot be read now is not there for whoever
     /// asks for it, and is looked for again the next time.
     pub fn catch_up(&self) {
         if let Some(follow) = self.follow.get()
-            && follow.is_behind()
+            && self.is_behind(follow)
         {
-            let mut crc = lock(&follow.last);
-            let _ = self.take_in(follow, &mut crc);
+            let mut taken = lock(&follow.taken);
+            let _ = self.take_in(follow, &mut taken, Until::Newest);
         }
     }
 
-    fn take_in(&self, follow: &Follow, crc: &mut u32) -> Result<(), LogError> {
-        while follow.is_behind() {
+    fn is_behind(&self, follow: &Follow) -> bool {
+        self.newest.load(Ordering::Acquire) < follow.together.newest().0
+    }
+
+    fn wants(&self, follow: &Follow, until: Until) -> bool {
+        until == Until::End || self.is_behind(follow)
+    }
+
+    /// Whether another segment than the last that is known is written to.
+    fn is_left(&self, follow: &Follow) -> bool {
+        let active = follow.together.active();
+        self.segments().last().is_some_and(|last| last.header.number != active)
+    }
+
+    fn take_in(&self, follow: &Follow, taken: &mut Option<FrameHead>, until: Until) -> Result<(), LogError> {
+        while self.wants(follow, until) || self.is_left(follow) {
             let segments = self.segments();
             let Some(segment) = segments.last() else { return Ok(()) };
-            self.frames_of(segment, follow, crc)?;
-            if !follow.is_behind() {
+            self.frames_of(segment, follow, taken, until)?;
+            if !self.wants(follow, until) && !self.is_left(follow) {
                 return Ok(());
             }
-            let at = self.head();
-            let Some(next) = Survey::new(&*self.disk)?.successor(segment.header.number, at, *crc) else {
+            let (at, crc) = (self.head(), self.tail().crc());
+            let Some(next) = Survey::new(&*self.disk)?.successor(segment.header.number, at, crc) else {
                 return Ok(());
             };
             segment.seal(at);
             self.forget_opened(segment.header.number);
             // The tail first: whoever finds a segment that has no footer yet finds its tail.
             *self.tail() = Tail::new(&next.header);
-            self.change_segments(|segments| segments.push(Arc::new(Segment::open(next.header, None))));
+            let file = self.to_sync(next.header.number)?;
+            self.change_segments(|segments| segments.push(Arc::new(Segment::open(next.header, file))));
         }
         Ok(())
     }
 
+    /// The file of a segment that another process has made, for whoever must know it durable.
+    fn to_sync(&self, number: u64) -> Result<Option<Arc<dyn DiskFile>>, LogError> {
+        if self.read_only {
+            return Ok(None);
+        }
+        match self.disk.open(&path(number, false), Open::Write) {
+            // It was durable when it was compressed.
+            Err(DiskError::NotFound { .. }) => Ok(None),
+            file => Ok(Some(file?)),
+        }
+    }
+
     /// Takes in the frames that a segment has behind those that are known.
-    fn frames_of(&self, segment: &Segment, follow: &Follow, crc: &mut u32) -> Result<(), LogError> {
-        let Some(opened) = Opened::open(&*self.disk, segment.header.number, false)? else { return Ok(()) };
+    fn frames_of(
+        &self,
+        segment: &Segment,
+        follow: &Follow,
+        taken: &mut Option<FrameHead>,
+        until: Until,
+    ) -> Result<(), LogError> {
+        let opened = self.opened(segment)?;
         let (mut window, limit) = (Window::new(AHEAD), opened.limit()?);
-        while follow.is_behind() {
-            let at = self.head();
+        while self.wants(follow, until) {
+            let (at, crc) = (self.head(), self.tail().crc());
             let seen = window.holds(at);
-            let Some((head, body)) =
-                window.frame(&opened, at, limit)?.filter(|(head, _)| head.before == *crc)
+            let Some((head, body)) = window.frame(&opened, at, limit)?.filter(|(head, _)| head.before == crc)
             else {
                 // It may have been written since what is behind the last one was read.
                 if !seen {
@@ -99,9 +205,11 @@ impl Shared {
                 continue;
             };
             self.tail().push(&head, (follow.describe)(&head, body).borrow());
-            *crc = head.crc;
             self.head.store(head.end(), Ordering::Release);
-            follow.seq.store(head.seq.0, Ordering::Release);
+            // Whoever wrote the frame knew that.
+            self.synced.fetch_max(head.synced, Ordering::AcqRel);
+            *taken = Some(head);
+            self.newest.store(head.seq.0, Ordering::Release);
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use crate::base::limits::LOG_SEGMENT_LEAST;
 use crate::memory::disk::{DiskError, DiskFile};
 use crate::page::log::error::LogError;
+use crate::page::log::follow::Follow;
 use crate::page::log::roll::{LogConfig, Spare, make_segment};
 use crate::page::log::segment::{DIR, path};
 use crate::page::log::shared::{Shared, lock};
@@ -58,14 +59,23 @@ impl Keeper {
         while work.making {
             work = self.room.changed.wait(work).unwrap_or_else(PoisonError::into_inner);
         }
+        let after = self.room.shared.segments().last().map_or(0, |last| last.header.number);
         match work.spare.take() {
-            Some(spare) => Ok(spare),
-            None => {
-                let spare = self.room.make(work.next)?;
-                work.next += 1;
-                Ok(spare)
+            Some(spare) if spare.number > after => Ok(spare),
+            old => {
+                // Another process has gone on since it was made.
+                if let Some(old) = old {
+                    self.room.shared.disk.remove(&path(old.number, false))?;
+                }
+                let number = self.room.number(&mut work);
+                self.room.make(number)
             }
         }
+    }
+
+    /// The highest number of a segment that was made here.
+    pub fn last_number(&self) -> u64 {
+        lock(&self.room.work).next - 1
     }
 
     /// Keeps a spare that could not be used.
@@ -138,6 +148,17 @@ impl Drop for Keeper {
 }
 
 impl Room {
+    /// A number for a segment, which no other has.
+    fn number(&self, work: &mut Work) -> u64 {
+        match self.shared.follow.get().and_then(Follow::next_number) {
+            Some(number) => number,
+            None => {
+                work.next += 1;
+                work.next - 1
+            }
+        }
+    }
+
     /// A segment as large as it should be, or as the disk has room for.
     fn make(&self, number: u64) -> Result<Spare, DiskError> {
         let mut capacity = self.config.capacity_of(number);
@@ -158,14 +179,13 @@ impl Room {
                 work = lock(&self.work);
             } else if std::mem::take(&mut work.want_spare) && work.spare.is_none() {
                 work.making = true;
-                let number = work.next;
+                let number = self.number(&mut work);
                 drop(work);
                 let spare = self.make(number);
                 work = lock(&self.work);
                 work.making = false;
                 // A failure is the writer's to report, when it tries itself.
                 if let Ok(spare) = spare {
-                    work.next += 1;
                     work.spare = Some(spare);
                 }
                 self.changed.notify_all();

@@ -28,6 +28,7 @@ mod tail;
 pub mod writer;
 
 pub use error::LogError;
+pub use follow::Together;
 pub use frame::{Describe, Durability, FrameHead, FrameNotes, Kind, NewFrame, Notes};
 pub use prune::Compressor;
 pub use reader::{Frame, Frames, FramesAt, LogReader, SegmentInfo};

@@ -22,6 +22,7 @@ impl Log {
         self.shared.may_write()?;
         let shared = &self.shared;
         let _one = lock(&shared.maintenance);
+        let _all = shared.alone()?;
         let (segments, head) = (shared.segments(), shared.head());
         let goes = |segment: &Arc<Segment>| segment.end().is_some_and(|end| end <= position && end < head);
         let count = segments.iter().take_while(|segment| goes(segment)).count();
@@ -39,7 +40,12 @@ impl Log {
         shared.change_segments(|segments| drop(segments.drain(..count)));
         for segment in &segments[..count] {
             shared.forget_opened(segment.header.number);
-            shared.disk.remove(&segment.path())?;
+            for path in [path(segment.header.number, true), path(segment.header.number, false)] {
+                // Another process may have compressed it.
+                if shared.disk.exists(&path) {
+                    shared.disk.remove(&path)?;
+                }
+            }
         }
         shared.disk.sync_dir(DIR)?;
         Ok(start)
@@ -69,16 +75,20 @@ impl Compressor {
         let shared = &*self.shared;
         let _one = lock(&shared.maintenance);
         shared.may_write()?;
+        let _all = shared.alone()?;
         let synced = shared.synced();
         let ready = |segment: &&Arc<Segment>| {
             !segment.packed && segment.end().is_some_and(|end| end <= synced && end > segment.header.start)
         };
         let Some(segment) = shared.segments().iter().find(ready).cloned() else { return Ok(false) };
         let number = segment.header.number;
-        self.write(&segment)?;
         let end = shared.end_of(&segment);
-        shared.disk.rename(&unfinished(number), &path(number, true))?;
-        shared.disk.sync_dir(DIR)?;
+        // Another process may have done it.
+        if !shared.disk.exists(&path(number, true)) {
+            self.write(&segment)?;
+            shared.disk.rename(&unfinished(number), &path(number, true))?;
+            shared.disk.sync_dir(DIR)?;
+        }
         let packed = Arc::new(Segment::sealed(segment.header, end, true));
         shared.change_segments(|segments| {
             if let Some(place) = segments.iter_mut().find(|segment| segment.header.number == number) {
@@ -86,7 +96,9 @@ impl Compressor {
             }
         });
         shared.forget_opened(number);
-        shared.disk.remove(&path(number, false))?;
+        if shared.disk.exists(&path(number, false)) {
+            shared.disk.remove(&path(number, false))?;
+        }
         shared.disk.sync_dir(DIR)?;
         Ok(true)
     }

@@ -52,28 +52,54 @@ impl Log {
         describe: Describe<'_>,
     ) -> Result<(Self, Recovered), LogError> {
         if disk.read_only() {
-            let mut looks = 1;
-            loop {
-                match open_for_reading(&disk, config, describe) {
-                    Err(
-                        LogError::CorruptLog { .. }
-                        | LogError::CorruptSuperblock
-                        | LogError::Disk(DiskError::NotFound { .. }),
-                    ) if looks < LOOKS => looks += 1,
-                    // Somebody may have been writing it.
-                    Ok((_, recovered)) if !recovered.hurt.is_empty() && looks < LOOKS => looks += 1,
-                    answer => return answer,
-                }
-            }
+            return Self::open_beside(disk, config, describe);
         }
         if !superblock::exists(&*disk) {
             return Err(LogError::NotABus { reason: "no file named bus" });
         }
         let lock = disk.lock()?;
+        Self::open_locked(disk, config, lock, describe)
+    }
+
+    /// As [`Log::open`], for whoever has the lock of the disk.
+    pub fn open_locked(
+        disk: Arc<dyn Disk>,
+        config: LogConfig,
+        lock: Box<dyn Lock>,
+        describe: Describe<'_>,
+    ) -> Result<(Self, Recovered), LogError> {
         let superblock = SuperblockFile::open(&*disk, false)?;
         let survey = Survey::new(&*disk)?;
         let chain = walk(&*disk, &survey, superblock.now(), describe)?;
         Repair { disk, config, survey, chain, superblock }.run(lock)
+    }
+
+    /// Opens the log of a bus that others have open too: nothing is changed. On a disk for writing, see [`Log::follow`] and
+    /// [`Log::go_on_behind`].
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_beside(
+        disk: Arc<dyn Disk>,
+        config: LogConfig,
+        describe: Describe<'_>,
+    ) -> Result<(Self, Recovered), LogError> {
+        let mut looks = 1;
+        loop {
+            match look(&disk, describe) {
+                Err(
+                    LogError::CorruptLog { .. }
+                    | LogError::CorruptSuperblock
+                    | LogError::Disk(DiskError::NotFound { .. }),
+                ) if looks < LOOKS => looks += 1,
+                // Somebody may have been writing it.
+                Ok((_, recovered)) if !recovered.hurt.is_empty() && looks < LOOKS => looks += 1,
+                answer => {
+                    let (start, recovered) = answer?;
+                    return Ok((Log::start(start, config), recovered));
+                }
+            }
+        }
     }
 }
 
@@ -98,33 +124,29 @@ fn sealed(link: &Link) -> Segment {
     segment
 }
 
-fn open_for_reading(
-    disk: &Arc<dyn Disk>,
-    config: LogConfig,
-    describe: Describe<'_>,
-) -> Result<(Log, Recovered), LogError> {
-    let superblock = SuperblockFile::open(&**disk, true)?;
+/// What there is of a log, and nothing of it open for appending.
+fn look(disk: &Arc<dyn Disk>, describe: Describe<'_>) -> Result<(Start, Recovered), LogError> {
+    let read_only = disk.read_only();
+    let superblock = SuperblockFile::open(&**disk, read_only)?;
     let survey = Survey::new(&**disk)?;
     let mut chain = walk(&**disk, &survey, superblock.now(), describe)?;
     let recovered = recovered(&chain, &superblock);
-    let mut tail = Tail::default();
-    if let Some(last) = chain.links.last_mut() {
-        tail = last.tail.take().unwrap_or_default();
-    }
-    let (mut segments, count) = (Vec::new(), chain.links.len());
+    let tail = chain.links.last_mut().and_then(|last| last.tail.take());
+    let tail = tail.unwrap_or_else(|| Tail::none(chain.crc));
+    let (mut segments, count, synced) = (Vec::new(), chain.links.len(), superblock.now().synced);
     for (index, link) in chain.links.iter().enumerate() {
         let header = link.found.header;
-        if index + 1 == count && tail.number == header.number {
-            segments.push(Arc::new(Segment::open(header, None)));
-            continue;
+        let last = index + 1 == count && tail.number == header.number;
+        let segment = if last { Segment::open(header, None) } else { sealed(link) };
+        // Whoever says that what was added since is durable makes it so first.
+        if !read_only && !link.found.packed && link.end > synced {
+            *segment.file() = Some(disk.open(&segment.path(), Open::Write)?);
         }
-        segments.push(Arc::new(sealed(link)));
+        segments.push(Arc::new(segment));
     }
-    let ends = (chain.end, superblock.now().synced);
-    let shared = Arc::new(Shared::new(Arc::clone(disk), superblock, segments, tail, ends));
-    let start =
-        Start { shared, active: None, last: chain.last, crc: chain.crc, lock: None, next: survey.next };
-    Ok((Log::start(start, config), recovered))
+    let shared = Arc::new(Shared::new(Arc::clone(disk), superblock, segments, tail, (chain.end, synced)));
+    let (last, crc, next) = (chain.last, chain.crc, survey.next);
+    Ok((Start { shared, active: None, last, crc, lock: None, next }, recovered))
 }
 
 /// Everything needed to make the disk hold the log that the walk found, and nothing else.

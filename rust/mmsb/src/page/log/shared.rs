@@ -1,12 +1,12 @@
 //! What the writer, the syncer and the readers of one log share.
 
-use crate::memory::disk::{Disk, DiskError};
+use crate::memory::disk::{Disk, DiskError, Lock};
 use crate::page::log::error::LogError;
 use crate::page::log::follow::Follow;
 use crate::page::log::footer::Footer;
 use crate::page::log::index::Index;
-use crate::page::log::segment::{Opened, Segment};
-use crate::page::log::superblock::SuperblockFile;
+use crate::page::log::segment::{self, Opened, Segment};
+use crate::page::log::superblock::{self, SuperblockFile};
 use crate::page::log::sync::Turns;
 use crate::page::log::tail::Tail;
 use std::collections::VecDeque;
@@ -41,7 +41,9 @@ pub(crate) struct Shared {
     pub fsyncs: AtomicU64,
     /// Held by what removes or replaces sealed segments.
     pub maintenance: Mutex<()>,
-    /// Where another process writes the log, how it is followed.
+    /// The newest frame that is known here.
+    pub newest: AtomicU64,
+    /// Where other processes write the log, how it is followed.
     pub follow: OnceLock<Follow>,
 }
 
@@ -73,6 +75,7 @@ impl Shared {
             turns: Turns::default(),
             fsyncs: AtomicU64::new(0),
             maintenance: Mutex::default(),
+            newest: AtomicU64::new(0),
             follow: OnceLock::new(),
         }
     }
@@ -150,10 +153,24 @@ impl Shared {
         &self,
         write: impl FnOnce(&mut SuperblockFile) -> Result<(), DiskError>,
     ) -> Result<(), LogError> {
-        write(&mut self.superblock()).map_err(|cause| {
+        let mut file = self.superblock();
+        // Other processes write it as well: one at a time, and each on top of what the others said.
+        let _alone = match self.follow.get() {
+            Some(_) => Some(self.disk.alone(superblock::NAME)?),
+            None => None,
+        };
+        if self.follow.get().is_some() {
+            file.reload()?;
+        }
+        write(&mut file).map_err(|cause| {
             self.poison_with(&cause);
             LogError::Disk(cause)
         })
+    }
+
+    /// Keeps other processes from removing or replacing sealed segments, where there are any.
+    pub fn alone(&self) -> Result<Option<Box<dyn Lock>>, DiskError> {
+        self.follow.get().map(|_| self.disk.alone(segment::DIR)).transpose()
     }
 
     /// The segment that holds `position`, which must lie between the start and the head of the log.

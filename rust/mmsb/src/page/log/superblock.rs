@@ -6,7 +6,7 @@ use crate::memory::disk::{Disk, DiskError, DiskFile, Open};
 use crate::page::log::error::LogError;
 use std::sync::Arc;
 
-const NAME: &str = "bus";
+pub(crate) const NAME: &str = "bus";
 /// The superblock while it is made.
 pub(crate) const NEW_NAME: &str = "bus.new";
 const MAGIC: [u8; 8] = *b"mmsb\r\n\x1a\0";
@@ -175,6 +175,16 @@ impl SuperblockFile {
             Err(DiskError::NotFound { .. }) => return Err(LogError::NotABus { reason: "no file named bus" }),
             file => file?,
         };
+        Self::read(file, read_only)
+    }
+
+    /// What the file says by now: another process may have written it.
+    pub fn reload(&mut self) -> Result<(), LogError> {
+        *self = Self::read(Arc::clone(&self.file), false)?;
+        Ok(())
+    }
+
+    fn read(file: Arc<dyn DiskFile>, read_only: bool) -> Result<Self, LogError> {
         let mut newest: Option<(u64, Slot, u64)> = None;
         let (mut damaged, mut valid, mut bytes) = (false, 0, vec![0; SLOT]);
         for index in 0..2 {

@@ -62,6 +62,8 @@ pub(crate) struct Tail {
     pub number: u64,
     start: u64,
     salt: u64,
+    /// Header CRC of the frame before the first.
+    before: u32,
     /// (position - start) / 8 of each frame.
     frames: Vec<u32>,
     first_time: u64,
@@ -77,7 +79,13 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub fn new(header: &SegmentHeader) -> Self {
-        Self { number: header.number, start: header.start, salt: header.salt, ..Self::default() }
+        let SegmentHeader { number, start, salt, before } = *header;
+        Self { number, start, salt, before, ..Self::default() }
+    }
+
+    /// Of a log whose last segment has its footer already; `crc` is the header CRC of its last frame.
+    pub fn none(crc: u32) -> Self {
+        Self { before: crc, ..Self::default() }
     }
 
     /// The last frame, if there is one.
@@ -87,6 +95,11 @@ impl Tail {
 
     pub const fn is_empty(&self) -> bool {
         self.last.is_none()
+    }
+
+    /// Header CRC of the last frame there is, here or before.
+    pub fn crc(&self) -> u32 {
+        self.last.as_ref().map_or(self.before, |last| last.crc)
     }
 
     /// Takes up the next frame.

@@ -1,13 +1,11 @@
 //! The writer: appends frames, goes on in new segments.
 
 use crate::base::crc::crc32c_append;
-use crate::base::ids::Seq;
 use crate::base::limits::{LOG_BY_WRITE, LOG_WRITE_STEP, MAX_FRAME};
 use crate::memory::disk::{Disk, DiskError, DiskFile, Lock};
 use crate::page::log::ahead::Ahead;
 use crate::page::log::error::LogError;
-use crate::page::log::follow::Follow;
-use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, Notes, frame_bytes};
+use crate::page::log::frame::{Durability, FrameHead, FrameNotes, HEADER, NewFrame, frame_bytes};
 use crate::page::log::keeper::Keeper;
 use crate::page::log::reader::LogReader;
 use crate::page::log::roll::{self, LogConfig};
@@ -130,6 +128,16 @@ impl Log {
     ) -> Result<Self, LogError> {
         disk.create_dir("")?;
         let lock = disk.lock()?;
+        Self::create_locked(disk, config, (position, before), lock)
+    }
+
+    /// As [`Log::create_at`], for whoever has the lock of the disk.
+    pub fn create_locked(
+        disk: Arc<dyn Disk>,
+        config: LogConfig,
+        (position, before): (u64, u32),
+        lock: Box<dyn Lock>,
+    ) -> Result<Self, LogError> {
         if superblock::exists(&*disk) {
             return Err(LogError::Exists);
         }
@@ -157,7 +165,7 @@ impl Log {
 
     pub(crate) fn start(start: Start, config: LogConfig) -> Self {
         let Start { shared, active, last, crc, lock, next } = start;
-        let keeper = active.as_ref().map(|_| Keeper::new(Arc::clone(&shared), config, next));
+        let keeper = (!shared.read_only).then(|| Keeper::new(Arc::clone(&shared), config, next));
         let sizes = shared.tail().sizes();
         Self { shared, active, last, crc, sizes, config, ahead: Ahead::default(), keeper, lock }
     }
@@ -212,6 +220,7 @@ impl Log {
             tail.sizes()
         };
         self.shared.head.store(head.end(), Ordering::Release);
+        self.shared.newest.store(head.seq.0, Ordering::Release);
         self.look_ahead(&head);
         self.crc = head.crc;
         self.last = Some(head);
@@ -297,6 +306,9 @@ impl Log {
         *self.shared.tail() = Tail::new(&header);
         self.sizes = Sizes::default();
         self.shared.change_segments(|segments| segments.push(next));
+        if let Some(follow) = self.shared.follow.get() {
+            follow.set_active(header.number);
+        }
         *active = Active::new(segment, spare.file, spare.capacity);
         self.ahead.moved(start);
         keeper.rolled()
@@ -320,13 +332,35 @@ impl Log {
         self.last.as_ref().map_or(0, |last| last.time)
     }
 
-    /// Has readers of this log, which was opened for reading, find what another process adds to it: all frames up to `newest`.
-    pub fn follow(
-        &self,
-        newest: impl Fn() -> Seq + Send + Sync + 'static,
-        describe: fn(&FrameHead, &[u8]) -> Notes,
-    ) {
-        let _ = self.shared.follow.set(Follow::new(newest, describe, self.last.as_ref(), self.crc));
+    /// Takes up where others have gone on to: their last frame, where it is newer than this log's own, its header's CRC, and
+    /// what the tail has.
+    pub(crate) fn stand_at(&mut self, last: Option<FrameHead>, crc: u32, sizes: Sizes) {
+        (self.last, self.crc, self.sizes) = (last.or(self.last), crc, sizes);
+    }
+
+    /// The number of the last segment, and one that no segment has nor will get from this log.
+    #[must_use]
+    pub fn numbers(&self) -> (u64, u64) {
+        let last = self.shared.segments().last().map_or(0, |last| last.header.number);
+        (last, self.keeper.as_ref().map_or(last, Keeper::last_number) + 1)
+    }
+
+    /// The number of the segment that this log writes to.
+    pub(crate) fn active_number(&self) -> Option<u64> {
+        self.active.as_ref().map(|active| active.segment.header.number)
+    }
+
+    /// Writes to another segment from now on.
+    pub(crate) fn set_active(&mut self, active: Active) {
+        self.ahead.moved(self.shared.head());
+        if let Some(old) = self.active.replace(active) {
+            old.file.seal();
+        }
+    }
+
+    /// Goes on in a new segment, whatever this one holds.
+    pub(crate) fn roll_on(&mut self) -> Result<(), LogError> {
+        self.roll(segment::HEADER)
     }
 
     /// Where the next frame will start.
@@ -402,6 +436,16 @@ impl Log {
             active.file.seal();
         }
         self.lock = None;
+    }
+
+    /// Keeps a lock until [`Log::shut`].
+    pub fn hold(&mut self, lock: Box<dyn Lock>) {
+        self.lock = Some(lock);
+    }
+
+    /// Shares the lock of the disk with others who have the bus open.
+    pub fn share_lock(&self) -> Result<(), LogError> {
+        Ok(self.lock.as_ref().map_or(Ok(()), |lock| lock.share())?)
     }
 
     /// Whether [`Log::shut`] was called.
