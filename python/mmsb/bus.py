@@ -64,8 +64,8 @@ def open(  # noqa: A001 - the face is `mmsb.open`
 
     Args:
         path: its directory, made if absent; without one the bus is in memory only.
-        mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not. "r" beside a process that
-            writes follows that one (`bus.follows`); else it shows the bus as it was when it was opened.
+        mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not. Processes of one machine
+            share the bus and write it in turn; "r" where none has it open shows it as it is then (`bus.follows`).
         durability: what a commit of this handle survives: "memory" nothing, "process" the death of the
             process, "disk" a loss of power.
         budget: bytes of memory it may take; by default 80 % of what there is. It, `threads` and `arena`
@@ -391,8 +391,5 @@ class Bus(Deriving, Posting):
         return replace(report, ok=not findings, findings=findings)
 
     def pins(self) -> list[Pin]:
-        """Who holds which versions in this process: snapshots, arrays, transactions and background work.
-
-        A reader in another process has memory of its own, and holds nothing here.
-        """
+        """Who holds which versions, in all processes: snapshots, arrays, transactions, background work."""
         return pins(self)

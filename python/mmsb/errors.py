@@ -168,7 +168,7 @@ class BusyError(MmsbError, TimeoutError):
 
 
 class LockedError(MmsbError, BlockingIOError):
-    """Another process has the bus open for writing."""
+    """Another process has the bus open, and its memory cannot be reached from here."""
 
     code = "locked"
 

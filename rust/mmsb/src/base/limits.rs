@@ -81,10 +81,14 @@ pub const LOCK_CHECK: Duration = Duration::from_millis(10);
 pub const TURN_LOOK: Duration = Duration::from_micros(50);
 /// How often it is tried to take over memory that processes left which others may still read.
 pub const TAKE_OVER_EVERY: Duration = Duration::from_millis(20);
+/// Blocks noted for processes that are gone, from which on it is worth the trouble to find out what is in use in their spans.
+pub const NOTED_MOST: u64 = 16 << 10;
 /// For how long a process that closes a bus waits for its turn; it leaves without it then.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How often a process that opens a bus looks whether another one has made it ready, or has left it.
 pub const OPEN_LOOK: Duration = Duration::from_millis(2);
+/// For how long it waits for its first turn; it looks at what others left when it commits then.
+pub const OPEN_TURN: Duration = Duration::from_secs(1);
 /// For how long it believes that memory which it cannot reach is being made or left.
 pub const OPEN_UNREACHED: Duration = Duration::from_secs(2);
 

@@ -4,6 +4,7 @@ pub mod ahead;
 pub mod clock;
 pub mod codec;
 pub mod crc;
+pub mod fail;
 pub mod ids;
 pub mod inbox;
 pub mod limits;

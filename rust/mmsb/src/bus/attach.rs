@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::algebra::operator::builtin;
 use crate::base::clock::SystemClock;
 use crate::base::ids::Seq;
-use crate::base::limits::{OPEN_LOOK, OPEN_UNREACHED};
+use crate::base::limits::{OPEN_LOOK, OPEN_TURN, OPEN_UNREACHED};
 use crate::bus::core::{Core, Parts};
 use crate::bus::error::Error;
 use crate::bus::handle::Bus;
@@ -51,6 +51,14 @@ impl Together for OfArena {
     fn set_active(&self, number: u64) {
         self.0.control().segments.0[0].store(number, Ordering::Release);
     }
+
+    fn me(&self) -> u64 {
+        self.0.slot().into()
+    }
+
+    fn is_gone(&self, number: u64) -> bool {
+        self.0.is_gone(number as u32)
+    }
 }
 
 impl Checkpoints for OfArena {
@@ -74,7 +82,7 @@ pub(super) fn begin_to_share(arena: &Arc<Arena>, log: &Log, checkpoints: &Store)
 }
 
 /// Says where the memory of a bus lies that this process has made, where others can come to it.
-pub(super) fn say(core: &Core, path: &Path) -> Result<(), Error> {
+fn say(core: &Core, path: &Path) -> Result<(), Error> {
     match core.arena.folder().filter(|_| core.follows) {
         Some(folder) => {
             discovery::announce(path, &folder)?;
@@ -94,8 +102,26 @@ fn reach(path: &Path, options: &Options) -> Option<Arc<Arena>> {
     Arena::attach(&folder, arena::Options { budget, prefault: true }).ok()
 }
 
+/// Opens a bus to write it: the memory that others use, or one that `make` makes.
+pub(super) fn open_among_others(
+    real: &Arc<Real>,
+    path: &Path,
+    options: &Options,
+    make: impl FnOnce(Box<dyn Lock>) -> Result<Bus, Error>,
+) -> Result<Bus, Error> {
+    match come(real, path, options)? {
+        Come::To(..) if options.mode == Mode::Create => Err(Error::Exists(path.display().to_string())),
+        Come::To(arena, lock) => attach(Arc::clone(real) as Arc<dyn Disk>, path, options, (arena, lock)),
+        Come::First(lock) => {
+            let bus = make(lock)?;
+            say(bus.core(), path)?;
+            Ok(bus)
+        }
+    }
+}
+
 /// How a process comes to write a bus.
-pub(super) enum Come {
+enum Come {
     /// To the memory that others use.
     To(Arc<Arena>, Box<dyn Lock>),
     /// It has the bus alone, and makes the memory.
@@ -106,7 +132,7 @@ pub(super) enum Come {
 ///
 /// # Errors
 /// `Locked` where somebody has it alone for longer than the handle waits, or uses memory that this process cannot reach.
-pub(super) fn come(real: &Real, path: &Path, options: &Options) -> Result<Come, Error> {
+fn come(real: &Real, path: &Path, options: &Options) -> Result<Come, Error> {
     let begun = Instant::now();
     loop {
         let by = match real.lock() {
@@ -148,7 +174,7 @@ pub(super) fn to_read(real: &Arc<Real>, path: &Path, options: &Options) -> Resul
 }
 
 /// The bus in memory that others use.
-pub(super) fn attach(
+fn attach(
     disk: Arc<dyn Disk>,
     path: &Path,
     options: &Options,
@@ -186,7 +212,8 @@ pub(super) fn attach(
     if read_only {
         takeover::take_over_to_read(&core)?;
     } else {
-        drop(core.writer_within(options.busy_timeout));
+        let turn = core.writer_within(options.busy_timeout.min(OPEN_TURN));
+        let _ = turn.map(|turn| turn.log.remove_spares(true));
     }
     Ok(bus)
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::base::fail;
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::commit::{self, Control};
 use crate::bus::core::Core;
@@ -71,6 +72,7 @@ pub(crate) fn fork(
         stage.abort();
         return Err(error);
     }
+    fail::at("forking");
     if let Err(error) =
         commit::control(core, &mut writer, control, stage, || Shown::Forked(Arc::clone(&line)))
     {
@@ -164,6 +166,7 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
     line.go(merged);
+    fail::at("dropping");
     writer.forget(line.id);
     let shown = commit::show(core, writer, Seq(seq));
     drop(core.functions(|functions| functions.forget(line.id)));

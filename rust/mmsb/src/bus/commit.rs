@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::fail;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::base::wait::aside;
 use crate::bus::body::page_of;
@@ -30,6 +31,7 @@ use crate::page::log::{FrameNotes, Kind, LogError, NewFrame};
 use crate::page::schema::Schema;
 use crate::page::stage::{Stage, recycle};
 use crate::page::version::PageRef;
+use crate::propagation::run::Settles;
 
 /// One change that a commit makes.
 #[derive(Debug, Clone)]
@@ -72,8 +74,8 @@ pub(crate) struct Request<'r, 'd> {
     pub base: Option<&'r Base<'r>>,
     /// Whether the changes bring back a state that was, with all that follows in it.
     pub restores: bool,
-    /// Where it makes what was put off to an epoch of its own, the pages that are left out.
-    pub settles: Option<&'r [PageId]>,
+    /// Where it makes what was put off to an epoch of its own, which pages.
+    pub settles: Option<Settles<'r>>,
     /// Users' functions that make pages from this commit on.
     pub declared: &'r [Declared],
 }
@@ -95,7 +97,7 @@ pub(crate) fn commit(core: &Core, request: Request<'_, '_>) -> Result<Committed,
 
 /// Reads in pages of a checkpoint that the changes are about, while others can still commit.
 fn read_in(core: &Core, request: &Request<'_, '_>) -> Result<(), Error> {
-    if core.lazy.left() == 0 {
+    if !core.lazy.is_pending(&core.arena) {
         return Ok(());
     }
     let (_pin, root) = core.pin(request.line)?;
@@ -240,10 +242,12 @@ fn append(
     };
     core.background.grown(head.end());
     writer.commits += 1;
+    fail::at("appended");
     writer.appended += head.end() - head.position;
     let (root, stage) = draft.finish();
     let mut retired = writer.spare.pop().unwrap_or_default();
     writer.scratch = stage.settle(&mut retired);
+    fail::at("settled");
     writer.send(core, &mut retired);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
@@ -252,6 +256,7 @@ fn append(
     if needs == 0 && writer.pending.is_empty() {
         // Nobody waits for the disk: nothing is put off.
         request.line.publish(root);
+        fail::at("shown");
         told(core, writer, committed.seq.0, retired);
         return Ok(());
     }
@@ -317,6 +322,7 @@ pub(crate) fn control(
     };
     let mut retired = writer.spare.pop().unwrap_or_default();
     stage.settle(&mut retired);
+    fail::at("control settled");
     writer.send(core, &mut retired);
     writer.seq = seq;
     let needs = if control.durability == Durability::Disk { head.end() } else { 0 };
@@ -388,9 +394,11 @@ fn publish(core: &Core, writer: &mut Writer, pending: Pending) {
 /// What follows the showing of any frame.
 fn told(core: &Core, writer: &mut Writer, seq: u64, mut retired: Vec<Retired>) {
     core.set_published(seq);
+    fail::at("published");
     if writer.limbo.held_bytes() > 0 || core.arena.is_among_others() {
         writer.reap(core);
     }
     recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut retired);
+    fail::at("reclaimed");
     writer.spare.push(retired);
 }

@@ -18,6 +18,7 @@ use crate::bus::options::{ArenaPlace, place_name};
 use crate::bus::past::replay::GENESIS;
 use crate::bus::turn::Turn;
 use crate::bus::upkeep::background::Background;
+use crate::bus::upkeep::follower::Follower;
 use crate::bus::upkeep::rescue::FromLog;
 use crate::bus::watch::Watch;
 use crate::bus::writer::Writer;
@@ -73,6 +74,7 @@ pub(crate) struct Core {
     pub path: Option<PathBuf>,
     pub arena_place: ArenaPlace,
     pub read_only: bool,
+    pub follower: Follower,
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
     /// The roots of the branches it was opened with: seq, branch and epoch.
@@ -146,6 +148,7 @@ impl Core {
             path: parts.path,
             arena_place: parts.arena_place,
             read_only: parts.read_only,
+            follower: Follower::default(),
             private: AtomicU64::new(u64::MAX - 1),
             _held: parts.held,
         });
@@ -241,6 +244,7 @@ impl Core {
 
     /// Sees to it that the cells of all pages are.
     pub fn ready_all(&self) -> Result<(), Error> {
+        self.wait_for_all()?;
         self.lazy.all(&self.arena)?;
         self.lazy.tell(&self.checkpoints);
         Ok(())
@@ -248,8 +252,22 @@ impl Core {
 
     /// As [`Core::ready_all`], but for pages that are damaged for good: a checkpoint refers to what there is of them.
     pub fn ready_whole(&self) -> Result<(), Error> {
+        self.wait_for_all()?;
         self.lazy.all_whole(&self.arena)?;
         self.lazy.tell(&self.checkpoints);
+        Ok(())
+    }
+
+    /// Waits until another process has read in the cells of all pages, where one does that.
+    fn wait_for_all(&self) -> Result<(), Error> {
+        if !self.lazy.is_elsewhere() || !self.lazy.is_pending(&self.arena) {
+            return Ok(());
+        }
+        for line in self.living() {
+            let (_pin, root) = self.pin(&line)?;
+            let pages = RootRef::new(&self.arena, root).pages();
+            pages.into_iter().try_for_each(|page| self.lazy.ready(&self.arena, page))?;
+        }
         Ok(())
     }
 

@@ -78,7 +78,7 @@ impl Bus {
     /// What a rule fails with; a closed handle.
     pub fn settle(&self) -> Result<Option<Committed>, Error> {
         self.writable()?;
-        settle(self.core(), self.line(), self.manner().busy_timeout)
+        settle(self.core(), self.line(), true, self.manner().busy_timeout)
     }
 
     /// What kept a page from being made in an epoch of its own the last time, in words; where nothing did, and of no page,

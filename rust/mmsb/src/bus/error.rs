@@ -70,7 +70,7 @@ codes! {
     WrongTransaction = "wrong-transaction",
     /// Somebody else kept the bus busy for too long.
     Busy = "busy",
-    /// Another process has the bus open for writing.
+    /// Another process has the bus open, and its memory cannot be reached.
     Locked = "locked",
     /// No such epoch.
     EpochNotFound = "epoch-not-found",

@@ -12,6 +12,7 @@ use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::functions::Declared;
 use crate::bus::upkeep::background::Background;
+use crate::bus::upkeep::follower::Follower;
 use crate::graph::error::GraphError;
 use crate::memory::addr::Addr;
 use crate::page::catalog::RootRef;
@@ -22,7 +23,7 @@ use crate::propagation::counters::Counters;
 use crate::propagation::error::FlowError;
 use crate::propagation::flow::Flow;
 use crate::propagation::program::{Program, Programs};
-use crate::propagation::run::Ground;
+use crate::propagation::run::{Ground, Settles};
 use crate::propagation::trace::{Step, Traces};
 
 /// A flow, the root that it is true of, and what ran on its branch.
@@ -67,16 +68,16 @@ impl Flows {
         Ok(flow)
     }
 
-    /// Whether an epoch of their own would make pages of a branch that are behind, but for some.
+    /// Whether an epoch of their own would make pages of a branch that are behind.
     pub fn is_due(
         &mut self,
         core: &Core,
         branch: BranchId,
         root: RootRef<'_>,
-        but: &[PageId],
+        settles: Settles<'_>,
     ) -> Result<bool, Error> {
         let programs = &Known::new(core, branch, &[]);
-        let due = self.at(branch, root).map(|flow| flow.is_due(root, programs, but));
+        let due = self.at(branch, root).map(|flow| flow.is_due(root, programs, settles));
         self.running = None;
         due.map_err(|error| named(error, &[], |page| page.to_string()))
     }
@@ -269,6 +270,7 @@ pub(crate) fn keep(core: &Core, flows: &mut Flows, request: &Request<'_, '_>, ro
     }
     if !request.declared.is_empty() {
         core.functions(|functions| functions.add(request.line.id, request.declared));
+        Follower::start(core);
     }
 }
 

@@ -461,6 +461,12 @@ impl Bus {
         audit::audit(&self.core)
     }
 
+    /// Bytes of small blocks of this process that nothing reaches, with nothing pinned. For tests.
+    #[doc(hidden)]
+    pub fn leaked(&self) -> Result<i64, Error> {
+        audit::leaked(&self.core)
+    }
+
     /// Copies what lies scattered of a page, as the background does unasked, for the next commits to it; whether there was
     /// something to do. For tests.
     #[doc(hidden)]

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use crate::algebra::operator::builtin;
 use crate::base::clock::{Clock, SystemClock};
 use crate::base::ids::{BranchId, Epoch};
-use crate::bus::attach::{self, Come, begin_to_share};
+use crate::bus::attach::{self, begin_to_share};
 use crate::bus::core::{Core, Held, Parts};
 use crate::bus::error::{Error, check_directory, check_path};
 use crate::bus::handle::Bus;
@@ -104,19 +104,7 @@ impl Bus {
             // It is no bus, and nothing is changed there.
             make(None)?
         } else {
-            match attach::come(&real, &path, options)? {
-                Come::To(..) if options.mode == Mode::Create => {
-                    return Err(Error::Exists(path.display().to_string()));
-                }
-                Come::To(arena, lock) => {
-                    attach::attach(Arc::clone(&real) as Arc<dyn Disk>, &path, options, (arena, lock))?
-                }
-                Come::First(lock) => {
-                    let bus = make(Some(lock))?;
-                    attach::say(bus.core(), &path)?;
-                    bus
-                }
-            }
+            attach::open_among_others(&real, &path, options, |lock| make(Some(lock)))?
         };
         if let Some(open) = &mut open {
             **open = Arc::downgrade(bus.core());
@@ -221,6 +209,9 @@ fn assemble(
         held,
     });
     core.set_published(seq);
+    if core.lazy.left() == 0 {
+        core.arena.set_read_in();
+    }
     main(&core, options)
 }
 

@@ -58,9 +58,10 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
         (writer.limbo.held_bytes(), writer.seq, writer.commits, writer.compacted, writer.appended, arena)
     };
     let seq = if core.follows { core.published() } else { seq };
+    // Before the log's end, so that none lies behind that.
+    let heads = kept(&core.checkpoints, &core.log);
     let (start, head) = (core.log.start(), core.log.head());
     let segments = core.log.segments()?;
-    let heads = kept(&core.checkpoints, &core.log);
     let (mut branches, mut pages) = (0, 0);
     for line in core.living() {
         let (_pin, root) = core.pin(&line)?;

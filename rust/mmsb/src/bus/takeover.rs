@@ -7,8 +7,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use crate::base::fail;
 use crate::base::ids::Seq;
-use crate::base::limits::TAKE_OVER_EVERY;
+use crate::base::limits::{NOTED_MOST, TAKE_OVER_EVERY};
 use crate::bus::branch;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
@@ -61,31 +62,57 @@ fn take_noted(core: &Core, writer: &mut Writer) {
     writer.limbo.retire(taken);
 }
 
-/// Takes over spans whose processes left them or died, where nobody reads what they had there beside what is in use.
+/// Takes over a span whose process left it or died, where this one wants one, or all where so much was noted for them that it
+/// is worth the trouble. Those of which nothing is in use are left to whoever wants a span.
 fn take_over(core: &Core, writer: &mut Writer) -> Result<(), Error> {
+    let (arena, table) = (&core.arena, &core.arena.control().spans);
+    let since = match writer.orphans_since {
+        Some(since) => since,
+        None => {
+            // Whoever left them may have left more; what cannot be removed now is when the bus is opened anew.
+            let _ = writer.log.remove_spares(false);
+            *writer.orphans_since.insert(core.published())
+        }
+    };
+    let (wants, all) = (arena.wants_span(), arena.noted().wrapping_sub(writer.settled) > NOTED_MOST);
+    if !writer.pending.is_empty() || !wants && !all {
+        return Ok(());
+    }
     if writer.tried.is_some_and(|tried| tried.elapsed() < TAKE_OVER_EVERY) {
         return Ok(());
     }
     writer.tried = Some(Instant::now());
-    let arena = &core.arena;
-    let since = *writer.orphans_since.get_or_insert(core.published());
-    let mut pins: Vec<Pinned> = Vec::new();
-    let known = arena.pins().scan(&mut pins);
-    // What was in use when they went, and is not any more, was noted with its life.
-    if !known || !writer.pending.is_empty() || pins.iter().any(|pin| pin.seq == PIN_ALL || pin.seq < since) {
-        return Ok(());
-    }
-    let orphans = arena.control().spans.orphans();
-    if !orphans.is_empty() {
+    let mut orphans = table.orphans();
+    if !is_read(core, since) {
         let in_use = Reached::by(arena, tips::roots(arena)).in_use(arena)?;
-        orphans.into_iter().try_for_each(|number| arena.adopt(number, &in_use))?;
-        arena.control().spans.orphans();
-        // What was noted for them is this process's now.
-        writer.noted = arena.noted().wrapping_sub(1);
-        take_noted(core, writer);
+        for number in orphans {
+            if arena.adopt(number, &in_use)? && !all {
+                break;
+            }
+        }
+        writer.settled = arena.noted();
+    } else if wants {
+        // Nobody knows what of the rest they read.
+        orphans.sort_by_key(|&number| arena.room_of(number));
+        if let Some(number) = orphans.pop() {
+            arena.adopt_as_it_is(number)?;
+        }
     }
-    writer.orphans_since = None;
+    if table.orphans().is_empty() {
+        writer.orphans_since = None;
+    }
+    // What was noted for what is this process's now.
+    writer.noted = arena.noted().wrapping_sub(1);
+    take_noted(core, writer);
     Ok(())
+}
+
+/// Whether somebody may read what was not in use any more before a frame. What was in use then, and is not now, was noted with
+/// its life.
+fn is_read(core: &Core, before: u64) -> bool {
+    let mut pins: Vec<Pinned> = Vec::new();
+    let known = core.arena.pins().scan(&mut pins);
+    !known || pins.iter().any(|pin| pin.seq == PIN_ALL || pin.seq < before)
 }
 
 /// As much of that as a process may do that only reads, if nobody else has the lock: it takes over spans in which nothing of a
@@ -108,7 +135,9 @@ pub(crate) fn take_over_to_read(core: &Core) -> Result<(), Error> {
             its.into_iter().any(|(addr, _)| !lists.contains_key(addr))
         };
         let empty = control.spans.orphans().into_iter().filter(|&number| !of_states(number));
-        empty.collect::<Vec<u16>>().into_iter().try_for_each(|number| arena.adopt(number, &in_use))?;
+        for number in empty.collect::<Vec<u16>>() {
+            arena.adopt(number, &in_use)?;
+        }
         control.spans.orphans();
         Ok(())
     };
@@ -129,9 +158,13 @@ fn repair(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     let shown = each().map(|root| root.seq()).fold(core.published(), u64::max);
     let from = each().map(|root| root.position()).fold(writer.log.start_position(), u64::max);
     arena.take_noted(|of| of.died > shown);
+    fail::at("repairing");
     tips::repair(arena);
+    fail::at("repairing");
     Reached::by(arena, roots.iter().copied()).set_counts(arena);
+    fail::at("repairing");
     writer.log.go_on_behind_dead()?;
+    fail::at("repairing");
     // Those that were shown with nobody being told are told of first.
     core.set_published(shown);
     writer.seq = shown;
@@ -139,6 +172,7 @@ fn repair(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     while let Some((head, body)) = frames.next_frame()? {
         if head.seq.0 > shown {
             again(core, writer, &head, body)?;
+            fail::at("repairing");
         }
     }
     arena.control().dirty.0.store(0, Ordering::Release);

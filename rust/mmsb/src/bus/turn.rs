@@ -8,6 +8,7 @@ use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::base::fail;
 use crate::base::limits::TURN_LOOK;
 use crate::base::wait::aside;
 use crate::bus::core::Core;
@@ -77,6 +78,7 @@ impl<'c> Turn<'c> {
             turn.wait(timeout)?;
         }
         turn.writer.holds = true;
+        fail::at("taken");
         let known = control.published.0.load(Ordering::Acquire) == turn.writer.seq
             && control.dirty.0.load(Ordering::Relaxed) == 0
             && turn.writer.log.active_number() == Some(control.segments.0[0].load(Ordering::Relaxed))

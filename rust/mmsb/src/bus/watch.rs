@@ -41,8 +41,20 @@ impl Watch {
         self.control().published.0.load(Ordering::Acquire)
     }
 
+    /// Wakes those who wait, for them to look at what they wait for beside a frame.
+    pub fn wake(&self) {
+        let watched = &self.control().watched.0;
+        watched.store(0, Ordering::SeqCst);
+        futex::wake(watched, u32::MAX >> 1);
+    }
+
     /// Waits until a frame behind `seen` is visible, or for as long as given; the newest visible one.
     pub fn wait(&self, seen: u64, timeout: Duration) -> u64 {
+        self.wait_unless(seen, timeout, || false)
+    }
+
+    /// As [`Watch::wait`], unless something is over, of which who waits is told by [`Watch::wake`].
+    pub fn wait_unless(&self, seen: u64, timeout: Duration, is_over: impl Fn() -> bool) -> u64 {
         let (end, watched) = (Instant::now().checked_add(timeout), &self.control().watched.0);
         loop {
             let left = end.map_or(timeout, |end| end.saturating_duration_since(Instant::now()));
@@ -50,7 +62,7 @@ impl Watch {
             watched.store(WATCHED, Ordering::Relaxed);
             fence(Ordering::SeqCst);
             let newest = self.newest();
-            if newest > seen || left.is_zero() {
+            if newest > seen || left.is_zero() || is_over() {
                 return newest;
             }
             futex::sleep(watched, WATCHED as u32, left);

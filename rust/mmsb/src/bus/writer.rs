@@ -10,7 +10,6 @@ use crate::bus::body::Body;
 use crate::bus::core::Core;
 use crate::bus::follow::Flows;
 use crate::bus::line::Line;
-use crate::bus::takeover;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
@@ -71,6 +70,8 @@ pub(crate) struct Writer {
     pub noted: u64,
     /// The newest frame when this process first saw that there are spans to take over.
     pub orphans_since: Option<u64>,
+    /// How many blocks had been noted when all was taken over last.
+    pub settled: u64,
     /// When that was tried last.
     pub tried: Option<Instant>,
 }
@@ -97,6 +98,7 @@ impl Writer {
             unsent: Vec::new(),
             noted: 0,
             orphans_since: None,
+            settled: 0,
             tried: None,
         }
     }
@@ -127,9 +129,6 @@ impl Writer {
         self.give_up(|_, _| true);
         core.remembered.clear();
         core.arena.reap();
-        if self.holds && core.arena.control().spans.has_orphans() {
-            let _ = takeover::come_to(core, self);
-        }
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
     }
 

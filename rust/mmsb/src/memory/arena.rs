@@ -5,6 +5,7 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
+use crate::base::fail;
 use crate::base::limits::{CHUNK, SPANS_MAX};
 use crate::base::sync::Ordering;
 use crate::memory::account::Taken;
@@ -144,6 +145,7 @@ impl Arena {
         let changes = unsafe { NonNull::new_unchecked(ptr::addr_of_mut!((*control).pin_changes.0)) };
         let me = slot.as_ref().map_or(0, Slot::number);
         let pins = ArenaPins::at(chunks.home(), found, me, changes)?;
+        fail::at("claimed");
         // What the last one left that had this slot.
         pins.entries().forget(me);
         if found {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::fail;
 use crate::base::limits::CHUNK;
 use crate::base::sync::Ordering;
 use crate::memory::addr::Addr;
@@ -93,6 +94,16 @@ impl Arena {
         self.slot.is_some()
     }
 
+    /// Says that nothing is left to be read in.
+    pub fn set_read_in(&self) {
+        self.control().reader_in.0.store(0, Ordering::Release);
+    }
+
+    /// Whether nothing is left to be read in that opening left on disk.
+    pub fn is_all_read_in(&self) -> bool {
+        self.control().reader_in.0.load(Ordering::Acquire) == 0
+    }
+
     /// Whether the process lives that reads in what opening left on disk.
     pub fn is_read_in(&self) -> bool {
         let by = self.control().reader_in.0.load(Ordering::Acquire);
@@ -128,46 +139,96 @@ impl Arena {
         }
     }
 
-    /// Takes over a span whose process left it or died, by its number; `in_use` are all the blocks that others reach, by where
-    /// they begin and how many bytes they have. For whoever has the writer's lock, when nobody reads anything else there.
+    /// Whether this process would rather take over a span than make one.
+    pub fn wants_span(&self) -> bool {
+        self.chunks.wants_span()
+    }
+
+    /// This process's mapping of a span that it takes over.
+    fn taken_over(&self, number: u16) -> Result<&Arc<Span>, MemoryError> {
+        self.among.store(true, Ordering::Relaxed);
+        let mapped = &self.mapped[usize::from(number)];
+        if mapped.get().is_none() {
+            self.learn(&Arc::new(Span::open(self.chunks.home(), number)?));
+        }
+        Ok(mapped.get_or_init(|| unreachable!("it was learned just now")))
+    }
+
+    /// Bytes of a span that were never handed out, whose process left it or died; where it cannot be mapped, none.
+    pub fn room_of(&self, number: u16) -> usize {
+        let of = |span: &Arc<Span>| span.shape().chunks().end.saturating_sub(self.fresh_of(span));
+        self.taken_over(number).map_or(0, |span| of(span) * CHUNK)
+    }
+
+    fn fresh_of(&self, span: &Span) -> usize {
+        self.control().spans.fresh(span.number()).max(span.shape().first)
+    }
+
+    /// The slabs of a span, of those of its chunks that count.
+    fn slabs_of(&self, span: &Span, counts: impl Fn(usize) -> bool) -> Vec<(usize, Slab)> {
+        let slab = |index: usize| {
+            let addr = Addr::new(span.number(), (index * CHUNK) as u64);
+            let mark = SlabMark::decode(self.chunk_rc(addr).load(Ordering::Relaxed))?;
+            (mark.index == 0).then_some((mark.class, Slab { addr, chunks: mark.chunks }))
+        };
+        let its =
+            |(_, slab): &(usize, Slab)| slab.addresses().any(|addr| counts(addr.offset() as usize / CHUNK));
+        span.shape().chunks().filter_map(slab).filter(its).collect()
+    }
+
+    /// Takes over what was never handed out of a span whose process left it or died; of the rest nothing is free until it is let
+    /// go of. For whoever has the writer's lock.
     ///
     /// # Errors
     /// It cannot be mapped.
-    pub fn adopt(&self, number: u16, in_use: &BTreeMap<Addr, usize>) -> Result<(), MemoryError> {
-        let at = usize::from(number);
-        if self.mapped[at].get().is_none() {
-            self.learn(&Arc::new(Span::open(self.chunks.home(), number)?));
+    pub fn adopt_as_it_is(&self, number: u16) -> Result<(), MemoryError> {
+        let span = self.taken_over(number)?;
+        let fresh = self.fresh_of(span);
+        self.control().spans.hand_over(number, self.slot());
+        fail::at("adopting");
+        self.chunks.adopt_as_it_is(Arc::clone(span), fresh);
+        for (class, slab) in self.slabs_of(span, |index| index < fresh) {
+            self.small.adopt(class, slab, &[], &self.classes[class], &Links(self));
         }
-        let Some(span) = self.mapped[at].get() else { return Ok(()) };
-        self.among.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes over a span whose process left it or died, by its number; `in_use` are all the blocks that others reach, by where
+    /// they begin and how many bytes they have. One of which nothing is in use is left to whoever wants a span: false then.
+    /// For whoever has the writer's lock, when nobody reads anything else there.
+    ///
+    /// # Errors
+    /// It cannot be mapped.
+    pub fn adopt(&self, number: u16, in_use: &BTreeMap<Addr, usize>) -> Result<bool, MemoryError> {
+        let span = self.taken_over(number)?;
         let of = Addr::new(number, 0)..=Addr::new(number, span.shape().capacity - 1);
         let mut its: BTreeSet<usize> = BTreeSet::new();
         for (addr, bytes) in in_use.range(of) {
             let first = addr.offset() as usize / CHUNK;
             its.extend(first..(addr.offset() as usize + bytes).div_ceil(CHUNK));
         }
-        let mut slabs = Vec::new();
-        for index in span.shape().chunks() {
-            let addr = Addr::new(number, (index * CHUNK) as u64);
-            let Some(mark) = SlabMark::decode(self.chunk_rc(addr).load(Ordering::Relaxed)) else { continue };
-            let slab = Slab { addr, chunks: mark.chunks };
-            if mark.index == 0 && slab.addresses().any(|addr| its.contains(&(addr.offset() as usize / CHUNK)))
-            {
-                its.extend(index..index + slab.chunks);
-                slabs.push((mark.class, slab));
-            }
+        let slabs = self.slabs_of(span, |index| its.contains(&index));
+        for (_, slab) in &slabs {
+            its.extend(slab.addresses().map(|addr| addr.offset() as usize / CHUNK));
         }
         for index in span.shape().chunks().filter(|index| !its.contains(index)) {
             self.chunk_rc(Addr::new(number, (index * CHUNK) as u64)).store(0, Ordering::Relaxed);
         }
+        // The first has more in it than chunks.
+        if its.is_empty() && number != 0 {
+            self.chunks.empty(span);
+            self.control().spans.offer(number);
+            return Ok(false);
+        }
         self.control().spans.hand_over(number, self.slot());
+        fail::at("adopting");
         self.chunks.adopt(Arc::clone(span), &its);
         for (class, slab) in slabs {
             let is_free = |cell: &u64| !in_use.contains_key(&addr_of(*cell));
             let free: Vec<u64> = slab.cells(class).filter(is_free).collect();
             self.small.adopt(class, slab, &free, &self.classes[class], &Links(self));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Takes the writer's lock, which its holder may have died with.
@@ -194,6 +255,11 @@ impl Arena {
         if let Some(slot) = &self.slot {
             self.control().lock.0.give(slot.number(), slot);
         }
+    }
+
+    /// Whether no living process has a slot.
+    pub fn is_gone(&self, slot: u32) -> bool {
+        self.slot.as_ref().is_some_and(|me| me.is_dead(slot))
     }
 
     /// Whether this process is the one that sees to upkeep: it is if no living one was before.

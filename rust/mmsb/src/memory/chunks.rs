@@ -8,50 +8,52 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::limits::{
-    AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, GROW_STEP, KEEP_FREE, SPAN_FIRST,
-    SPAN_MAX, SPANS_MAX,
+    AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, KEEP_FREE, SPAN_FIRST, SPANS_MAX,
 };
 use crate::memory::account::{ChunkStats, SpanChunks, Taken};
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
 use crate::memory::place::Home;
 use crate::memory::runs::{Runs, SEARCH_WORDS};
-use crate::memory::span::{Shape, Span};
+use crate::memory::span::Span;
 use crate::memory::spans::Numbers;
 
 /// The chunks of those spans of an arena that are this process's.
 #[derive(Debug)]
 pub struct Chunks {
-    home: Home,
-    budget: u64,
+    pub(super) home: Home,
+    pub(super) budget: u64,
     /// Where spans get their numbers; before that is known, one after the other.
-    numbers: OnceLock<Numbers>,
+    pub(super) numbers: OnceLock<Numbers>,
+    /// Whether a span was made although there were some to take over.
+    pub(super) wants: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-struct State {
-    spans: Vec<SpanChunks>,
+pub(super) struct State {
+    pub(super) spans: Vec<SpanChunks>,
     /// Where among them each is, by its number.
-    places: [u16; SPANS_MAX],
+    pub(super) places: [u16; SPANS_MAX],
     /// Bytes allocated to files, and those that are about to be.
-    committed: u64,
-    used: u64,
-    recycled: u64,
+    pub(super) committed: u64,
+    pub(super) used: u64,
+    pub(super) recycled: u64,
     /// Bytes free for use again; what was given back is not.
-    free: u64,
+    pub(super) free: u64,
     /// The least that was free since the background thread looked.
-    least_free: u64,
+    pub(super) least_free: u64,
     /// Whether it will look again.
-    watched: bool,
+    pub(super) watched: bool,
     /// What it found that can go back.
-    surplus: u64,
-    given_back: u64,
+    pub(super) surplus: u64,
+    pub(super) given_back: u64,
     /// Bytes of the next span of the doubling schedule.
-    next: u64,
+    pub(super) next: u64,
 }
 
 /// A piece of the work of keeping fresh chunks ready.
@@ -75,7 +77,13 @@ pub(super) const fn bytes(chunks: usize) -> u64 {
 impl Chunks {
     /// No chunks yet.
     pub fn new(home: Home, budget: u64) -> Chunks {
-        Chunks { home, budget, numbers: OnceLock::new(), state: Mutex::new(State::new()) }
+        Chunks {
+            home,
+            budget,
+            numbers: OnceLock::new(),
+            wants: AtomicBool::new(false),
+            state: Mutex::new(State::new()),
+        }
     }
 
     /// Has spans take their numbers from a table from now on.
@@ -106,11 +114,34 @@ impl Chunks {
         Ok(Arc::clone(&state.spans[0].span))
     }
 
+    /// Whether this process would rather take over a span than make one.
+    pub fn wants_span(&self) -> bool {
+        self.wants.load(Ordering::Relaxed) || self.state().spans.is_empty()
+    }
+
+    /// Takes over a span whose process died, and of whose chunks before `fresh` none is free for all that is known.
+    pub fn adopt_as_it_is(&self, span: Arc<Span>, fresh: usize) {
+        self.wants.store(false, Ordering::Relaxed);
+        let (mut state, first) = (self.state(), span.shape().first);
+        state.committed += bytes(fresh);
+        state.used += bytes(fresh - first);
+        state.add(SpanChunks::new(span, fresh));
+    }
+
+    /// Gives the memory of a span back to the machine, of which nothing is in use.
+    pub fn empty(&self, span: &Span) {
+        span.give_back(span.shape().chunks());
+    }
+
     /// Takes over a span whose process died, and of whose chunks these are in use: nobody else uses any. The others' memory
     /// goes back to the machine until they are handed out.
     pub fn adopt(&self, span: Arc<Span>, in_use: &BTreeSet<usize>) {
+        self.wants.store(false, Ordering::Relaxed);
         let shape = span.shape();
         let fresh = in_use.last().map_or(shape.first, |last| last + 1);
+        if let Some(numbers) = self.numbers.get() {
+            numbers.set_fresh(span.number(), fresh);
+        }
         let mut holes = Runs::default();
         let unused = |index: &usize| !in_use.contains(index);
         (shape.first..fresh).filter(unused).for_each(|index| holes.insert(index));
@@ -393,96 +424,5 @@ impl State {
             from = end;
         }
         Ok(())
-    }
-
-    fn fresh(&mut self, of: &Chunks, n: usize, small: bool) -> Result<Taken, MemoryError> {
-        let room = |s: &SpanChunks| s.fits(small) && s.span.shape().chunks().end - s.fresh >= n;
-        let ready = |s: &SpanChunks| room(s) && s.fresh + n <= s.allocated;
-        let at = match self.spans.iter().rposition(ready).or_else(|| self.spans.iter().rposition(room)) {
-            Some(at) => at,
-            None => self.add_span(of, n)?,
-        };
-        if self.spans[at].fresh + n > self.spans[at].allocated {
-            self.grow(of, at, n)?;
-        }
-        let last = at + 1 == self.spans.len();
-        let chunks = &mut self.spans[at];
-        let index = chunks.fresh;
-        chunks.fresh += n;
-        self.used += bytes(n);
-        Ok(chunks.taken(index, last && chunks.behind()))
-    }
-
-    /// Allocates memory to span `at` for `n` more fresh chunks: a whole step, or what is asked where that is too much.
-    fn grow(&mut self, of: &Chunks, at: usize, n: usize) -> Result<(), MemoryError> {
-        let chunks = &self.spans[at];
-        let need = chunks.fresh + n;
-        let step = (chunks.allocated + GROW_STEP as usize / CHUNK).min(chunks.span.shape().chunks().end);
-        let (promised, allocated) = (chunks.promised, chunks.allocated);
-        let mut result = Ok(());
-        for end in [need.max(step), need] {
-            let more = bytes(end.saturating_sub(promised));
-            if self.committed + more > of.budget {
-                result =
-                    Err(MemoryError::Budget { asked: bytes(n), used: self.committed, budget: of.budget });
-                continue;
-            }
-            result = self.spans[at].span.allocate(&of.home, allocated..end);
-            if result.is_ok() {
-                self.spans[at].allocated = end;
-                self.spans[at].promised = end.max(promised);
-                self.committed += more;
-                break;
-            }
-        }
-        result
-    }
-
-    /// Adds a span of the doubling schedule, or one made to measure when `n` chunks do not fit in that.
-    fn add_span(&mut self, of: &Chunks, n: usize) -> Result<usize, MemoryError> {
-        let first = self.spans.is_empty() && of.numbers.get().is_none();
-        let mut shape = Shape::new(first, self.next);
-        let ordinary = shape.chunks().len() >= n;
-        if !ordinary {
-            shape = Shape::for_chunks(first, n);
-        }
-        let head = bytes(shape.first);
-        // Asked before a span is made that could not be used.
-        if self.committed + head + bytes(n) > of.budget {
-            let asked = head + bytes(n);
-            return Err(MemoryError::Budget { asked, used: self.committed, budget: of.budget });
-        }
-        let span = Arc::new(self.make_span(of, shape)?);
-        if ordinary {
-            self.next = (self.next * 2).min(SPAN_MAX);
-        }
-        self.committed += head;
-        self.add(SpanChunks::new(span, shape.first));
-        Ok(self.spans.len() - 1)
-    }
-
-    fn add(&mut self, chunks: SpanChunks) {
-        self.places[usize::from(chunks.span.number())] = self.spans.len() as u16;
-        self.spans.push(chunks);
-    }
-
-    /// Makes a span, which others may map from now on.
-    fn make_span(&self, of: &Chunks, shape: Shape) -> Result<Span, MemoryError> {
-        let limit = MemoryError::TooManySpans { limit: SPANS_MAX };
-        let Some(numbers) = of.numbers.get() else {
-            let number = self.spans.len();
-            return if number < SPANS_MAX { Span::new(&of.home, number as u16, shape) } else { Err(limit) };
-        };
-        let number = numbers.reserve().ok_or(limit)?;
-        match Span::new(&of.home, number, shape) {
-            Ok(span) => {
-                numbers.add(number);
-                Ok(span)
-            }
-            Err(error) => {
-                numbers.give_up(number);
-                Err(error)
-            }
-        }
     }
 }

@@ -9,7 +9,7 @@
 //!   320  what names are hashed with: 2 x u64
 //!   384  tips of branches: head of the free list u64 | address of the newest block u64
 //!   448  the newest of the branches there ever were: address u64
-//!   512  1 + the slot of the process that reads in what opening left on disk: u64
+//!   512  1 + the slot of the process that reads in what opening left on disk, 0 = nothing is left: u64
 //!   576  somebody sleeps until `published` changes: u64
 //!   640  the journal: address of its newest block u64 | entries there ever were u64 (see `journal`)
 //!   704  the log: number of the segment that is written to u64, the next number for one u64
@@ -63,7 +63,7 @@ pub struct Control {
     pub tips: Tips,
     /// The newest of the branches there ever were, 0 = none.
     pub branches: Line<AtomicU64>,
-    /// 1 + the slot of the process that reads in what opening left on disk.
+    /// 1 + the slot of the process that reads in what opening left on disk, 0 = nothing is left.
     pub reader_in: Line<AtomicU64>,
     /// Not 0 where somebody sleeps until `published` changes.
     pub watched: Line<std::sync::atomic::AtomicU64>,
@@ -78,7 +78,7 @@ pub struct Control {
     _reserved: [u64; 16],
     /// The spans.
     pub spans: SpanTable,
-    _rest: [u64; 752],
+    _rest: [u64; 624],
 }
 
 #[cfg(not(mmsb_loom))]

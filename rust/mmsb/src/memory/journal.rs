@@ -10,6 +10,7 @@
 //! are struck out by whoever repairs that: what they name is reached still.
 #![allow(unsafe_code)]
 
+use crate::base::fail;
 use crate::base::limits::CHUNK;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
@@ -123,6 +124,7 @@ impl Arena {
         let block = block(self, at);
         let used = block.used.load(Ordering::Relaxed);
         block.entries[used as usize].write(retired);
+        fail::at("noting");
         // Only now is it there, for whoever finds this process dead.
         block.used.store(used + 1, Ordering::Release);
         journal.noted.store(journal.noted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);

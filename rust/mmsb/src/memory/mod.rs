@@ -13,6 +13,7 @@ pub mod disk;
 pub mod error;
 pub mod forked;
 pub mod futex;
+mod grow;
 pub mod guard;
 pub mod host;
 pub mod journal;

@@ -16,6 +16,8 @@ use crate::memory::span::Span;
 const MAKING: u32 = 1 << 31;
 /// An owner: the span's process left it, or died.
 const ORPHAN: u32 = MAKING - 1;
+/// An owner: nothing of the span is in use, and whoever wants one takes it.
+const EMPTY: u32 = ORPHAN - 1;
 
 /// The spans of an arena. All zero is none.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct SpanTable {
     owners: Line<[AtomicU32; SPANS_MAX]>,
     /// How many are orphans, or more.
     orphans: Line<AtomicU64>,
+    /// By number, behind the last chunk that was ever handed out: what its process says, for whoever takes it over.
+    fresh: Line<[AtomicU32; SPANS_MAX]>,
 }
 
 impl SpanTable {
@@ -62,7 +66,8 @@ impl SpanTable {
         let of = |(number, owner): (usize, &AtomicU32)| {
             let owner = owner.load(Ordering::Acquire);
             let slot = owner.checked_sub(1)?;
-            (owner & MAKING == 0).then_some((number as u16, (owner != ORPHAN).then_some(slot)))
+            let there = owner & MAKING == 0 && owner != EMPTY;
+            there.then_some((number as u16, (owner != ORPHAN).then_some(slot)))
         };
         self.owners.0.iter().enumerate().filter_map(of)
     }
@@ -111,6 +116,33 @@ impl SpanTable {
         slots
     }
 
+    /// Leaves a span, of which nothing is in use, to whoever wants one.
+    pub fn offer(&self, number: u16) {
+        self.owners.0[usize::from(number)].store(EMPTY, Ordering::Release);
+    }
+
+    /// Takes a span of which nothing is in use, the first from a number on.
+    fn take_empty(&self, from: u16, slot: u32) -> Option<u16> {
+        let take = |owner: &AtomicU32| {
+            owner.compare_exchange(EMPTY, slot + 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        };
+        let from = usize::from(from);
+        let number = (from + self.owners.0.get(from..)?.iter().position(take)?) as u16;
+        // Others may have passed it over when they mapped all there were.
+        self.changes.0.fetch_add(1, Ordering::Release);
+        Some(number)
+    }
+
+    /// Says that of a span the chunks before one have been handed out; for its process.
+    fn set_fresh(&self, number: u16, fresh: usize) {
+        self.fresh.0[usize::from(number)].store(fresh as u32, Ordering::Relaxed);
+    }
+
+    /// Behind the last chunk of a span that was ever handed out, or a little before where its process died at that.
+    pub fn fresh(&self, number: u16) -> usize {
+        self.fresh.0[usize::from(number)].load(Ordering::Relaxed) as usize
+    }
+
     /// Makes a span one of another process, while nobody else can do so.
     pub fn hand_over(&self, number: u16, to: u32) {
         self.owners.0[usize::from(number)].store(to + 1, Ordering::Release);
@@ -145,6 +177,26 @@ impl Numbers {
     /// See [`SpanTable::give_up`].
     pub fn give_up(&self, number: u16) {
         self.table().give_up(number);
+    }
+
+    /// Takes a span of which nothing is in use, the first from a number on.
+    pub fn take_empty(&self, from: u16) -> Option<u16> {
+        self.table().take_empty(from, self.slot)
+    }
+
+    /// See [`SpanTable::offer`].
+    pub fn offer(&self, number: u16) {
+        self.table().offer(number);
+    }
+
+    /// See [`SpanTable::has_orphans`].
+    pub fn has_orphans(&self) -> bool {
+        self.table().has_orphans()
+    }
+
+    /// Says that of a span the chunks before one have been handed out.
+    pub fn set_fresh(&self, number: u16, fresh: usize) {
+        self.table().set_fresh(number, fresh);
     }
 
     /// See [`SpanTable::add`].

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::base::ids::{BranchId, Epoch, PageId, Seq};
+use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::{CHUNK, MAX_RULE};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
@@ -15,7 +15,6 @@ use crate::page::checkpoint::lazy::Lazy;
 use crate::page::column::ColumnRef;
 use crate::page::compact::Compacted;
 use crate::page::delta::{Data, Delta, Part, Source, Target};
-use crate::page::merged::note_merged;
 use crate::page::operator::{OperatorId, Operators};
 use crate::page::schema::{self, Column, Schema};
 use crate::page::schemas::Schemas;
@@ -43,7 +42,7 @@ pub struct Draft<'a> {
     pub(super) stage: Stage<'a>,
     tables: Tables<'a>,
     root: Addr,
-    slots: RootSlots,
+    pub(super) slots: RootSlots,
     /// The fresh node of the directory in which the page hangs that was made fresh last; null where there is none.
     near: Addr,
 }
@@ -119,23 +118,6 @@ impl<'a> Draft<'a> {
     pub fn root(&self) -> RootRef<'a> {
         catalog::write_root(self.stage.arena(), self.root, self.slots);
         RootRef::new(self.stage.arena(), self.root)
-    }
-
-    /// Notes what merges brought in.
-    ///
-    /// # Errors
-    /// There is no memory for it.
-    pub fn note_merged(
-        &mut self,
-        news: impl IntoIterator<Item = (BranchId, (Epoch, Seq))>,
-    ) -> Result<(), StateError> {
-        let mut news = news.into_iter().peekable();
-        if news.peek().is_none() {
-            return Ok(());
-        }
-        let mut merged = self.root().merged();
-        news.for_each(|(branch, (epoch, seq))| note_merged(&mut merged, branch, epoch, seq));
-        self.slots.set_merged(&mut self.stage, &merged)
     }
 
     /// The root, and the stage to settle or abort.

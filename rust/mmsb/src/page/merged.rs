@@ -12,7 +12,9 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{HEADER, Kind, is_null, words, words_mut};
+use crate::page::draft::Draft;
 use crate::page::stage::Stage;
+use crate::page::state_error::StateError;
 
 /// The newest epoch of each other branch that merges brought in, and the frame that did: since what leads to an epoch
 /// is all of its branch before it, this says all that is known of other branches but those it was forked from.
@@ -49,4 +51,23 @@ pub(super) fn write(stage: &mut Stage<'_>, merged: &Merged) -> Result<Addr, Memo
         entry.copy_from_slice(&[branch.0.into(), epoch.0, seq.0]);
     }
     Ok(at)
+}
+
+impl Draft<'_> {
+    /// Notes what merges brought in.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn note_merged(
+        &mut self,
+        news: impl IntoIterator<Item = (BranchId, (Epoch, Seq))>,
+    ) -> Result<(), StateError> {
+        let mut news = news.into_iter().peekable();
+        if news.peek().is_none() {
+            return Ok(());
+        }
+        let mut merged = self.root().merged();
+        news.for_each(|(branch, (epoch, seq))| note_merged(&mut merged, branch, epoch, seq));
+        self.slots.set_merged(&mut self.stage, &merged)
+    }
 }

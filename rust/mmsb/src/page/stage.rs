@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::base::fail;
 use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
@@ -253,6 +254,7 @@ impl<'a> Stage<'a> {
     pub fn settle(mut self, retired: &mut Vec<Retired>) -> Scratch {
         let mut changes = std::mem::take(&mut self.scratch.changes);
         for change in changes.drain(..) {
+            fail::at("settling");
             match change {
                 Change::Copied(at) => self.settle_copy(at, retired),
                 Change::Release(at) => self.let_go(at, retired),

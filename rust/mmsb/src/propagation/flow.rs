@@ -21,7 +21,7 @@ use crate::propagation::program::Program;
 use crate::propagation::program::Programs;
 use crate::propagation::queue::Queue;
 use crate::propagation::rule::{Rule, When};
-use crate::propagation::run::BEHIND;
+use crate::propagation::run::{BEHIND, Settles};
 use crate::propagation::task::Scratch;
 use crate::propagation::trace::{Step, Traces};
 
@@ -84,6 +84,8 @@ pub struct Flow {
     pub counters: Counters,
     /// Pages that are behind and to be made in an epoch of their own.
     pub(super) late: BTreeSet<PageId>,
+    /// Pages that are behind though every commit makes them: it was one of a process that has not their functions.
+    left: BTreeSet<PageId>,
     /// Whether the structure has changes that are in no commit.
     unsure: bool,
     /// Whether a page of it was ever made when somebody reads it.
@@ -107,8 +109,10 @@ impl Flow {
             if !bytes.is_empty() {
                 let rule = Rule::decode(bytes).map_err(|source| FlowError::of(page, source))?;
                 let behind = page.marks() & BEHIND != 0;
-                if rule.when == When::Deferred && behind {
-                    flow.late.insert(page.id());
+                match rule.when {
+                    When::Deferred if behind => drop(flow.late.insert(page.id())),
+                    When::Eager if behind => drop(flow.left.insert(page.id())),
+                    _ => {}
                 }
                 rules.push((page.id(), rule, behind));
             }
@@ -163,6 +167,7 @@ impl Flow {
         self.network.set(id, edges)?;
         self.unsure = true;
         self.late.remove(&id);
+        self.left.remove(&id);
         self.fit();
         // Nobody followed where pages went that were not known: one may even have the node back that it had.
         for slot in unknown.iter().filter_map(|page| self.network.slot(*page)) {
@@ -224,6 +229,7 @@ impl Flow {
         self.network.remove(page)?;
         self.unsure = true;
         self.late.remove(&page);
+        self.left.remove(&page);
         self.nodes[slot as usize] = Node::default();
         self.places[slot as usize] = Place::default();
         Ok(())
@@ -235,12 +241,19 @@ impl Flow {
         !self.late.is_empty()
     }
 
-    /// Whether an epoch of their own would make pages that are behind, but for some.
+    /// The pages that an epoch of its own begins with.
+    pub(super) fn to_settle(&self, settles: Settles<'_>) -> impl Iterator<Item = PageId> {
+        let left = settles.left.then_some(&self.left);
+        let all = self.late.iter().chain(left.into_iter().flatten());
+        all.copied().filter(move |page| !settles.but.contains(page))
+    }
+
+    /// Whether an epoch of their own would make pages that are behind.
     #[must_use]
-    pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs, but: &[PageId]) -> bool {
+    pub fn is_due(&self, root: RootRef<'_>, programs: &dyn Programs, settles: Settles<'_>) -> bool {
         let page_of = |id| root.page(id).map(|at| PageRef::new(root.arena, at));
         let behind = |page: PageId| page_of(page).is_some_and(|page| page.marks() & BEHIND != 0);
-        self.late.iter().filter(|page| !but.contains(page)).any(|&id| {
+        self.to_settle(settles).any(|id| {
             let Some(slot) = self.network.slot(id) else { return false };
             let known = || page_of(id).is_some_and(|page| programs.program(id, page.def().rule()).is_some());
             let node = &self.nodes[slot as usize];
@@ -256,15 +269,18 @@ impl Flow {
         let mut due = false;
         for slot in self.touched.drain(..) {
             let node = &mut self.nodes[slot as usize];
-            if node.when == When::Deferred {
-                let page = self.network.page(slot);
-                if node.behind {
-                    self.late.insert(page)
-                } else {
-                    self.late.remove(&page)
-                };
-                due |= node.behind;
-            }
+            let page = self.network.page(slot);
+            let behind = match node.when {
+                When::Deferred => &mut self.late,
+                When::Eager => &mut self.left,
+                When::Lazy => &mut BTreeSet::new(),
+            };
+            if node.behind {
+                behind.insert(page)
+            } else {
+                behind.remove(&page)
+            };
+            due |= node.behind && node.when == When::Deferred;
             self.places[slot as usize].settle();
             if let Some(kernel) = &mut node.kernel {
                 kernel.keep();

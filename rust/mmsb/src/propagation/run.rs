@@ -54,8 +54,17 @@ pub struct Ground<'g, 'a> {
     pub threads: &'g Threads,
     /// Whether the draft is not changed any more but by this.
     pub lasts: bool,
-    /// Where this is the epoch of those that are made in one of their own, those that are not.
-    pub settles: Option<&'g [PageId]>,
+    /// Where this is the epoch of pages that are made in one of their own, which.
+    pub settles: Option<Settles<'g>>,
+}
+
+/// Which pages an epoch of their own makes.
+#[derive(Clone, Copy, Debug)]
+pub struct Settles<'g> {
+    /// Not these.
+    pub but: &'g [PageId],
+    /// Beside those that were put off, those that were left by a process that has not their functions.
+    pub left: bool,
 }
 
 impl std::fmt::Debug for Ground<'_, '_> {
@@ -125,8 +134,10 @@ impl Flow {
                 self.queue.put(slot, self.network.level(slot), WHOLE | FRESH);
             }
         }
-        for page in self.late.iter().filter(|page| ground.settles.is_some_and(|but| !but.contains(page))) {
-            if let Some(slot) = self.network.slot(*page) {
+        let pages: Vec<PageId> =
+            ground.settles.map(|settles| self.to_settle(settles).collect()).unwrap_or_default();
+        for page in pages {
+            if let Some(slot) = self.network.slot(page) {
                 self.queue.put(slot, self.network.level(slot), WHOLE);
             }
         }
@@ -445,7 +456,7 @@ impl Flow {
 
     /// Whether a page is to be made in an epoch of its own, which this one is not.
     fn is_put_off(&self, slot: Slot, ground: &Ground<'_, '_>) -> bool {
-        let is_made = |but: &[PageId]| !but.contains(&self.network.page(slot));
+        let is_made = |settles: Settles<'_>| !settles.but.contains(&self.network.page(slot));
         self.nodes[slot as usize].when == When::Deferred && !ground.settles.is_some_and(is_made)
     }
 }

@@ -36,3 +36,5 @@ mod replay;
 #[path = "../slow_disk/mod.rs"]
 mod slow_disk;
 mod threads;
+#[cfg(target_os = "linux")]
+mod writers;

@@ -14,6 +14,7 @@ use crate::bus::core::Core;
 use crate::bus::upkeep::checkpoint;
 use crate::bus::upkeep::compact;
 use crate::bus::upkeep::compact::{Asked, Place};
+use crate::bus::upkeep::follower::Follower;
 use crate::bus::upkeep::retain;
 use crate::bus::upkeep::settle::settle;
 use crate::memory::mapping::trim_heap;
@@ -176,6 +177,7 @@ impl Background {
             work.thread.take()
         };
         this.changed.notify_all();
+        Follower::stop(core);
         if let Some(thread) = thread {
             // It panics only where a test of ours would have failed; what is on disk is whole all the same.
             let _ = thread.join();
@@ -295,7 +297,7 @@ fn run(core: &Weak<Core>) {
 /// Makes what commits on a branch put off. What keeps it from that is told to whoever asks; the pages stay behind.
 fn settle_branch(core: &Core, branch: BranchId) {
     if let Some(line) = core.line_of(branch) {
-        let _ = settle(core, &line, Duration::MAX);
+        let _ = settle(core, &line, false, Duration::MAX);
     }
 }
 

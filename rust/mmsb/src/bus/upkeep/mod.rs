@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub(in crate::bus) mod compact;
 pub mod doctor;
 pub(in crate::bus) mod export;
+pub(in crate::bus) mod follower;
 pub(in crate::bus) mod rescue;
 pub mod retain;
 pub(in crate::bus) mod settle;

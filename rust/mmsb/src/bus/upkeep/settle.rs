@@ -13,20 +13,26 @@ use crate::page::catalog::RootRef;
 use crate::page::log::Durability;
 use crate::page::version::PageRef;
 use crate::propagation::rule::{Rule, When};
-use crate::propagation::run::BEHIND;
+use crate::propagation::run::{BEHIND, Settles};
 
 /// What such a commit is said to come from.
 pub(crate) const SOURCE: &str = "deferred";
 
-/// Makes, in one epoch, the pages of a branch that commits put off; nothing where there are none that can be made. Where the
+/// Makes, in one epoch, the pages of a branch that commits put off, and those that were `left` by processes that have not their
+/// functions, where that is asked for; nothing where there are none that can be made. Where the
 /// rule of one fails, or of a page that follows from it, the others are made without it.
 ///
 /// # Errors
 /// What the first rule failed with that did; a writer that is busy for too long, a branch that was dropped.
-pub(crate) fn settle(core: &Core, line: &Arc<Line>, timeout: Duration) -> Result<Option<Committed>, Error> {
+pub(crate) fn settle(
+    core: &Core,
+    line: &Arc<Line>,
+    left: bool,
+    timeout: Duration,
+) -> Result<Option<Committed>, Error> {
     let (mut but, mut failed, mut said) = (Vec::new(), None, Vec::new());
     let made = loop {
-        match settle_but(core, line, timeout, &but) {
+        match settle_but(core, line, timeout, Settles { but: &but, left }) {
             Ok(made) => break made,
             Err(refused @ Error::Rule { .. }) => {
                 let mut pages = put_off_for(core, line, &refused);
@@ -78,16 +84,16 @@ fn put_off_for(core: &Core, line: &Line, refused: &Error) -> Vec<PageId> {
     found
 }
 
-/// As [`settle`], but for some pages; the first rule that fails undoes all.
+/// As [`settle`], of some pages; the first rule that fails undoes all.
 fn settle_but(
     core: &Core,
     line: &Arc<Line>,
     timeout: Duration,
-    but: &[PageId],
+    settles: Settles<'_>,
 ) -> Result<Option<Committed>, Error> {
     let mut writer = core.writer_within(timeout)?;
     let root = RootRef::new(&core.arena, line.appended()?);
-    if root.rules() == 0 || !writer.flows.is_due(core, line.id, root, but)? {
+    if root.rules() == 0 || !writer.flows.is_due(core, line.id, root, settles)? {
         if !writer.flows.has_late(line.id) {
             writer.flows.set_failed(line.id, Vec::new());
         }
@@ -102,7 +108,7 @@ fn settle_but(
         busy_timeout: timeout,
         base: None,
         restores: false,
-        settles: Some(but),
+        settles: Some(settles),
         declared: &[],
     };
     commit_with(core, writer, &request).map(Some)

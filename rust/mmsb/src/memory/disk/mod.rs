@@ -8,6 +8,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub mod error;
+mod lock;
 mod map;
 mod open;
 pub mod real;
@@ -15,23 +16,13 @@ pub mod sim;
 mod unsynced;
 
 pub use error::DiskError;
+pub use lock::Lock;
 pub use open::Open;
 pub use real::Real;
 pub use sim::Sim;
 pub use unsynced::{Crash, Fault};
 
-/// A lock that is held until this is dropped or the process ends.
-pub trait Lock: Send + Sync + Debug {
-    /// Shares what was had alone. Others may have had it alone in between.
-    fn share(&self) -> Result<(), DiskError> {
-        Ok(())
-    }
-}
-
-impl Lock for () {}
-
-/// The directory of one bus. Nothing is durable before it is synced: data by [`DiskFile::sync_data`], names (created,
-/// renamed, removed) by [`Disk::sync_dir`].
+/// The directory of one bus. Nothing is durable before it is synced: data by [`DiskFile::sync_data`], names by [`Disk::sync_dir`].
 pub trait Disk: Send + Sync + Debug {
     /// Makes the directory and those above it. Fine if it is there.
     fn create_dir(&self, path: &str) -> Result<(), DiskError>;
@@ -42,7 +33,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Opens a file.
     fn open(&self, path: &str, how: Open) -> Result<Arc<dyn DiskFile>, DiskError>;
 
-    /// Gives a file another name; what had that name is gone.
+    /// Gives a file another name; what had that is gone.
     fn rename(&self, from: &str, to: &str) -> Result<(), DiskError>;
 
     /// Removes a file. Those who have it open keep it.
@@ -57,8 +48,7 @@ pub trait Disk: Send + Sync + Debug {
     /// Takes the exclusive advisory lock on the file `LOCK`, or fails with [`DiskError::Locked`].
     fn lock(&self) -> Result<Box<dyn Lock>, DiskError>;
 
-    /// Has a file or directory alone among those who ask for it this way, in this process and others, which it waits for.
-    /// Where no other process can come, nobody is waited for.
+    /// Has a file or directory alone among those who ask for it this way, whom it waits for, in all processes there may be.
     fn alone(&self, _path: &str) -> Result<Box<dyn Lock>, DiskError> {
         Ok(Box::new(()))
     }

@@ -276,6 +276,17 @@ impl Lazy {
         let _ = self.rescue.set(rescue);
     }
 
+    /// Whether there may be pages that are not read in, here or by another process.
+    #[inline]
+    pub fn is_pending(&self, arena: &Arena) -> bool {
+        self.left() > 0 || self.elsewhere && !arena.is_all_read_in()
+    }
+
+    /// Whether another process reads in.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere
+    }
+
     /// How many pages are not read in.
     pub fn left(&self) -> usize {
         self.left.load(Ordering::Acquire)
@@ -325,6 +336,7 @@ impl Lazy {
         page.versions.iter().for_each(|version| head(arena, version.at).set_read());
         *found = Found::Read;
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            arena.set_read_in();
             *lock(&self.unread) = None;
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::memory::disk::{DiskError, DiskFile, Open};
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{FrameHead, Notes};
 use crate::page::log::scan::Window;
-use crate::page::log::segment::{Segment, path};
+use crate::page::log::segment::{DIR, FileKind, Segment, path};
 use crate::page::log::shared::{Shared, lock};
 use crate::page::log::survey::Survey;
 use crate::page::log::tail::Tail;
@@ -13,6 +13,9 @@ use crate::page::log::writer::{Active, Log};
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
+
+/// What a segment begins with that was made ahead; the number of its process follows.
+const SPARE: [u8; 8] = *b"mmsbspr\x01";
 
 /// Bytes read at once: who asks often finds little.
 const AHEAD: usize = 64 << 10;
@@ -27,6 +30,10 @@ pub trait Together: Send + Sync {
     fn active(&self) -> u64;
     /// Sets that, for whoever writes.
     fn set_active(&self, number: u64);
+    /// The number of this process among those that live.
+    fn me(&self) -> u64;
+    /// Whether no process of a number lives.
+    fn is_gone(&self, number: u64) -> bool;
 }
 
 /// How a log is followed.
@@ -47,6 +54,14 @@ impl Follow {
     /// A number for a segment, where others make some too.
     pub fn next_number(&self) -> Option<u64> {
         Some(self.together.next_number())
+    }
+
+    /// What a segment begins with that this process has made ahead, and that has no header yet.
+    pub fn mark(&self) -> [u8; 16] {
+        let mut mark = [0; 16];
+        mark[..8].copy_from_slice(&SPARE);
+        mark[8..].copy_from_slice(&self.together.me().to_le_bytes());
+        mark
     }
 
     /// The log goes on in another segment.
@@ -88,6 +103,35 @@ impl Log {
         self.take_in(Until::End)?;
         self.open_active()?;
         self.roll_on()
+    }
+
+    /// Removes segments that processes had made ahead which are gone, and those that the one before this one had made of the
+    /// same number, where this process is `new`.
+    ///
+    /// # Errors
+    /// A file cannot be read or removed.
+    pub fn remove_spares(&self, new: bool) -> Result<(), LogError> {
+        let Some(Follow { together, .. }) = self.shared.follow.get() else { return Ok(()) };
+        let (disk, segments) = (&*self.shared.disk, self.shared.segments());
+        let known = |number: u64| segments.iter().any(|segment| segment.header.number == number);
+        for name in disk.list(DIR)? {
+            let FileKind::Plain(number) = FileKind::of(&name) else { continue };
+            if known(number) {
+                continue;
+            }
+            let path = path(number, false);
+            let mut mark = [0; 16];
+            let read = match disk.open(&path, Open::Read) {
+                Err(DiskError::NotFound { .. }) => continue,
+                file => file?.read_full_at(&mut mark, 0)?,
+            };
+            let Some((&SPARE, maker)) = mark[..read].split_first_chunk() else { continue };
+            let maker = u64::from_le_bytes(maker.try_into().unwrap_or_default());
+            if together.is_gone(maker) || new && maker == together.me() {
+                disk.remove(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn take_in(&mut self, until: Until) -> Result<(), LogError> {

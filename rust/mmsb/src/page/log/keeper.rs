@@ -165,7 +165,14 @@ impl Room {
         loop {
             match make_segment(&*self.shared.disk, number, capacity) {
                 Err(DiskError::Full { .. }) if capacity / 2 >= LOG_SEGMENT_LEAST => capacity /= 2,
-                made => return made.map(|file| Spare { number, file, capacity }),
+                made => {
+                    let file = made?;
+                    if let Some(follow) = self.shared.follow.get() {
+                        // Whoever finds it when this process is gone knows that nobody needs it.
+                        file.append(0, &[&follow.mark()])?;
+                    }
+                    return Ok(Spare { number, file, capacity });
+                }
             }
         }
     }

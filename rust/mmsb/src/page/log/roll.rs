@@ -1,5 +1,6 @@
 //! Segments are made ahead, sealed when full, and never used again.
 
+use crate::base::fail;
 use crate::base::limits::{LOG_SEGMENT_FIRST, LOG_SEGMENT_MAX};
 use crate::memory::disk::{Disk, DiskError, DiskFile, Open};
 use crate::page::log::segment::{DIR, path};
@@ -70,6 +71,7 @@ pub(crate) fn seal(shared: &Shared, active: &Active, end: u64) -> Result<(), Dis
         active.file.trim(at + footer.len() as u64)?;
     }
     active.segment.seal(end);
+    fail::at("sealed");
     Ok(())
 }
 

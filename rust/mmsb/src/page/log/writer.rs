@@ -1,6 +1,7 @@
 //! The writer: appends frames, goes on in new segments.
 
 use crate::base::crc::crc32c_append;
+use crate::base::fail;
 use crate::base::limits::{LOG_BY_WRITE, LOG_WRITE_STEP, MAX_FRAME};
 use crate::memory::disk::{Disk, DiskError, DiskFile, Lock};
 use crate::page::log::ahead::Ahead;
@@ -296,10 +297,12 @@ impl Log {
         let start = self.shared.head();
         let header =
             SegmentHeader { number: spare.number, start, salt: self.shared.disk.random(), before: self.crc };
+        fail::at("rolling");
         let rolled = roll::seal(&self.shared, active, start)
             .and_then(|()| spare.file.append_by_write(0, &[&header.encode()]))
             .inspect_err(|cause| self.shared.poison_with(cause));
         rolled?;
+        fail::at("rolled");
         let segment = Arc::new(Segment::open(header, Some(Arc::clone(&spare.file))));
         let next = Arc::clone(&segment);
         // The tail first: whoever finds a segment that has no footer yet finds its tail.

@@ -1,0 +1,86 @@
+//! Making, as soon as another process has committed, the pages that it left behind because their functions are this one's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::base::ids::BranchId;
+use crate::bus::core::Core;
+use crate::bus::error::Error;
+use crate::bus::upkeep::settle::settle;
+use crate::page::body::{self, Glance, Record};
+use crate::propagation::run::BEHIND;
+
+/// The thread that waits for commits of others, once this process has functions.
+#[derive(Debug, Default)]
+pub(crate) struct Follower {
+    thread: Mutex<Option<JoinHandle<()>>>,
+    started: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Follower {
+    /// Starts the thread, where others commit as well and it is not there. Without one, pages that others leave behind are made
+    /// with the next commit here.
+    pub fn start(core: &Core) {
+        let this = &core.follower;
+        if !core.takes_turns || this.started.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let weak = Weak::clone(&core.me);
+        let thread = std::thread::Builder::new().name("mmsb-follower".into()).spawn(move || run(&weak));
+        *this.thread.lock().unwrap_or_else(PoisonError::into_inner) = thread.ok();
+    }
+
+    /// Stops it, and waits until it has.
+    pub fn stop(core: &Core) {
+        let this = &core.follower;
+        this.stop.store(true, Ordering::Release);
+        let thread = this.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            core.watch.wake();
+            // It panics only where a test of ours would have failed.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(core: &Weak<Core>) {
+    // The handle whose commit started this thread keeps the core until it has joined it.
+    let Some(core) = core.upgrade() else { return };
+    let stopped = || core.follower.stop.load(Ordering::Acquire);
+    let (mut seen, mut position) = (core.watch.newest(), core.log.head());
+    // What others left behind before.
+    core.living().iter().for_each(|line| drop(settle(&core, line, true, Duration::MAX)));
+    while !stopped() {
+        seen = core.watch.wait_unless(seen, Duration::MAX, stopped);
+        let to = core.log.head();
+        // What cannot be read now is told by whoever reads it; the pages stay behind until the next commit here.
+        for branch in left_behind(&core, position, to).unwrap_or_default() {
+            if let Some(line) = core.line_of(branch).filter(|_| !stopped()) {
+                let _ = settle(&core, &line, true, Duration::MAX);
+            }
+        }
+        position = to;
+    }
+}
+
+/// The branches on which frames left pages behind.
+fn left_behind(core: &Core, from: u64, to: u64) -> Result<Vec<BranchId>, Error> {
+    let (mut found, mut frames) = (Vec::new(), core.log.clone().frames(from, to));
+    while let Some((head, body)) = frames.next_frame()? {
+        if found.contains(&head.branch) {
+            continue;
+        }
+        for record in body::glances(body) {
+            if let Glance::Other(Record::Marks(_, marks)) = record?
+                && marks & BEHIND != 0
+            {
+                found.push(head.branch);
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
