@@ -65,7 +65,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     Args:
         path: its directory, made if absent; without one the bus is in memory only.
         mode: "a" reads and writes, "r" only reads, "r+" must exist, "x" must not. Processes of one machine
-            share the bus and write it in turn; "r" where none has it open shows it as it is then (`bus.follows`).
+            share the bus and write it in turn; "r" where none has it open shows it as it is (`bus.follows`).
         durability: what a commit of this handle survives: "memory" nothing, "process" the death of the
             process, "disk" a loss of power.
         budget: bytes of memory it may take; by default 80 % of what there is. It, `threads` and `arena`
