@@ -66,7 +66,7 @@ from mmsb.errors import (
     WriterPoisoned,
     WrongTransaction,
 )
-from mmsb.keep import Checkpoint, Diagnosis, Pin, Pruned, Report, doctor, verify
+from mmsb.keep import Checkpoint, Diagnosis, Pin, Process, Pruned, Report, doctor, verify
 from mmsb.posts import Collected, Refused
 from mmsb.upsert import Upsert
 from mmsb.watch import Update, Watch
@@ -117,6 +117,7 @@ __all__ = [
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "Process",
     "Producer",
     "Provenance",
     "Pruned",

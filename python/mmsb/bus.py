@@ -29,7 +29,7 @@ from mmsb.given import (
     seconds,
     text,
 )
-from mmsb.keep import Checkpoint, Pin, Pruned, Report, pins, verify
+from mmsb.keep import Checkpoint, Pin, Process, Pruned, Report, pins, processes, verify
 from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.posts import Posting
@@ -393,3 +393,7 @@ class Bus(Deriving, Posting):
     def pins(self) -> list[Pin]:
         """Who holds which versions, in all processes: snapshots, arrays, transactions, background work."""
         return pins(self)
+
+    def processes(self) -> list[Process]:
+        """Who has the bus open and shares its memory: the processes that write it and that read it."""
+        return processes(self)

@@ -1,10 +1,10 @@
-"""Keeping a bus: checkpoints made, history let go, all of it verified, damage cut away; who holds what."""
+"""Keeping a bus: checkpoints, history let go, all verified, damage cut away; who has it, who holds what."""
 
 import os
 from dataclasses import dataclass
 from time import time_ns
 
-from mmsb._core import Bus, _doctor, _verify
+from mmsb._core import Bus, _doctor, _processes, _verify
 from mmsb.given import Progress, perhaps_callback, place
 
 
@@ -73,6 +73,26 @@ class Pin:
     epoch: int | None = None
     age: float | None = None
     bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that has a bus open and shares its memory.
+
+    `pid` is its id, as it is in its own namespace of processes. `commits` says that it is committing at this
+    moment, `bytes` how much memory it has taken for what it commits and makes.
+    """
+
+    pid: int
+    writes: bool
+    is_this: bool
+    commits: bool
+    bytes: int
+
+
+def processes(bus: Bus) -> list[Process]:
+    """Who has a bus open."""
+    return [Process(*found) for found in _processes(bus)]
 
 
 def pins(bus: Bus) -> list[Pin]:

@@ -23,6 +23,7 @@ from mmsb.cli.keep import checkpoint, export, prune
 from mmsb.cli.log import log
 from mmsb.cli.output import aside
 from mmsb.cli.show import show
+from mmsb.cli.top import top
 from mmsb.cli.trace import trace
 
 COMMANDS = (
@@ -34,6 +35,7 @@ COMMANDS = (
     branch,
     graph,
     trace,
+    top,
     verify,
     doctor,
     checkpoint,

@@ -1,11 +1,13 @@
-//! Verifying a bus that nobody has open, and making one readable again.
+//! Verifying a bus that nobody has open, and making one readable again; who has one open.
 
 use std::path::PathBuf;
 
+use mmsb::bus::holders::ProcessInfo;
 use mmsb::bus::upkeep::doctor::doctor as examine;
 use mmsb::bus::upkeep::verify::{Report, verify as check};
 use pyo3::prelude::*;
 
+use crate::bus::Bus;
 use crate::error::Outcome;
 use crate::progress::Told;
 
@@ -37,4 +39,12 @@ pub fn _doctor(
     let diagnosis = py.detach(|| examine(&path, salvage, &mut |bytes| told.tell(bytes)))?;
     told.end()?;
     Ok((found(diagnosis.report), diagnosis.done))
+}
+
+/// Process id, whether it writes, is this one, and commits now, and bytes of memory of everybody who has the bus open.
+#[pyfunction]
+pub fn _processes(py: Python<'_>, bus: &Bus) -> Outcome<Vec<(u32, bool, bool, bool, u64)>> {
+    let found = bus.handle.long(py, mmsb::bus::handle::Bus::processes)?;
+    let plain = |of: ProcessInfo| (of.process, of.writes, of.is_this, of.commits, of.bytes);
+    Ok(found.into_iter().map(plain).collect())
 }

@@ -85,6 +85,7 @@ pub(super) fn begin_to_share(arena: &Arc<Arena>, log: &Log, checkpoints: &Store)
 fn say(core: &Core, path: &Path) -> Result<(), Error> {
     match core.arena.folder().filter(|_| core.follows) {
         Some(folder) => {
+            core.arena.describe(true)?;
             discovery::announce(path, &folder)?;
             Ok(core.this_writer().log.share_lock()?)
         }
@@ -207,6 +208,7 @@ fn attach(
         held: Vec::new(),
         arena,
     });
+    core.arena.describe(!read_only)?;
     let bus = main(&core, options)?;
     // What others left is taken over early: what keeps this process from it is said to who commits.
     if read_only {

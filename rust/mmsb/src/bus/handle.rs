@@ -71,7 +71,7 @@ impl Bus {
         &self.core
     }
 
-    fn usable(&self) -> Result<(), Error> {
+    pub(crate) fn usable(&self) -> Result<(), Error> {
         if self.is_closed() {
             return Err(Error::Closed(self.core.place()));
         }

@@ -1,11 +1,14 @@
 //! Who holds which versions: the arena's pins, with what the log and the reclamation know of them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
+use crate::bus::handle::Bus;
 use crate::memory::pins::PIN_ALL;
+use crate::memory::slots::Owner;
 
 /// A version that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +23,48 @@ pub struct PinInfo {
     pub of: Option<(String, Epoch)>,
     /// When that epoch was committed, in UTC nanoseconds since 1970.
     pub time: Option<u64>,
-    /// Bytes that are out of use and wait for this pin to go; each is counted for one pin only.
+    /// Bytes that are out of use, by what this process let go of, and wait for this pin to go; each is counted for one pin only.
     pub bytes: u64,
+}
+
+/// A process that has the bus open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Its id, as it is in its own namespace of processes.
+    pub process: u32,
+    /// Whether it writes, or only reads.
+    pub writes: bool,
+    /// Whether it is this one.
+    pub is_this: bool,
+    /// Whether it is committing at this moment.
+    pub commits: bool,
+    /// Bytes of memory that it has taken for what it commits and makes.
+    pub bytes: u64,
+}
+
+impl Bus {
+    /// The processes that have the bus open and share its memory; this one alone where no other can.
+    ///
+    /// # Errors
+    /// A closed handle; a file of the shared memory that cannot be read.
+    pub fn processes(&self) -> Result<Vec<ProcessInfo>, Error> {
+        self.usable()?;
+        let (core, arena) = (self.core(), &self.core().arena);
+        if !core.follows {
+            let (process, writes) = (std::process::id(), !self.is_read_only());
+            let (commits, bytes) = (core.is_writing(), arena.stats().committed);
+            return Ok(vec![ProcessInfo { process, writes, is_this: true, commits, bytes }]);
+        }
+        let locked = arena.locked_by();
+        let info = |Owner { slot, process, writes }| ProcessInfo {
+            process,
+            writes,
+            is_this: slot == arena.slot(),
+            commits: locked == Some(slot),
+            bytes: arena.bytes_of(slot),
+        };
+        Ok(arena.processes()?.into_iter().map(info).collect())
+    }
 }
 
 /// The branch, epoch and time of a state.
@@ -32,7 +75,7 @@ pub(crate) fn pins(core: &Core) -> Result<Vec<PinInfo>, Error> {
     core.arena.reap();
     let pins = core.arena.list_pins();
     let held: Vec<u64> = {
-        let writer = core.writer()?;
+        let writer = core.writer_here(Duration::MAX)?;
         pins.iter().map(|(pin, _)| writer.limbo.held_by(pin.pin)).collect()
     };
     let mut known: HashMap<u64, Known> = HashMap::new();

@@ -19,7 +19,7 @@ use crate::memory::error::MemoryError;
 use crate::memory::host;
 use crate::memory::lock::{Holder, Taken};
 use crate::memory::place::Home;
-use crate::memory::slots::Slot;
+use crate::memory::slots::{Owner, Slot};
 use crate::memory::span::Span;
 
 impl Arena {
@@ -255,6 +255,28 @@ impl Arena {
         if let Some(slot) = &self.slot {
             self.control().lock.0.give(slot.number(), slot);
         }
+    }
+
+    /// Says to whoever lists the processes whether this one writes.
+    pub fn describe(&self, writes: bool) -> Result<(), MemoryError> {
+        self.slot.as_ref().map_or(Ok(()), |slot| slot.describe(writes))
+    }
+
+    /// The processes that use the arena; none where no other can come.
+    pub fn processes(&self) -> Result<Vec<Owner>, MemoryError> {
+        self.slot.as_ref().map_or(Ok(Vec::new()), Slot::list)
+    }
+
+    /// Bytes of the spans of the process of a slot that were ever handed out.
+    pub fn bytes_of(&self, slot: u32) -> u64 {
+        let table = &self.control().spans;
+        let its = table.all().filter(|(_, owner)| *owner == Some(slot));
+        its.map(|(number, _)| (table.fresh(number) * CHUNK) as u64).sum()
+    }
+
+    /// The slot of whoever has the writer's lock now.
+    pub fn locked_by(&self) -> Option<u32> {
+        self.control().lock.0.holder().map(|holder| holder.slot)
     }
 
     /// Whether no living process has a slot.

@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 #[cfg(not(mmsb_loom))]
 use std::sync::atomic::AtomicU64;
@@ -24,6 +24,20 @@ use crate::memory::forked::Own;
 use crate::memory::place::io_error;
 #[cfg(not(mmsb_loom))]
 use crate::memory::{futex, lock::Waits};
+
+/// Bytes that the file has for each slot: the process's id u32, whether it writes u8.
+const RECORD: usize = 8;
+
+/// A process that has a slot.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Owner {
+    /// Which slot.
+    pub slot: u32,
+    /// Its id, as it is in its own namespace of processes.
+    pub process: u32,
+    /// Whether it writes, or only reads.
+    pub writes: bool,
+}
 
 /// The slot of this process in an arena, held for as long as this is.
 #[derive(Debug)]
@@ -58,6 +72,33 @@ impl Slot {
             }
         }
         Err(MemoryError::TooManyProcesses { limit: SLOTS_MAX })
+    }
+
+    /// Says to whoever lists the processes which one has this slot, and whether it writes.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn describe(&self, writes: bool) -> Result<(), MemoryError> {
+        let (process, mut said) = (std::process::id(), [0; RECORD]);
+        said[..4].copy_from_slice(&process.to_le_bytes());
+        said[4] = writes.into();
+        let at = u64::from(self.number) * RECORD as u64;
+        self.file.file().write_all_at(&said, at).map_err(io_error("write", &self.path))
+    }
+
+    /// The processes that have said so and live: their slots, ids, and whether they write.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn list(&self) -> Result<Vec<Owner>, MemoryError> {
+        let said = std::fs::read(&self.path).map_err(io_error("read", &self.path))?;
+        let records = said.chunks_exact(RECORD).zip(0u32..);
+        let owner = |(said, slot): (&[u8], u32)| {
+            let process = u32::from_le_bytes([said[0], said[1], said[2], said[3]]);
+            let lives = process != 0 && (slot == self.number || !self.is_dead(slot));
+            lives.then_some(Owner { slot, process, writes: said[4] != 0 })
+        };
+        Ok(records.filter_map(owner).collect())
     }
 
     /// Its number, which in a forked child is another process's.
