@@ -34,7 +34,7 @@ from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.posts import Posting
 from mmsb.upsert import Upsert, until_settled
-from mmsb.watch import Watch
+from mmsb.watch import Slow, Watch
 
 Isolation = Literal["snapshot", "serializable"]
 Moment = SupportsIndex | Snapshot | CoreBus
@@ -328,13 +328,13 @@ class Bus(Deriving, Posting):
                     found.assign(write)
         return Upsert(not refused, refused or "the condition holds", tx.epoch)
 
-    def watch(self, page: str | int | Page | None = None) -> Watch:
-        """Follows commits from now on, of the whole branch or of one page.
+    def watch(self, page: str | int | Page | None = None, slow: Slow = "coalesce") -> Watch:
+        """Follows commits from now on, of the whole branch or of one page; `for` and `async for` both work.
 
-        `for update in bus.watch("pos")` and `async for update in bus.watch("pos")` both work.
+        A watcher slower than the writers gets ("coalesce") all it missed in one update, ("each") one for each
+        epoch, by the log, or ("release") as the first, holding no memory meanwhile. No writer waits for it.
         """
-        number = None if page is None else self[page].id
-        return Watch(self.snapshot, self._diff, self._wait, number)
+        return Watch(self, None if page is None else self[page].id, slow)
 
     def checkpoint(self, progress: Progress = None) -> Checkpoint:
         """Write the state of all branches out, so that opening need not replay what came before.

@@ -2,23 +2,41 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Literal, Protocol, Self, SupportsIndex, get_args
 
 from mmsb._core import Change, Snapshot
+from mmsb.errors import InvalidArgument
 from mmsb.given import seconds
 from mmsb.legible import legible
 
+Slow = Literal["coalesce", "each", "release"]
+"""What a watcher gets that is slower than the writers."""
+
 _TICK = 0.05
 """Seconds a wait inside the core lasts at most, so that signals are seen in between."""
+
+
+class Watched(Protocol):
+    """A branch, as whoever watches it needs it."""
+
+    def snapshot(self) -> Snapshot:
+        """The present state."""
+
+    def at(self, epoch: SupportsIndex | None = None) -> Snapshot:
+        """A past one."""
+
+    def _diff(self, before: Snapshot, after: Snapshot) -> list[Change]: ...
+
+    def _wait(self, seen: int, seconds: float) -> int: ...
 
 
 @dataclass(frozen=True)
 class Update:
     """What was committed between two looks: the epochs after `since` up to and with `epoch`.
 
-    A watcher that is slower than the writers gets several epochs in one update, and `epochs` says which.
+    A watcher that is slower than the writers gets several epochs in one update, unless it asked for each, and
+    `epochs` says which.
     """
 
     since: int
@@ -38,42 +56,52 @@ class Update:
 
 @dataclass(frozen=True)
 class _Found:
-    """An update that was found, and the states it lies between."""
+    """An update that was found, and the state after it where that is kept."""
 
-    last: Snapshot
-    now: Snapshot
+    kept: Snapshot | None
     update: Update
 
 
 class Watch:
     """Updates from the moment it is made until it is closed: an iterator, and an asynchronous one."""
 
-    def __init__(
-        self,
-        snapshot: Callable[[], Snapshot],
-        diff: Callable[[Snapshot, Snapshot], list[Change]],
-        wait: Callable[[int, float], int],
-        page: int | None,
-    ) -> None:
-        self._snapshot, self._diff, self._wait, self._page = snapshot, diff, wait, page
+    def __init__(self, bus: Watched, page: int | None, slow: Slow) -> None:
+        if slow not in get_args(Slow):
+            raise InvalidArgument(f"slow {slow!r}: it is one of {', '.join(map(repr, get_args(Slow)))}")
+        self._snapshot, self._past, self._diff, self._wait = bus.snapshot, bus.at, bus._diff, bus._wait
+        self._page, self._slow = page, slow
         self._closed = threading.Event()
         self._taking = threading.Lock()
-        self._seen = wait(0, 0.0)
-        self._last = snapshot()
-        self._branch = self._last.branch
+        self._seen = self._wait(0, 0.0)
+        now = self._snapshot()
+        self._since, self._branch = now.epoch, now.branch
+        self._kept = self._keep(now)
+
+    def _keep(self, state: Snapshot) -> Snapshot | None:
+        """The state, where what changes next is told against it as it lies in memory."""
+        return None if self._slow == "release" else state
 
     def _look(self) -> _Found | None:
         """What came since the last look, if anything did for this watch. It is there until it is taken."""
         now = self._snapshot()
-        last = self._last
-        if now.epoch == last.epoch:
-            return None
-        changes = self._diff(last, now)
-        if self._page is not None:
-            changes = [change for change in changes if change.id == self._page]
-            if not changes:
+        with self._taking:
+            since, kept = self._since, self._kept
+        while since < now.epoch:
+            new = self._past(since + 1) if self._slow == "each" and since + 1 < now.epoch else now
+            before = self._past(since) if kept is None else kept
+            changes = self._diff(before, new)
+            if self._page is not None:
+                changes = [change for change in changes if change.id == self._page]
+            if changes or self._page is None:
+                return _Found(self._keep(new), Update(since, new.epoch, tuple(changes)))
+            if self._slow != "each":
                 return None
-        return _Found(last, now, Update(last.epoch, now.epoch, tuple(changes)))
+            # Nothing of the page: on to the next epoch.
+            since, kept = new.epoch, new
+            with self._taking:
+                if self._since < since:
+                    self._since, self._kept = since, kept
+        return None
 
     def _find(self, wait: float) -> _Found | None:
         """Waits for so long, and looks."""
@@ -88,9 +116,9 @@ class Watch:
     def _take(self, found: _Found) -> bool:
         """Makes the update its caller's, unless somebody else had it first."""
         with self._taking:
-            if self._last is not found.last:
+            if self._since > found.update.since or self._since == found.update.epoch:
                 return False
-            self._last = found.now
+            self._since, self._kept = found.update.epoch, found.kept
             return True
 
     def next(self, timeout: float | None = None) -> Update | None:
@@ -161,7 +189,7 @@ class Watch:
         of = "all pages" if self._page is None else f"page {self._page}"
         closed = ", closed" if self._closed.is_set() else ""
         branch = legible(self._branch)
-        return f"<Watch of {of} on branch {branch}, seen up to epoch {self._last.epoch}{closed}>"
+        return f"<Watch of {of} on branch {branch}, seen up to epoch {self._since}{closed}>"
 
     def close(self) -> None:
         """Ends the iteration, in whichever thread or task it is."""

@@ -125,3 +125,36 @@ def test_a_wait_that_was_given_up_takes_nothing(bus: mmsb.Bus) -> None:
             assert (update.since, update.epoch) == (bus.epoch - 1, bus.epoch)
 
     asyncio.run(rounds())
+
+
+def test_a_slow_watcher_may_have_each_epoch_by_itself(bus: mmsb.Bus) -> None:
+    watch, of_page = bus.watch(slow="each"), bus.watch("a", slow="each")
+    for n in range(1, 31):
+        bus["a" if n % 3 else "b"][0] = n
+    updates = [next(watch) for _ in range(30)]
+    assert [(update.since, update.epoch) for update in updates] == [(n, n + 1) for n in range(2, 32)]
+    assert [update.changes[0].after.tolist() for update in updates] == [[n] for n in range(1, 31)]
+    assert watch.next(timeout=0.01) is None
+    mine = [next(of_page) for _ in range(20)]
+    assert [update.changes[0].after[0] for update in mine] == [n for n in range(1, 31) if n % 3]
+    assert all(len(update.epochs) == 1 for update in mine)
+    assert of_page.next(timeout=0.01) is None
+
+
+def test_a_slow_watcher_need_not_hold_what_it_saw_last(bus: mmsb.Bus) -> None:
+    holding = bus.watch()
+    assert len(bus.pins()) == 1
+    watch = bus.watch(slow="release")
+    assert len(bus.pins()) == 1
+    del holding
+    for n in range(1, 11):
+        bus["a"][n % 4] = n
+    update = next(watch)
+    assert (list(update.epochs), update.pages) == (list(range(3, 13)), ["a"])
+    assert sorted(update.changes[0].after.tolist()) == [7, 8, 9, 10]
+    del update
+    assert bus.pins() == []
+    bus["a"][0] = 1
+    assert list(next(watch).epochs) == [13]
+    with pytest.raises(mmsb.InvalidArgument, match="'each'"):
+        bus.watch(slow="block")  # type: ignore[arg-type]
