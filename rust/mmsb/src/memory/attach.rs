@@ -42,13 +42,11 @@ impl Arena {
         // Whoever died with the lock must stay dead until it was taken over.
         let holds = |slot| control.lock.0.holder().is_some_and(|holder| holder.slot == slot);
         let slot = Slot::claim(&path, |slot| !holds(slot))?;
-        let arena =
-            Arena::over(Chunks::new(home, options.budget), first, true, Some(slot), options.prefault)?;
         // Whoever is left alone with it can ask nobody what is to be believed.
-        if !arena.slot.as_ref().is_some_and(Slot::has_others) {
+        if !slot.has_others() {
             return Err(MemoryError::NoArena { folder: folder.display().to_string() });
         }
-        Ok(arena)
+        Arena::over(Chunks::new(home, options.budget), first, true, Some(slot), options.prefault)
     }
 
     /// Maps the spans that other processes have added. To be called between reading an address that another process may

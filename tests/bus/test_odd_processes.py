@@ -1,0 +1,165 @@
+"""Processes of other namespaces, numbers used again, and shared memory that is damaged."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import mmsb
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes share memory on Linux only")
+
+OTHER = """
+import os, sys, mmsb
+bus = mmsb.open(sys.argv[1])
+held = bus["p"].array
+for line in sys.stdin:
+    print(repr(eval(line)), flush=True)
+"""
+ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
+
+
+class Other:
+    """A process that has the bus open, and evaluates what it is told."""
+
+    def __init__(self, path: Path, *before: str) -> None:
+        command = [*before, sys.executable, "-c", OTHER, str(path)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, code: str) -> str:
+        """What comes of an expression, of which `bus` is a part."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(code + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """Kills it where it stands."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def folder(path: Path) -> Path:
+    """Where the memory of a bus lies."""
+    lines = (path / "ARENA").read_text().splitlines()
+    return Path(next(line.removeprefix("folder: ") for line in lines if line.startswith("folder: ")))
+
+
+def can_unshare() -> bool:
+    """Whether this user may make namespaces of processes."""
+    try:
+        return subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_processes_of_other_namespaces_have_the_same_number_and_are_told_apart(tmp_path: Path) -> None:
+    if not can_unshare():
+        pytest.skip("this user makes no namespaces")
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    page = bus.create_page("p", shape=(1000,), dtype="i8")
+    others = [Other(path, *ALONE) for _ in range(2)]
+    try:
+        assert [other.ask("os.getpid()") for other in others] == ["1", "1"]
+        for n in range(1, 30):
+            assert others[n % 2].ask(f"bus['p'].__setitem__({n}, {n})") == "None"
+            page[500 + n] = n
+        assert others[0].ask("bus.digest()") == others[1].ask("bus.digest()") == repr(bus.digest())
+        assert [process.pid for process in bus.processes() if not process.is_this] == [1, 1]
+        assert len([pin for pin in bus.pins() if pin.pid == 1]) == 2
+        others[0].kill()
+        # It goes with the process that made its namespace, a moment later.
+        end = time.monotonic() + 10
+        while len(bus.processes()) > 2 and time.monotonic() < end:
+            time.sleep(0.01)
+        page[...] = 7
+        # The other one of that number lives, and keeps what it holds.
+        assert [process.pid for process in bus.processes() if not process.is_this] == [1]
+        assert len([pin for pin in bus.pins() if pin.pid == 1]) == 1
+        assert others[1].ask("int(held.sum()), int(bus['p'].array.sum())") == "(0, 7000)"
+    finally:
+        for other in others:
+            if other.process.poll() is None:
+                other.kill()
+
+
+def test_a_number_that_is_used_again_keeps_nobody_alive(tmp_path: Path) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    page = bus.create_page("p", shape=(50_000,), dtype="i8")
+    other = Other(path)
+    assert other.ask("int(held.sum())") == "0"
+    dead = other.process.pid
+    assert dead in {process.pid for process in bus.processes()}
+    assert [pin for pin in bus.pins() if pin.pid == dead]
+    slots = folder(path) / "slots"
+    other.kill()
+    # As if this process had been given the number of the dead one.
+    said = bytearray(slots.read_bytes())
+    own = next(process.pid for process in bus.processes() if process.is_this)
+    at = next(at for at in range(0, len(said), 8) if int.from_bytes(said[at : at + 4], "little") == dead)
+    said[at : at + 4] = own.to_bytes(4, "little")
+    with slots.open("r+b") as file:
+        file.write(said)
+    assert [process.is_this for process in bus.processes()] == [True]
+    assert [pin for pin in bus.pins() if pin.pid == dead] == []
+    for value in range(50):
+        page[...] = value
+    assert bus.stats()["held_bytes"] < 2 * 400_000
+
+
+@pytest.mark.parametrize("where", ["span-0", "pins", "slots", "ARENA"])
+def test_memory_that_is_damaged_when_nobody_has_it_is_made_anew(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "bus"
+    with mmsb.open(path) as bus:
+        bus.create_page("p", shape=(1000,), dtype="i8")[...] = 3
+        digest, epoch = bus.digest(), bus.epoch
+    other = Other(path)
+    assert other.ask("bus['p'].__setitem__(0, 3) or bus.epoch") == str(epoch + 1)
+    memory = folder(path)
+    other.kill()
+    damaged = path / where if where == "ARENA" else memory / where
+    size = min(damaged.stat().st_size, 8192)
+    with damaged.open("r+b") as file:
+        file.write(b"\xa5" * size)
+    with mmsb.open(path) as bus:
+        assert (bus.epoch, bus.digest()) == (epoch + 1, digest)
+        bus["p"][1] = 4
+        if where != "ARENA":
+            assert not memory.exists()
+    with mmsb.open(path, mode="r") as bus:
+        assert bus["p"][1] == 4
+
+
+def test_memory_that_is_gone_or_of_another_make_is_not_joined(tmp_path: Path) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    bus.create_page("p", shape=(1000,), dtype="i8")
+    said = (path / "ARENA").read_text()
+    open_it = "import mmsb, sys; mmsb.open(sys.argv[1], busy_timeout=0.1)"
+    for wrong in (
+        "",
+        "mmsb arena 1\n",
+        said.replace("folder: ", "folder: /nowhere"),
+        said.replace("boot: ", "boot: 0"),
+    ):
+        (path / "ARENA").write_text(wrong)
+        tried = subprocess.run(
+            [sys.executable, "-c", open_it, str(path)], capture_output=True, text=True, check=False
+        )
+        assert "LockedError" in tried.stderr, wrong
+        read = "import mmsb, sys; bus = mmsb.open(sys.argv[1], mode='r'); print(bus.follows, bus['p'].shape)"
+        told = subprocess.run(
+            [sys.executable, "-c", read, str(path)], capture_output=True, text=True, check=True
+        )
+        assert told.stdout == "False (1000,)\n", wrong
+    (path / "ARENA").write_text(said)
+    subprocess.run([sys.executable, "-c", open_it, str(path)], check=True)
+    bus["p"][0] = 1
