@@ -115,7 +115,13 @@ pub(super) fn open_among_others(
         Come::To(arena, lock) => attach(Arc::clone(real) as Arc<dyn Disk>, path, options, (arena, lock)),
         Come::First(lock) => {
             let bus = make(lock)?;
-            say(bus.core(), path)?;
+            if options.alone || real.is_on_network() {
+                // Others may be on machines that do not share this one's memory.
+                discovery::withdraw_any(path);
+                real.say_alone()?;
+            } else {
+                say(bus.core(), path)?;
+            }
             Ok(bus)
         }
     }
@@ -151,6 +157,9 @@ fn come(real: &Real, path: &Path, options: &Options) -> Result<Come, Error> {
             Err(error) => return Err(error.into()),
         };
         let shared = real.lock_shared();
+        if shared.is_none() && real.is_said_alone() {
+            return Err(DiskError::Locked { by }.into());
+        }
         let most = if shared.is_some() { OPEN_UNREACHED } else { options.busy_timeout };
         if let Some(lock) = shared
             && let Some(arena) = reach(path, options)

@@ -70,6 +70,9 @@ pub struct Options {
     /// Nanoseconds of work, beyond some of each page, from which on threads share a level. For tests.
     #[doc(hidden)]
     pub worth_threads: u64,
+    /// Whether no other process may have the bus open meanwhile, as on the file system of a network. For tests.
+    #[doc(hidden)]
+    pub alone: bool,
     /// How the log uses its disk. For tests.
     #[doc(hidden)]
     pub log: LogConfig,
@@ -98,6 +101,7 @@ impl Default for Options {
             history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
             threads: None,
             worth_threads: WORTH_THREADS,
+            alone: false,
             log: LogConfig::default(),
         }
     }

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::model::{Chance, setting};
+use mmsb::bus::error::Code;
 use mmsb::bus::handle::Bus;
 use mmsb::bus::options::{Mode, Note, Options};
 use mmsb::bus::state::State;
@@ -290,4 +291,31 @@ fn what_processes_commit_survives_their_deaths() {
         stats.arena.spans,
         points.collect::<Vec<_>>().join(", ")
     );
+}
+
+/// As on the file system of a network: another process gets an error at once, and a copy to read.
+#[test]
+fn a_bus_that_is_not_shared_is_had_by_one() {
+    if let Ok(path) = std::env::var(CHILD) {
+        let (path, options) = (Path::new(&path), Options { mode: Mode::ReadWrite, ..Options::default() });
+        assert_eq!(Bus::open(path, &options).unwrap_err().code(), Code::Locked);
+        let copy = open(path, Mode::Read);
+        assert!(!copy.follows());
+        assert_eq!(value(&copy.state().unwrap(), "p"), 3);
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus");
+    let bus = Bus::open(&path, &Options { alone: true, ..Options::default() }).unwrap();
+    bus.create_page("p", schema(), ROWS, &Note::default()).unwrap();
+    fill(&bus, "p", 3, &Note::default());
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--exact", "writers::a_bus_that_is_not_shared_is_had_by_one", "--nocapture"])
+        .env(CHILD, &path);
+    let begun = Instant::now();
+    assert!(child.status().unwrap().success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "it waited for what does not come");
+    drop(bus);
+    open(&path, Mode::ReadWrite);
 }

@@ -23,6 +23,34 @@ const MODE: u32 = 0o600;
 /// The file whose lock says that the bus is open.
 const LOCK: &str = "LOCK";
 
+/// In that file: whoever has the lock does not share it.
+const ALONE: &str = "alone";
+
+/// Whether file systems of a kind (`statfs(2)`) are of a network: NFS, SMB and CIFS, AFS, Coda, NCP, 9P, Ceph, Lustre, GFS2,
+/// OCFS2, OrangeFS, BeeGFS, and what programs make (FUSE), which may be anything.
+#[cfg(target_os = "linux")]
+fn is_network(kind: u64) -> bool {
+    const KINDS: [u64; 16] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x5346_414f,
+        0x6b41_4653,
+        0x7375_7245,
+        0x564c,
+        0x0102_1997,
+        0x00c3_6400,
+        0x0bd0_0bd0,
+        0x0116_1970,
+        0x7461_636f,
+        0x2003_0528,
+        0x1983_0326,
+        0x6573_5546,
+    ];
+    KINDS.contains(&(kind & 0xffff_ffff))
+}
+
 /// A directory of a file system.
 #[derive(Debug)]
 pub struct Real {
@@ -64,6 +92,27 @@ impl Real {
         self.may_change("", "remove")?;
         let removed = fs::remove_dir_all(&self.root);
         removed.map_err(|source| DiskError::of(source, "", "remove", 0))
+    }
+
+    /// Whether it lies on a file system that other machines may have mounted, which do not share this one's memory.
+    #[must_use]
+    pub fn is_on_network(&self) -> bool {
+        #[cfg(target_os = "linux")]
+        return rustix::fs::statfs(&self.root).is_ok_and(|answer| is_network(answer.f_type as u64));
+        #[cfg(not(target_os = "linux"))]
+        false
+    }
+
+    /// Says in the file `LOCK`, which this process has alone, that it will not share it.
+    pub fn say_alone(&self) -> Result<(), DiskError> {
+        let said = format!("{} {ALONE}", std::process::id());
+        fs::write(self.path(LOCK), said).map_err(|source| DiskError::of(source, LOCK, "write", 0))
+    }
+
+    /// Whether whoever has the lock has said so.
+    #[must_use]
+    pub fn is_said_alone(&self) -> bool {
+        fs::read_to_string(self.path(LOCK)).is_ok_and(|said| said.ends_with(ALONE))
     }
 
     /// Shares the lock on the file `LOCK` with others who have the bus open; `None` where somebody has it alone, or there is
@@ -159,7 +208,8 @@ impl Disk for Real {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let by = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+                let read = file.read_to_string(&mut text);
+                let by = read.ok().and_then(|_| text.split_whitespace().next()?.parse().ok());
                 return Err(DiskError::Locked { by });
             }
             Err(TryLockError::Error(source)) => return Err(error(source)),
@@ -355,5 +405,24 @@ impl DiskFile for RealFile {
 
     fn seal(&self) {
         *self.map.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_of_a_network_are_told_from_those_of_this_machine() {
+        // ext4, xfs, tmpfs, btrfs, overlayfs, zfs.
+        for kind in [0xef53, 0x5846_5342, 0x0102_1994, 0x9123_683e, 0x794c_7630, 0x2fc1_2fc1] {
+            assert!(!is_network(kind), "{kind:#x}");
+        }
+        assert!(
+            is_network(0x6969) && is_network(0xffff_ffff_ff53_4d42),
+            "NFS, and CIFS as a negative number"
+        );
+        assert!(!Real::new(std::env::temp_dir(), true).is_on_network());
     }
 }
