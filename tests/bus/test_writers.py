@@ -288,3 +288,21 @@ def test_a_function_runs_in_its_process_whoever_writes(tmp_path: Path, writer: S
     page[1] = 100
     assert bus["s"].stale
     assert bus["built in"].array[1] == 200
+
+
+def test_who_holds_memory_that_is_wanted_is_named(tmp_path: Path, writer: Start) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path, budget=16 << 20)
+    page = bus.create_page("p", shape=(1 << 18,), dtype="i8")
+    page[...] = 1
+    other = writer(path)
+    assert other.ask("globals().update(held=[]) or held.append(bus.snapshot())") == "None"
+    with pytest.raises(mmsb.MemoryBudgetExceeded) as error:
+        for n in range(2, 100):
+            page[...] = n
+            assert other.ask("held.append(bus.snapshot())") == "None"
+    assert f"process {other.process.pid}" in str(error.value)
+    assert "budget of 16777216 bytes" in str(error.value)
+    assert other.ask("held.clear()") == "None"
+    page[...] = 7
+    assert page[0] == 7

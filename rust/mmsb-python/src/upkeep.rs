@@ -11,6 +11,9 @@ use crate::bus::Bus;
 use crate::error::Outcome;
 use crate::progress::Told;
 
+/// Process id, whether it writes, is this one, and commits now, and bytes of memory.
+type Open = (u32, bool, bool, bool, u64);
+
 /// Whether all is well, what is wrong, and the frames, segments, checkpoints and bytes read.
 type Found = (bool, Vec<String>, u64, u64, u64, u64);
 
@@ -41,9 +44,9 @@ pub fn _doctor(
     Ok((found(diagnosis.report), diagnosis.done))
 }
 
-/// Process id, whether it writes, is this one, and commits now, and bytes of memory of everybody who has the bus open.
+/// Everybody who has the bus open.
 #[pyfunction]
-pub fn _processes(py: Python<'_>, bus: &Bus) -> Outcome<Vec<(u32, bool, bool, bool, u64)>> {
+pub fn _processes(py: Python<'_>, bus: &Bus) -> Outcome<Vec<Open>> {
     let found = bus.handle.long(py, mmsb::bus::handle::Bus::processes)?;
     let plain = |of: ProcessInfo| (of.process, of.writes, of.is_this, of.commits, of.bytes);
     Ok(found.into_iter().map(plain).collect())

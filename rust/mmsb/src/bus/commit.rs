@@ -16,6 +16,7 @@ use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::follow::{check, concerns, follow, keep};
 use crate::bus::functions::Declared;
+use crate::bus::holders::blamed;
 use crate::bus::line::Line;
 use crate::bus::turn::Turn;
 use crate::bus::validate::{self, Base};
@@ -127,7 +128,7 @@ pub(crate) fn commit_with(
         }
         staged => staged,
     };
-    let (draft, committed) = staged?;
+    let (draft, committed) = staged.map_err(|error| blamed(core, &writer, error))?;
     append(core, &mut writer, draft, request, committed)?;
     show(core, writer, committed.seq)?;
     Ok(committed)

@@ -176,6 +176,18 @@ pub enum Error {
         /// Who holds it.
         by: String,
     },
+    /// There is no memory, and somebody holds some that is out of use.
+    #[error(
+        "{source}; {bytes} bytes are out of use and wait for process {process}, which holds an earlier state"
+    )]
+    Held {
+        /// What there was no memory for.
+        source: Box<Error>,
+        /// Bytes that wait for it.
+        bytes: u64,
+        /// The process that holds the most of them.
+        process: u64,
+    },
     /// No such epoch.
     #[error("no epoch {epoch} on branch '{branch}': it has {first} to {last}", epoch = .epoch.0, first = .first.0, last = .last.0)]
     NoEpoch {
@@ -374,6 +386,7 @@ impl Error {
             Error::ReadOnly(_) => Code::ReadOnly,
             Error::WrongTransaction(_) => Code::WrongTransaction,
             Error::Busy { .. } => Code::Busy,
+            Error::Held { source, .. } => source.code(),
             Error::NoEpoch { .. } => Code::EpochNotFound,
             Error::Pruned { .. } | Error::PrunedTime { .. } | Error::Gone { .. } => Code::HistoryPruned,
             Error::NoBranch(_) => Code::BranchNotFound,

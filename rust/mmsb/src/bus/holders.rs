@@ -1,12 +1,13 @@
 //! Who holds which versions: the arena's pins, with what the log and the reclamation know of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
-use crate::bus::error::Error;
+use crate::bus::error::{Code, Error};
 use crate::bus::handle::Bus;
+use crate::bus::writer::Writer;
 use crate::memory::pins::PIN_ALL;
 use crate::memory::slots::Owner;
 
@@ -88,6 +89,21 @@ pub(crate) fn pins(core: &Core) -> Result<Vec<PinInfo>, Error> {
         found.push(PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process, of, time, bytes });
     }
     Ok(found)
+}
+
+/// An error for want of memory, with who holds the most of what is out of use, by what this process let go of.
+pub(crate) fn blamed(core: &Core, writer: &Writer, error: Error) -> Error {
+    if error.code() != Code::MemoryBudget {
+        return error;
+    }
+    let mut held: BTreeMap<u64, u64> = BTreeMap::new();
+    for (pin, process) in core.arena.list_pins() {
+        *held.entry(process).or_default() += writer.limbo.held_by(pin.pin);
+    }
+    match held.into_iter().max_by_key(|(_, bytes)| *bytes) {
+        Some((process, bytes)) if bytes > 0 => Error::Held { source: Box::new(error), bytes, process },
+        _ => error,
+    }
 }
 
 /// What is known of the state that a root with this seq shows.
