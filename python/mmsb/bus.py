@@ -34,7 +34,7 @@ from mmsb.layout import Columns, Shape, plan
 from mmsb.notebook import bus as _html
 from mmsb.posts import Posting
 from mmsb.upsert import Upsert, until_settled
-from mmsb.watch import Slow, Watch
+from mmsb.watch import Watching
 
 Isolation = Literal["snapshot", "serializable"]
 Moment = SupportsIndex | Snapshot | CoreBus
@@ -96,7 +96,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     )
 
 
-class Bus(Deriving, Posting):
+class Bus(Deriving, Posting, Watching):
     """One versioned state: pages by name, one log, branches. Made by `mmsb.open`."""
 
     __slots__ = ()
@@ -327,14 +327,6 @@ class Bus(Deriving, Posting):
                 else:
                     found.assign(write)
         return Upsert(not refused, refused or "the condition holds", tx.epoch)
-
-    def watch(self, page: str | int | Page | None = None, slow: Slow = "coalesce") -> Watch:
-        """Follows commits from now on, of the whole branch or of one page; `for` and `async for` both work.
-
-        A watcher slower than the writers gets ("coalesce") all it missed in one update, ("each") one for each
-        epoch, by the log, or ("release") as the first, holding no memory meanwhile. No writer waits for it.
-        """
-        return Watch(self, None if page is None else self[page].id, slow)
 
     def checkpoint(self, progress: Progress = None) -> Checkpoint:
         """Write the state of all branches out, so that opening need not replay what came before.

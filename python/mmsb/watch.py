@@ -3,11 +3,12 @@
 import asyncio
 import threading
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, Self, SupportsIndex, get_args
+from time import monotonic
+from typing import Literal, Protocol, Self, SupportsIndex, cast, get_args
 
-from mmsb._core import Change, Snapshot
+from mmsb._core import Bus, Change, Page, Snapshot
 from mmsb.errors import InvalidArgument
-from mmsb.given import seconds
+from mmsb.given import integer, seconds
 from mmsb.legible import legible
 
 Slow = Literal["coalesce", "each", "release"]
@@ -200,3 +201,35 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Watching(Bus):
+    """A bus whose branches are watched."""
+
+    __slots__ = ()
+
+    def watch(self, page: str | int | Page | None = None, slow: Slow = "coalesce") -> Watch:
+        """Follows commits from now on, of the whole branch or of one page; `for` and `async for` both work.
+
+        A watcher slower than the writers gets ("coalesce") all it missed in one update, ("each") one for each
+        epoch, by the log, or ("release") as the first, holding no memory meanwhile. No writer waits for it.
+        """
+        return Watch(cast(Watched, self), None if page is None else self[page].id, slow)
+
+    def wait(self, epoch: SupportsIndex | None = None, timeout: float | None = None) -> int:
+        """Waits until this branch is past an epoch, by default its present one, or for `timeout` seconds.
+
+        Whoever commits, in whatever process, wakes it. Returns the epoch the branch is at then: where nothing
+        came in time, it is none later.
+
+        Raises:
+            InvalidArgument, ClosedError: as they say.
+        """
+        past = self.epoch if epoch is None else integer("epoch", epoch)
+        end = float("inf") if timeout is None else monotonic() + seconds("timeout", timeout)
+        while True:
+            # Before the look, so that nothing that comes in between is missed.
+            seen, now, left = self._newest(), self.epoch, end - monotonic()
+            if now > past or left <= 0:
+                return now
+            self._wait(seen, min(_TICK, left))

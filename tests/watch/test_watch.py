@@ -158,3 +158,21 @@ def test_a_slow_watcher_need_not_hold_what_it_saw_last(bus: mmsb.Bus) -> None:
     assert list(next(watch).epochs) == [13]
     with pytest.raises(mmsb.InvalidArgument, match="'each'"):
         bus.watch(slow="block")  # type: ignore[arg-type]
+
+
+def test_who_waits_is_told_of_the_next_epoch_or_that_there_was_none(bus: mmsb.Bus) -> None:
+    assert bus.wait(timeout=0.01) == 2
+    assert bus.wait(0, timeout=10) == 2
+    thread = threading.Timer(0.05, lambda: bus["a"].__setitem__(0, 5))
+    thread.start()
+    assert bus.wait(timeout=20) == 3
+    thread.join()
+    assert bus["a"][0] == 5
+    side = bus.branch("side")
+    bus["a"][0] = 6
+    # A commit to another branch is none of this one.
+    assert side.wait(timeout=0.05) == 3
+    assert bus.wait(timeout=-1) == 4
+    bus.close()
+    with pytest.raises(mmsb.ClosedError):
+        bus.wait(timeout=1)

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import mmsb
 from peers.case import OURS, Place
@@ -32,11 +31,10 @@ class Follows(Reader):
     """Has the bus open to read."""
 
     def __init__(self, path: Path, _: Task) -> None:
-        # Waiting for commits is not in the stub of a version that has no followers.
-        self._bus: Any = mmsb.open(path, "r")
+        self._bus = mmsb.open(path, "r")
         self._page = self._bus[PAGE]
         self._epoch = -1
-        self._seen = 0
+        self._seen = self._bus.epoch
 
     def look(self) -> State:
         found: State = self._page.array

@@ -17,8 +17,11 @@ use std::sync::{Arc, Mutex};
 /// What a segment begins with that was made ahead; the number of its process follows.
 const SPARE: [u8; 8] = *b"mmsbspr\x01";
 
-/// Bytes read at once: who asks often finds little.
-const AHEAD: usize = 64 << 10;
+/// Bytes read at once, where few frames have come, and where many have.
+const FEW: usize = 4 << 10;
+const MANY: usize = 64 << 10;
+/// Frames that are few.
+const FRAMES: u64 = 8;
 
 /// What the processes of one log know of it together.
 pub trait Together: Send + Sync {
@@ -235,7 +238,8 @@ impl Shared {
         until: Until,
     ) -> Result<(), LogError> {
         let opened = self.opened(segment)?;
-        let (mut window, limit) = (Window::new(AHEAD), opened.limit()?);
+        let new = follow.together.newest().0.saturating_sub(self.newest.load(Ordering::Acquire));
+        let (mut window, limit) = (Window::new(if new <= FRAMES { FEW } else { MANY }), opened.limit()?);
         while self.wants(follow, until) {
             let (at, crc) = (self.head(), self.tail().crc());
             let seen = window.holds(at);
