@@ -94,8 +94,8 @@ def with_look(at: int, **changes: Any) -> Change:
         (with_look(10, epoch=60), "epochs 72 to 60 were told of after epoch 71"),
         (with_look(10, state=60), "epoch 60 was seen after epoch 78"),
         (with_look(10, wrong=["ways.value"]), "epoch 78: ways.value"),
-        (with_look(10, digest="another"), "epoch 78: "),
-        (with_look(11, digest="another"), "epoch 85: "),
+        (with_look(10, digest="another"), "epoch 78 was seen in 2 states"),
+        (with_look(-1, epoch=400, state=400), "epoch 400 was seen and is not in the log"),
     ],
 )
 def test_a_fault_of_one_reader_is_no_proof(played: Played, spoil: Change, word: str) -> None:
@@ -118,7 +118,9 @@ def test_a_reader_that_failed_is_no_proof(played: Played) -> None:
 def test_the_past_is_another_than_all_have_seen(played: Played) -> None:
     bus, _ = played
     one = seen(bus, 7)
-    assert not proof(spoiled(bus, "carriers", "miles"), one, one).holds
+    found = proof(spoiled(bus, "carriers", "miles"), one, one)
+    assert not found.holds
+    assert found.details["wrong"] == [f"epoch {look.state} was not what was seen of it" for look in one.looks]
 
 
 def test_a_state_is_that_of_its_epoch_and_of_the_file(played: Played) -> None:
