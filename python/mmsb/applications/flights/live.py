@@ -85,7 +85,9 @@ def followed(bus: Bus, all_seen: list[Seen], times: Mapping[int, int], start: in
     figure += f"at each of these; {len(compared)} once more in the past"
     median = statistics.median(delays) if delays else None
     if median is not None:
-        figure += f"; told {median / 1e6:.2f} ms after the commit in the median"
+        figure += (
+            f"; told {median / 1e6:.2f} ms after the commit, the median of the {len(delays):,} waited for"
+        )
     return Proof(
         claim=f"{len(all_seen)} processes follow both writers live, and all they see is what the file says",
         holds=not wrong,

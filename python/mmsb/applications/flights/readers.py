@@ -30,7 +30,7 @@ LIVE: Final = sys.platform == "linux"
 """Whether processes share the memory of a bus here."""
 
 REST: Final = 4
-"""How many times as long as it looks a reader rests, so that it leaves the cores to those that write."""
+"""How many times the processor time of a look a reader rests after it: the cores are for those that write."""
 
 PATIENCE: Final = 60.0
 """Seconds without a commit after which a reader gives up: nobody writes any more."""
@@ -68,13 +68,13 @@ def looks(bus: LiveBus, watch: Watch, stream: Stream) -> Iterator[Look]:
         seen = time.time_ns()
         if update is None:
             raise RuntimeError(f"nothing was committed for {PATIENCE:.0f} s")
-        began = time.perf_counter()
+        began = time.process_time()
         with bus.snapshot() as state:
             told, wrong = update.epoch, differences(state, stream, oracle, start)
             yield Look(update.since, told, waited, seen, state.epoch, state.digest(), wrong)
         if wrong:
             return
-        time.sleep(REST * (time.perf_counter() - began))
+        time.sleep(REST * (time.process_time() - began))
 
 
 def differences(state: Bus, stream: Stream, oracle: Oracle, start: int) -> list[str]:
