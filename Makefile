@@ -77,7 +77,7 @@ campaign: $(BUILD) ## Search for hours with the random tests of both languages (
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 MMSB_PAGES=1000000 \
 	$(CARGO) test --release --locked
-	MMSB_TEST_PROFILE=campaign $(PY) -m pytest --timeout=0
+	MMSB_TEST_PROFILE=campaign MMSB_OPERATIONS=5000 $(PY) -m pytest --timeout=0
 
 docs: $(BUILD) ## Write the API reference of both languages under site/.
 	$(PY) -m pdoc --docformat google --output-directory site/python mmsb

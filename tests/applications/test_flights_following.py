@@ -199,7 +199,8 @@ def test_pages_that_nobody_declared_are_no_proof(few: Flights) -> None:
         pages.create(bus, few)  # type: ignore[arg-type]
         stream.play(bus, len(stream))  # type: ignore[arg-type]
         written, follow = looked_at(bus, (bus, stream, oracle))
-        survived = proofs.survived(bus, stream, oracle, len(stream))  # type: ignore[arg-type]
+        left = bus.epoch, bus.digest()
+        survived = proofs.survived(bus, stream, oracle, len(stream), left)  # type: ignore[arg-type]
         noon, _ = proofs.noon(bus, stream, oracle)  # type: ignore[arg-type]
         assert summary.moments(bus, stream, [720]) == [], "the proofs tell it"  # type: ignore[arg-type]
     assert follow.details["equal"] == dict.fromkeys(FOLLOW, 0)

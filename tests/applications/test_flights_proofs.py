@@ -41,14 +41,20 @@ def spoiled(bus: PlainBus, page: str, column: str) -> PlainBus:
 
 def test_what_survived_is_whole_and_nothing_acknowledged_is_missing(few: Flights) -> None:
     bus, stream, oracle = created(few), Stream(few), Oracle(few)
-    assert proofs.survived(bus, stream, oracle, 0).holds
+
+    def proof(bus: PlainBus, acknowledged: int) -> proofs.Proof:
+        return proofs.survived(bus, stream, oracle, acknowledged, (bus.epoch, bus.digest()))
+
+    assert proof(bus, 0).holds
     stream.play(bus, 500)
-    proof = proofs.survived(bus, stream, oracle, 448)
-    assert proof.holds
-    assert proof.details["epoch"] == 501
-    assert proof.details["minute"] == stream.minutes[499]
-    assert not proofs.survived(bus, stream, oracle, 501).holds
-    assert not proofs.survived(spoiled(bus, "carriers", "airborne"), stream, oracle, 448).holds
+    found = proof(bus, 448)
+    assert found.holds
+    assert found.details["epoch"] == 501
+    assert found.details["minute"] == stream.minutes[499]
+    assert not proof(bus, 501).holds
+    assert not proof(spoiled(bus, "carriers", "airborne"), 448).holds
+    for from_files in ((500, bus.digest()), (501, "")):
+        assert not proofs.survived(bus, stream, oracle, 448, from_files).holds
 
 
 def test_the_digest_is_compared_with_the_undisturbed_run(played: Played) -> None:

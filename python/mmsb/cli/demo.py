@@ -28,7 +28,8 @@ def demo(
 ) -> None:
     """Play a year of flights, and prove what came of it.
 
-    336,776 real flights become deltas on pages; the writing process is killed on the way and goes on.
+    336,776 real flights become deltas on pages; the writing process is killed on the way and goes on,
+    while other processes read along (Linux) and check all that they see.
     Exit code 1 if a proof fails.
     """
     from mmsb.applications.flights.demo import Options, run

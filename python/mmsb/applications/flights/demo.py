@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from mmsb.applications.flights import pages, proofs, source, summary
+from mmsb.applications.flights import following, live, pages, proofs, source, summary
 from mmsb.applications.flights.face import conflict_error, open_bus
 from mmsb.applications.flights.oracle import Oracle
 from mmsb.applications.flights.proofs import Proof
+from mmsb.applications.flights.readers import LIVE, Readers
 from mmsb.applications.flights.show import Bars, closing_table, following_table, noon_table
 from mmsb.applications.flights.stream import Stream
 from mmsb.applications.flights.whatif import Closure, close_newark
@@ -98,14 +100,16 @@ class _Run:
         return self.report
 
     def _write_killed_and_go_on(self) -> None:
-        """Two writers, one killed at a random moment; what it left is opened and played to the end."""
+        """Two writers, one killed at a random moment; what it left is played to the end. Readers look on."""
         options = [] if self.options.flights is None else ["--flights", str(self.options.flights)]
         other = Writer(self.other_path, options)
         writer: Writer | None = None
+        readers: Readers | None = None
         try:
             flights = source.load(self.options.flights)
             self.stream, self.oracle = Stream(flights), Oracle(flights)
             kill_at = int(len(self.stream) * self.rng.uniform(0.2, 0.8))
+            readers = self._readers(options)
             writer = Writer(
                 self.path,
                 [*options, "--at-least", str(self.options.at_least)],
@@ -124,23 +128,43 @@ class _Run:
                     time.sleep(0.05)
                 other.wait()
                 bars.show(undisturbed=other.played)
+            self.seen = readers.ended() if readers is not None else []
         finally:
-            for process in (other, writer):
+            for process in (other, writer, readers):
                 if process is not None:
                     process.stop()
         self.undisturbed = other.result
 
+    def _readers(self, options: list[str]) -> Readers | None:
+        """Readers that follow the bus from before its first minute, where processes share memory."""
+        if not LIVE:
+            self.console.print("no live readers: processes share the memory of a bus on Linux only")
+            return None
+        flights = self.stream.flights
+        with open_bus(self.path) as bus:
+            pages.create(bus, flights)
+            following.derive(bus, flights)
+            return Readers(self.path, options)
+
     def _go_on(self, acknowledged: int, tick: Any) -> None:
         """Open what the killed writer left, say which epoch survived, and play the rest."""
+        left, figures = self.folder / "left.mmsb", self.report.figures
+        # Readers keep the memory; a copy has nothing but what the writer left in its files.
+        shutil.copytree(self.path, left, ignore=shutil.ignore_patterns("ARENA"))
+        began = time.perf_counter()
+        with open_bus(left) as bus:
+            figures["reopened_seconds"] = time.perf_counter() - began
+            from_files = bus.epoch, bus.digest()
+        shutil.rmtree(left)
         began = time.perf_counter()
         with open_bus(self.path) as bus:
-            reopened = time.perf_counter() - began
+            figures["taken_over_seconds"] = time.perf_counter() - began
             pages.create(bus, self.stream.flights)
-            survivor = proofs.survived(bus, self.stream, self.oracle, acknowledged)
+            survivor = proofs.survived(bus, self.stream, self.oracle, acknowledged, from_files)
             self.report.proofs.append(survivor)
-            self.report.figures["reopened_seconds"] = reopened
             self.console.print(
-                f"[bold]killed[/bold]; opened again in {reopened * 1e3:.0f} ms: {survivor.figure}"
+                f"[bold]killed[/bold]; opened again in {figures['reopened_seconds'] * 1e3:.0f} ms: "
+                f"{survivor.figure}"
             )
             self.killed = survivor.details["minute"], survivor.details["epoch"]
             bus.checkpoint()
@@ -154,6 +178,10 @@ class _Run:
             with open_bus(self.path) as bus:
                 steps.append(proofs.undisturbed(bus, self.undisturbed))
                 digest = bus.digest()
+                if self.seen:
+                    times = {entry.epoch: entry.time_ns for entry in bus.log()}
+                    steps.append(live.followed(bus, self.seen, times, self.stream.start(bus), self.killed[1]))
+                    self.console.print(f"[bold]{len(self.seen)} readers[/bold]: {steps[-1].figure}")
             self._measure()
             steps.append(proofs.replays(self.path, self.folder, digest))
             with open_bus(self.path) as bus:

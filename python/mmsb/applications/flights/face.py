@@ -104,9 +104,61 @@ class DerivingBus(Bus, Protocol):
         """Add a page that follows from others."""
 
 
-def open_bus(path: Path, mode: str = "a", durability: str = "process") -> AbstractContextManager[DerivingBus]:
+class Entry(Protocol):
+    """A commit, as the log has it."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it made."""
+
+    @property
+    def time_ns(self) -> int:
+        """When, by the writer's clock: UTC."""
+
+
+class Update(Protocol):
+    """What a watch tells of: the epochs after `since`, up to and with `epoch`."""
+
+    @property
+    def since(self) -> int:
+        """The epoch it told of before."""
+
+    @property
+    def epoch(self) -> int:
+        """The newest."""
+
+
+class Watch(Protocol):
+    """Waits for commits."""
+
+    def next(self, timeout: float | None = None) -> Update | None:
+        """The next update, or none within so many seconds."""
+
+    def __enter__(self) -> Watch: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class LiveBus(DerivingBus, Protocol):
+    """A bus as processes have it open: it can be followed, and looked back on."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it sees what other processes commit."""
+
+    def snapshot(self) -> AbstractContextManager[Bus]:
+        """The newest state, for as long as it is held."""
+
+    def watch(self) -> Watch:
+        """Commits from now on."""
+
+    def log(self) -> Iterable[Entry]:
+        """All commits."""
+
+
+def open_bus(path: Path, mode: str = "a", durability: str = "process") -> AbstractContextManager[LiveBus]:
     """Open a bus as anybody would, by `mmsb.open`; looked up late, as the face stands above this room."""
-    opened: AbstractContextManager[DerivingBus] = _face().open(path, mode=mode, durability=durability)
+    opened: AbstractContextManager[LiveBus] = _face().open(path, mode=mode, durability=durability)
     return opened
 
 

@@ -35,18 +35,24 @@ class Proof:
     details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def survived(bus: Bus, stream: Stream, oracle: Oracle, acknowledged: int) -> Proof:
-    """After the kill, nothing acknowledged is missing, and no half minute is there."""
+def survived(
+    bus: Bus, stream: Stream, oracle: Oracle, acknowledged: int, from_files: tuple[int, str]
+) -> Proof:
+    """After the kill, nothing acknowledged is missing, and no half minute is there.
+
+    `from_files` is the epoch, and the digest, of what a copy of the writer's files alone was opened to.
+    """
     played = stream.played(bus)
     minute = int(stream.minutes[played - 1]) if played else 0
     wrong = oracle.differences(bus, minute)
     return Proof(
         claim="killed with SIGKILL, opened again: every acknowledged minute is there, whole",
-        holds=played >= acknowledged and not wrong,
+        holds=played >= acknowledged and not wrong and from_files == (bus.epoch, bus.digest()),
         figure=f"epoch {bus.epoch:,} survived: {moment(minute):%-d %b %H:%M}, "
         f"{played - acknowledged:,} minutes past the last report",
         details={
             "epoch": bus.epoch,
+            "from_files": list(from_files),
             "played": played,
             "acknowledged": acknowledged,
             "minute": minute,

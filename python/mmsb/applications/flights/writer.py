@@ -1,23 +1,21 @@
 """The process that writes: `python -m mmsb.applications.flights.writer PATH`, and its parent's handle on it.
 
-The child prints one JSON object a line: how many minutes it has played, and at the end what came of it. A
-minute is only reported once its commit has returned, so the parent knows what must have survived.
+It says how many minutes it has played, and at the end what came of it. A minute is only reported once its
+commit has returned, so the parent knows what must have survived.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import signal
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any, Final
 
 from mmsb.applications.flights import following, pages, source
+from mmsb.applications.flights.child import Child, say
 from mmsb.applications.flights.face import open_bus
 from mmsb.applications.flights.stream import TICK, Stream
 
@@ -70,70 +68,34 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def say(**facts: Any) -> None:
-    """Tell the parent."""
-    print(json.dumps(facts), flush=True)
-
-
-class Writer:
-    """A writer process, followed by a thread; optionally killed once it has played so many minutes."""
+class Writer(Child):
+    """A writer process; optionally killed once it has played so many minutes."""
 
     def __init__(
         self, path: Path, options: list[str], kill_at: int | None = None, linger: float = 0.0
     ) -> None:
         """Start it. `linger` is how many seconds after the minute `kill_at` the SIGKILL comes."""
-        command = [sys.executable, "-m", "mmsb.applications.flights.writer", str(path), *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self._kill_at, self._linger = kill_at, linger
-        self._complaints = ""
         self.played = 0
         self.result: dict[str, Any] = {}
-        self._threads = [threading.Thread(target=self._follow), threading.Thread(target=self._listen)]
-        for thread in self._threads:
-            thread.start()
+        super().__init__("mmsb.applications.flights.writer", [str(path), *options])
 
-    def _follow(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if not line.endswith("}\n"):
-                continue  # cut short by the kill
-            facts = json.loads(line)
-            self.played = facts["played"]
-            if "digest" in facts:
-                self.result = facts
-            if self._kill_at is not None and self.played >= self._kill_at:
-                self._kill_at = None
-                time.sleep(self._linger)
-                self._process.kill()
-
-    def _listen(self) -> None:
-        assert self._process.stderr is not None
-        self._complaints = self._process.stderr.read()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        return any(thread.is_alive() for thread in self._threads)
+    def heard(self, facts: dict[str, Any]) -> None:
+        """How far it is, and at the end what came of it."""
+        self.played = facts["played"]
+        if "digest" in facts:
+            self.result = facts
+        if self._kill_at is not None and self.played >= self._kill_at:
+            self._kill_at = None
+            time.sleep(self._linger)
+            self.kill()
 
     def wait(self) -> bool:
         """Wait for its end; True if it was killed, `RuntimeError` with its own words if it failed."""
-        for thread in self._threads:
-            thread.join()
-        code = self._process.wait()
+        code = self.ended()
         if code not in (0, -signal.SIGKILL):
-            raise RuntimeError(f"the writer ended with {code}:\n{self._complaints}")
+            raise RuntimeError(f"the writer ended with {code}:\n{self.complaints}")
         return code == -signal.SIGKILL
-
-    def stop(self) -> None:
-        """End it now, if it still runs."""
-        if self._process.poll() is None:
-            self._process.kill()
-        for thread in self._threads:
-            thread.join()
-        self._process.wait()
-        for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
 
 
 if __name__ == "__main__":
