@@ -102,7 +102,11 @@ impl Core {
 
     /// Lists a new branch.
     pub fn add_line(&self, line: &Arc<Line>) {
-        self.change_lines(|lines| lines.add(line));
+        self.change_lines(|lines| {
+            lines.add(line);
+            // Whoever adds has its turn: it knew all that others had listed, and what it has listed itself since.
+            lines.known = branches::newest(&self.arena);
+        });
     }
 
     /// Frees the name of a branch that was dropped.
