@@ -110,7 +110,12 @@ class Round:
                 self._listen()
             outcome = self.done.pop(number)
             if isinstance(outcome, BaseException):
-                raise outcome
+                try:
+                    raise outcome
+                finally:
+                    # Else it holds this frame, which holds it, with all that waits to be committed.
+                    del outcome
+                    self.done.clear()
             yield outcome
 
     def _give(self) -> None:

@@ -104,7 +104,7 @@ def run(
         for number, made in enumerate(outcomes):
             apply(bus, number, made)
             deltas += len(made)
-    return Ran(tx.epoch, state.epoch, len(given), deltas, processes)
+    return Ran(tx.epoch if tx.changed else None, state.epoch, len(given), deltas, processes)
 
 
 def _tasks(tasks: Any) -> Sequence[Any]:

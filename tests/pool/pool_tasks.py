@@ -1,0 +1,135 @@
+"""Tasks that workers find by name: what they look at, change, raise and die of."""
+
+import copyreg
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import mmsb
+
+
+def add_up(total: Any, task: int, x: Any) -> None:
+    """What `add_far_apart` comes to, in plain numpy."""
+    total[0] += x[task] * 100.0 ** (task % 7)
+    total[1] += x[task] / 3
+    total[0] += x[-task]
+
+
+def add_far_apart(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Adds numbers whose sum depends on their order."""
+    x = pages["x"]
+    out.merge("sum", np.array([x[task] * 100.0 ** (task % 7), x[task] / 3]), rows=np.array([0, 1]))
+    out.merge("sum", x[-task], rows=[0])
+    out.merge("sum", 0.0)
+
+
+def everything(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Changes pages of each kind, by each kind of index and value, and uses its array again."""
+    cells = np.full(2, task, "f4")
+    out.write("grid", (slice(2 * task, 2 * task + 2), 1), cells)
+    cells[...] = -1
+    out.write("grid", (task, 0), 7)
+    out.merge("book", {"qty": [1, task], "spot": np.full((2, 2), 0.5, "f4")}, rows=[task, 9], op="add")
+    out.write("book", slice(task, task + 1), {"name": np.array([b"abc"])})
+    out.merge("grid", np.asfortranarray(np.ones((20, 2), "f4")), op="max")
+    out.merge("grid", np.array(3.0, "f4"), rows=np.arange(20) == task, op="add")
+    out.write("one", (), pages["one"] + task)
+    out.write("grid", np.array([], int), np.empty((0, 2), "f4"))
+    out.write("blob", slice(task, task + 1), b"x")
+
+
+def file_of(view: Any) -> Path:
+    """The file in which an array lies."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(end, 16) for end in line.split()[0].split("-"))
+        if first <= view.ctypes.data < last:
+            return Path(line.split()[-1])
+    raise AssertionError("it lies nowhere")
+
+
+def look(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Says what it looks at: whether it lies in the arena's files, whether it can be written, its sum."""
+    view = pages["x"]
+    shared = file_of(view).name.startswith("span-")
+    out.write("seen", task, [os.getpid(), shared, view.flags.writeable, view.sum()])
+
+
+def count(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Counts itself, and takes some time."""
+    time.sleep(0.001 * (task % 3))
+    out.merge("runs", 1, rows=[task])
+
+
+def assign(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Assigns what follows from what it sees."""
+    out.write("x", task, pages["x"][task] + 1)
+
+
+def add(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Adds what it sees to another cell."""
+    out.merge("x", pages["x"][task] + 1, rows=[task + 1])
+
+
+def refuse(array: Any) -> Any:
+    raise AssertionError(f"an array of {array.nbytes} bytes is pickled")
+
+
+def double(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Changes much, where an array that is pickled is an error."""
+    copyreg.pickle(np.ndarray, refuse)
+    out.merge("x", np.asarray(pages["x"]), rows=np.arange(len(pages["x"])))
+
+
+def fail(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Fails late in the third task, at once in those that follow."""
+    out.write("x", task, 9.0)
+    if task == 2:
+        time.sleep(0.1)
+    if task >= 2:
+        raise LookupError(f"not for {task}")
+
+
+class Own(Exception):
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def fail_oddly(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    raise Own(1, 2)
+
+
+def die(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Kills its process in one of the tasks, with much already handed over."""
+    out.merge("x", np.ones(len(pages["x"])))
+    if task == 3:
+        os.kill(os.getpid(), 9)
+
+
+def leave(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    os._exit(7)
+
+
+def misfit(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    out.merge("x", 1.0, rows=[0])
+    if task == 1:
+        out.merge("x", np.ones(3), rows=[0, 1])
+
+
+def bad(task: Any, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Does what it is told, which cannot be."""
+    uses: dict[str, Callable[[], object]] = {
+        "page": lambda: out.merge("nobody", 1),
+        "view": lambda: pages["nobody"],
+        "object": lambda: out.write("x", ..., np.array([None, {}])),
+        "op": lambda: out.merge("x", 1, op=3),  # type: ignore[arg-type]
+        "follows": lambda: out.write("twice", ..., 1.0),
+    }
+    uses[task]()
+
+
+def nothing(task: Any, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Changes nothing."""
