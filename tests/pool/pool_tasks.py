@@ -131,5 +131,12 @@ def bad(task: Any, pages: mmsb.Views, out: mmsb.Out) -> None:
     uses[task]()
 
 
+def first_last(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Changes much; the first task is done when the others are, or nearly."""
+    if task == 0:
+        time.sleep(0.5)
+    out.merge("wide", np.full(40_000, float(task)))
+
+
 def nothing(task: Any, pages: mmsb.Views, out: mmsb.Out) -> None:
     """Changes nothing."""

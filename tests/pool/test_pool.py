@@ -5,6 +5,7 @@ import copyreg
 import gc
 import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -133,6 +134,17 @@ def test_each_task_runs_once(bus: mmsb.Bus) -> None:
     assert (entry.epoch, entry.source, entry.intent) == (ran.epoch, "pool", "count")
 
 
+def test_what_waits_for_an_early_task_takes_few_files(bus: mmsb.Bus) -> None:
+    bus.create_page("wide", shape=(40_000,), dtype="f8", op="add")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(opened())) + 60, limits[1]))
+    try:
+        mmsb.run(bus, pool_tasks.first_last, tasks=200, processes=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert set(bus["wide"].array) == {sum(range(200))}
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_what_the_first_task_that_fails_raised_is_raised(bus: mmsb.Bus, processes: int) -> None:
     epoch, digest = bus.epoch, bus.digest()
@@ -157,6 +169,8 @@ def test_a_worker_that_dies_is_named_with_its_task(bus: mmsb.Bus) -> None:
     epoch = bus.epoch
     with pytest.raises(mmsb.WorkerDied, match=r"worker \d+ was killed by SIGKILL in task 3 of 6") as caught:
         mmsb.run(bus, pool_tasks.die, tasks=6, processes=2)
+    with pytest.raises(mmsb.WorkerDied, match="SIGKILL in task 3 of 60; nothing was committed"):
+        mmsb.run(bus, pool_tasks.die, tasks=60, processes=2)
     assert isinstance(caught.value, mmsb.MmsbError)
     with pytest.raises(mmsb.WorkerDied, match="ended with exit code 7 in task 0 of 2"):
         mmsb.run(bus, pool_tasks.leave, tasks=2, processes=2)

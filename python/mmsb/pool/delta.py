@@ -18,6 +18,9 @@ Put = Callable[[NDArray[Any]], Any]
 _ALIGNMENT = 64
 """Where arrays begin: a cache line, which every dtype goes by."""
 
+_MAPPED = 1 << 18
+"""From how many bytes on mapping beats copying, and is worth an open file."""
+
 _PLAIN = (bool, int, float, complex, str, bytes, np.generic, slice, type(...), type(None))
 """What is small enough to travel as it is."""
 
@@ -83,11 +86,13 @@ class Store:
         self.file.close()
 
 
-def mapped(process: int, number: int, size: int) -> NDArray[np.uint8]:
-    """The bytes of a file that another process has open, without copying them."""
+def shared(process: int, number: int, size: int) -> NDArray[np.uint8]:
+    """The bytes of a file that another process has open; where they are many they are mapped."""
     if size == 0:
         return np.empty(0, np.uint8)
     with Path(f"/proc/{process}/fd/{number}").open("rb") as file:
+        if size < _MAPPED:
+            return np.fromfile(file, np.uint8, size)
         return np.asarray(np.memmap(file, np.uint8, "r", shape=(size,)))
 
 

@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Literal
 
 from mmsb.errors import InvalidArgument, MmsbError
-from mmsb.pool.delta import Delta, arrived, mapped
+from mmsb.pool.delta import Delta, arrived, shared
 from mmsb.pool.worker import Done, Failed, Job, work
 
 Start = Literal["spawn", "forkserver"]
@@ -29,12 +29,13 @@ class WorkerDied(MmsbError, BrokenProcessPool):
 
 
 class Worker:
-    """A process, and the numbers of the tasks that it was given and has not done yet."""
+    """A process, the numbers of the tasks that it was given, and what it said of those that it has done."""
 
     def __init__(self, process: BaseProcess, pipe: Connection) -> None:
         self.process, self.pipe = process, pipe
         self.ready = False
         self.tasks: deque[int] = deque()
+        self.done: list[tuple[int, Done]] = []
 
     def heard(self) -> Done | Failed | None:
         """What it says next, waiting for it; raises `EOFError` where it is gone."""
@@ -44,12 +45,17 @@ class Worker:
             raise EOFError from None
         return said
 
-    def deltas(self, done: Done) -> list[Delta]:
-        """What a task of it changes; raises `EOFError` where it is gone and its file with it."""
+    def deltas(self) -> list[tuple[int, list[Delta]]]:
+        """What the tasks change that it has done; raises `EOFError` where it is gone and its file with it."""
+        if not self.done:
+            return []
         try:
-            return arrived(done.deltas, mapped(self.process.pid or 0, *done.file))
+            block = shared(self.process.pid or 0, *self.done[-1][1].file)
         except FileNotFoundError:
             raise EOFError from None
+        made = [(number, arrived(done.deltas, block)) for number, done in self.done]
+        self.done.clear()
+        return made
 
     def end(self) -> str:
         """How it came to its end."""
@@ -155,16 +161,19 @@ class Round:
 
     def _take(self, worker: Worker, said: Done | Failed | None) -> None:
         if isinstance(said, Done):
-            self.done[worker.tasks[0]] = worker.deltas(said)
-            worker.tasks.popleft()
+            worker.done.append((worker.tasks.popleft(), said))
+            if not worker.tasks:
+                self.done.update(worker.deltas())
         elif isinstance(said, Failed):
             if not worker.ready:
                 raise said.error
-            self._fail(worker, said.error)
+            self.done.update(worker.deltas())
+            said.error.add_note(f"in task {worker.tasks[0]} of {len(self.tasks)}; nothing was committed")
+            self._fail(worker, worker.tasks[0], said.error)
         worker.ready = True
 
     def _died(self, worker: Worker) -> None:
-        if worker.ready and not worker.tasks:
+        if worker.ready and not worker.tasks and not worker.done:
             # It had done all it was given; what it is given next is what it dies of.
             return
         who = f"worker {worker.process.pid} {worker.end()}"
@@ -173,11 +182,14 @@ class Round:
                 f"{who} before it had a task: a program that starts workers does so under "
                 "`if __name__ == '__main__':`, since each of them imports it"
             )
-        self._fail(worker, WorkerDied(f"{who} in task {worker.tasks[0]} of {len(self.tasks)}"))
+        where = f"in task {worker.tasks[0]}" if worker.tasks else f"behind task {worker.done[-1][0]}"
+        # What it had done before is gone with it.
+        lost = worker.done[0][0] if worker.done else worker.tasks[0]
+        self._fail(worker, lost, WorkerDied(f"{who} {where} of {len(self.tasks)}; nothing was committed"))
 
-    def _fail(self, worker: Worker, error: BaseException) -> None:
+    def _fail(self, worker: Worker, number: int, error: BaseException) -> None:
         """Takes down that a task failed. Those before it go on, since one of them may fail too."""
-        error.add_note(f"in task {worker.tasks[0]} of {len(self.tasks)}; nothing was committed")
-        self.done[worker.tasks[0]] = error
+        self.done[number] = error
         worker.tasks.clear()
+        worker.done.clear()
         self.given = len(self.tasks)
