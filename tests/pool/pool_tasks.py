@@ -138,5 +138,10 @@ def first_last(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
     out.merge("wide", np.full(40_000, float(task)))
 
 
+def sleep(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Takes longer than anybody waits."""
+    time.sleep(1000)
+
+
 def nothing(task: Any, pages: mmsb.Views, out: mmsb.Out) -> None:
     """Changes nothing."""

@@ -57,6 +57,19 @@ class Worker:
         self.done.clear()
         return made
 
+    def kill(self) -> None:
+        """Ends it at once, if it was started."""
+        if self.process.pid is not None:
+            self.process.kill()
+
+    def close(self) -> None:
+        """Waits until it is gone, and kills it where that takes long."""
+        if self.process.pid is not None:
+            self.process.join(_GRACE_S)
+            self.process.kill()
+            self.process.join()
+        self.process.close()
+
     def end(self) -> str:
         """How it came to its end."""
         self.process.join()
@@ -76,26 +89,24 @@ def team(job: Job, count: int, start: Start) -> Iterator[list[Worker]]:
         for _ in range(count):
             near, far = context.Pipe()
             process = context.Process(target=work, args=(far, job), daemon=True)
+            # Before it starts, for whoever is interrupted in between.
+            workers.append(Worker(process, near))
             try:
                 process.start()
             finally:
                 # Its end is to be the only one, so that it is seen when it goes.
                 far.close()
-            workers.append(Worker(process, near))
         yield workers
     except BaseException:
         for worker in workers:
-            worker.process.kill()
+            worker.kill()
         raise
     finally:
         for worker in workers:
             # Nobody gives it more to do, so it ends.
             worker.pipe.close()
         for worker in workers:
-            worker.process.join(_GRACE_S)
-            worker.process.kill()
-            worker.process.join()
-            worker.process.close()
+            worker.close()
 
 
 class Round:
