@@ -27,6 +27,17 @@ def add_far_apart(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
     out.merge("sum", 0.0)
 
 
+FURTHER = mmsb.monoid("further", np.fmax, -np.inf, "f8")
+UNNAMED = mmsb.monoid("unnamed", lambda a, b: np.maximum(a, b), -np.inf, "f8")
+
+
+def merge_by(task: str, pages: mmsb.Views, out: mmsb.Out) -> None:
+    """Merges by monoids."""
+    out.merge("x", np.full(2, 7.0), rows=[0, 1], op={"named": FURTHER, "unnamed": UNNAMED}[task])
+    out.merge("x", 5.0, rows=[1, 2], op=mmsb.monoid("max"))
+    out.merge("x", 0.0, rows=[3], op=mmsb.monoid("min")["f8"])
+
+
 def everything(task: int, pages: mmsb.Views, out: mmsb.Out) -> None:
     """Changes pages of each kind, by each kind of index and value, and uses its array again."""
     cells = np.full(2, task, "f4")

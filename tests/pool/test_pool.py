@@ -110,6 +110,15 @@ def test_all_kinds_of_pages_indices_and_values_travel(tmp_path: Path) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_monoids_travel_by_the_names_of_their_functions(bus: mmsb.Bus, processes: int) -> None:
+    mmsb.run(bus, pool_tasks.merge_by, tasks=["named"], processes=processes)
+    assert bus["x"].array[:5].tolist() == [7.0, 7.0, 5.0, 0.0, X[4]]
+    if processes > 1:
+        with pytest.raises(mmsb.InvalidArgument, match="a monoid's function must be found by its name"):
+            mmsb.run(bus, pool_tasks.merge_by, tasks=["unnamed"], processes=processes)
+
+
 @pytest.mark.parametrize(("start", "arena"), [("spawn", "shared"), ("forkserver", "directory")])
 def test_a_worker_looks_at_the_memory_of_the_bus(tmp_path: Path, start: Any, arena: Any) -> None:
     with with_pages(mmsb.open(tmp_path / "bus", arena=arena)) as bus:

@@ -65,7 +65,8 @@ class Out:
             page: its name.
             values: what goes to all rows, or to each of `rows`; of a table a mapping by columns.
             rows: a slice, row numbers or a mask; by default all.
-            op: an operator's name or a monoid; by default the page's.
+            op: an operator's name or a monoid; by default the page's. In a worker, a function that a monoid
+                is made of must be found by its name, as the one that it runs.
 
         Raises:
             PageNotFound, DtypeError, InvalidArgument: as they say. What does not fit the page is found when

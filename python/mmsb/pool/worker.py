@@ -87,12 +87,20 @@ def _serve(pipe: Connection, fn: Task, state: Snapshot, views: Views) -> None:
         store = Store()
         for task in tasks:
             try:
-                deltas = taken(fn, task, views, state, store.put)
-                said = pickle.dumps(Done(deltas, store.shown()))
+                said = _pickled(Done(taken(fn, task, views, state, store.put), store.shown()))
             except BaseException as error:
                 pipe.send(_failed(error))
                 break
             pipe.send_bytes(said)
+
+
+def _pickled(done: Done) -> bytes:
+    try:
+        return pickle.dumps(done)
+    except Exception as error:
+        raise InvalidArgument(
+            f"what a task changes cannot be handed on: {error}; a monoid's function must be found by its name"
+        ) from error
 
 
 def _failed(error: BaseException) -> Failed:
