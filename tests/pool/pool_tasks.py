@@ -1,15 +1,55 @@
-"""Tasks that workers find by name: what they look at, change, raise and die of."""
+"""What tests of tasks share: a bus, and tasks that workers find by name."""
 
+import contextlib
 import copyreg
+import gc
+import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import mmsb
+
+X = np.random.default_rng(5).random(20)
+
+
+def with_pages(bus: mmsb.Bus) -> mmsb.Bus:
+    """The pages that the tasks know."""
+    bus.create_page("x", data=X, op="add")
+    bus.create_page("sum", shape=(2,), dtype="f8", op="add")
+    bus.create_page("grid", shape=(20, 2), dtype="f4")
+    bus.create_page("book", rows=20, columns={"qty": "i4", "name": "S8", "spot": ("f4", (2,))})
+    bus.create_page("one", shape=(), dtype="i8")
+    bus.create_page("blob", size=20)
+    bus.create_page("seen", shape=(20, 4), dtype="f8")
+    bus.create_page("runs", shape=(50,), dtype="i8", op="add")
+    return bus
+
+
+@contextlib.contextmanager
+def leaving_nothing(path: Path) -> Iterator[mmsb.Bus]:
+    """A bus with a path; when it is closed, no memory and no process is left of it."""
+    with with_pages(mmsb.open(path)) as made:
+        yield made
+        memory = file_of(made["x"].array).parent
+        assert memory.exists()
+    assert multiprocessing.active_children() == []
+    # An error that a test looked at holds its frames, and so what was being committed.
+    gc.collect()
+    assert not memory.exists()
+    assert not [file for file in opened() if "mmsb-deltas" in file]
+    assert "mmsb-deltas" not in Path("/proc/self/maps").read_text()
+
+
+def opened() -> Iterator[str]:
+    """The files that this process has open."""
+    for file in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield str(file.readlink())
 
 
 def add_up(total: Any, task: int, x: Any) -> None:
