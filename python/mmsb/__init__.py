@@ -67,6 +67,7 @@ from mmsb.errors import (
     WrongTransaction,
 )
 from mmsb.keep import Checkpoint, Diagnosis, Pin, Process, Pruned, Report, doctor, verify
+from mmsb.pool import Out, Ran, Views, WorkerDied, run
 from mmsb.posts import Collected, Refused
 from mmsb.upsert import Upsert
 from mmsb.watch import Update, Watch
@@ -113,6 +114,7 @@ __all__ = [
     "NameTaken",
     "NotABus",
     "Origin",
+    "Out",
     "Page",
     "PageNotFound",
     "PermissionDenied",
@@ -121,6 +123,7 @@ __all__ = [
     "Producer",
     "Provenance",
     "Pruned",
+    "Ran",
     "ReadOnlyError",
     "Refused",
     "Report",
@@ -139,7 +142,9 @@ __all__ = [
     "Update",
     "Upsert",
     "ValueRangeError",
+    "Views",
     "Watch",
+    "WorkerDied",
     "WriterPoisoned",
     "WrongTransaction",
     "__version__",
@@ -160,6 +165,7 @@ __all__ = [
     "open",
     "query_page",
     "reduce",
+    "run",
     "scatter",
     "semiring",
     "spmv",

@@ -27,7 +27,11 @@ def about(what: str) -> Iterator[None]:
     except MmsbError as error:
         told = type(error)(f"{what}: {error}")
         told.__dict__.update(error.__dict__)
-        raise told from error.__cause__
+        try:
+            raise told from error.__cause__
+        finally:
+            # Else it holds this frame, which holds it, with all that its other frames hold.
+            del told
 
 
 class PageNotFound(MmsbError, KeyError):
