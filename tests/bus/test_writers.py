@@ -1,5 +1,6 @@
 """Processes that write one bus in turn: each commits on top of the others, and all see the same."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -306,3 +307,42 @@ def test_who_holds_memory_that_is_wanted_is_named(tmp_path: Path, writer: Start)
     assert other.ask("held.clear()") == "None"
     page[...] = 7
     assert page[0] == 7
+
+
+def test_what_a_killed_process_had_not_read_in_is_made_by_who_wants_it(tmp_path: Path, writer: Start) -> None:
+    path = tmp_path / "bus"
+    rng = np.random.default_rng(11)
+    pages = 1500
+    with mmsb.open(path) as bus:
+        sums = []
+        with bus.transaction():
+            for n in range(pages):
+                page = bus.create_page(f"of {n}", shape=(5000,), dtype="i8")
+                page[...] = rng.integers(0, 1 << 40, 5000)
+        side = bus.branch("side")
+        side["of 0"][...] = 5
+        bus["of 1"][...] = 6
+        bus.checkpoint()
+        sums = [int(bus[f"of {n}"].array.sum()) for n in range(pages)]
+        digest, of_side = bus.digest(), side.digest()
+    # It makes the memory, and is stopped before it has read in everything; then it is killed.
+    code = "import mmsb, os, signal, sys; bus = mmsb.open(sys.argv[1]); os.kill(os.getpid(), signal.SIGSTOP)"
+    first = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    os.waitpid(first.pid, os.WUNTRACED)
+    bus = mmsb.open(path)
+    assert [process.pid for process in bus.processes() if not process.is_this] == [first.pid]
+    first.kill()
+    first.wait()
+    assert int(bus["of 1499"].array.sum()) == sums[1499]
+    bus["of 1400"][0] = 1
+    bus["of 1400"][...] = 0
+    other = writer(path)
+    assert other.ask("bus['of 1300'].__setitem__(0, 3) or int(bus['of 1300'][0])") == "3"
+    assert int(bus.checkout("side")["of 0"].array.sum()) == 25_000
+    assert [int(bus[f"of {n}"].array.sum()) for n in range(1000)] == sums[:1000]
+    assert bus.at(1).digest() == bus.at(1).digest()
+    bus.revert(to=2)
+    assert bus.digest() == digest
+    assert bus.checkout("side").digest() == of_side
+    bus.checkpoint()
+    assert other.ask("bus.digest()") == repr(digest)

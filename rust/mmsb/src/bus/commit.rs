@@ -250,6 +250,7 @@ fn append(
     writer.scratch = stage.settle(&mut retired);
     fail::at("settled");
     writer.send(core, &mut retired);
+    core.follower.is_own(committed.seq);
     writer.seq = committed.seq.0;
     request.line.set_appended(root);
     keep(core, &mut writer.flows, request, RootRef::new(&core.arena, root));

@@ -22,6 +22,9 @@ use crate::memory::place::Home;
 use crate::memory::slots::{Owner, Slot};
 use crate::memory::span::Span;
 
+/// In the place of the process that reads in what opening left on disk: it is gone, and another has its slot.
+const GONE: u64 = u64::MAX;
+
 impl Arena {
     /// The arena in a folder that other processes use.
     ///
@@ -46,6 +49,9 @@ impl Arena {
         if !slot.has_others() {
             return Err(MemoryError::NoArena { folder: folder.display().to_string() });
         }
+        // That was the one that had the slot before.
+        let before = u64::from(slot.number()) + 1;
+        let _ = control.reader_in.0.compare_exchange(before, GONE, Ordering::AcqRel, Ordering::Relaxed);
         Arena::over(Chunks::new(home, options.budget), first, true, Some(slot), options.prefault)
     }
 
@@ -105,7 +111,7 @@ impl Arena {
     /// Whether the process lives that reads in what opening left on disk.
     pub fn is_read_in(&self) -> bool {
         let by = self.control().reader_in.0.load(Ordering::Acquire);
-        by != 0 && !self.slot.as_ref().is_some_and(|slot| slot.is_dead(by as u32 - 1))
+        by != 0 && by != GONE && !self.is_gone(by as u32 - 1)
     }
 
     /// Whether a block lies in a span of this process.

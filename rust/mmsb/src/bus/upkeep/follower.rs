@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::base::ids::BranchId;
+use crate::base::ids::{BranchId, Seq};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::upkeep::settle::settle;
@@ -18,6 +18,8 @@ pub(crate) struct Follower {
     thread: Mutex<Option<JoinHandle<()>>>,
     started: AtomicBool,
     stop: AtomicBool,
+    /// The frames of this process that it has not passed.
+    own: Mutex<Vec<Seq>>,
 }
 
 impl Follower {
@@ -28,9 +30,18 @@ impl Follower {
         if !core.takes_turns || this.started.swap(true, Ordering::AcqRel) {
             return;
         }
-        let weak = Weak::clone(&core.me);
-        let thread = std::thread::Builder::new().name("mmsb-follower".into()).spawn(move || run(&weak));
+        // From here on, however late the thread is.
+        let (weak, from) = (Weak::clone(&core.me), (core.watch.newest(), core.log.head()));
+        let thread = std::thread::Builder::new().name("mmsb-follower".into()).spawn(move || run(&weak, from));
         *this.thread.lock().unwrap_or_else(PoisonError::into_inner) = thread.ok();
+    }
+
+    /// A frame is this process's own, and about to be shown: what is behind after it is so on purpose.
+    #[inline]
+    pub fn is_own(&self, seq: Seq) {
+        if self.started.load(Ordering::Relaxed) {
+            self.own.lock().unwrap_or_else(PoisonError::into_inner).push(seq);
+        }
     }
 
     /// Stops it, and waits until it has.
@@ -46,13 +57,10 @@ impl Follower {
     }
 }
 
-fn run(core: &Weak<Core>) {
+fn run(core: &Weak<Core>, (mut seen, mut position): (u64, u64)) {
     // The handle whose commit started this thread keeps the core until it has joined it.
     let Some(core) = core.upgrade() else { return };
     let stopped = || core.follower.stop.load(Ordering::Acquire);
-    let (mut seen, mut position) = (core.watch.newest(), core.log.head());
-    // What others left behind before.
-    core.living().iter().for_each(|line| drop(settle(&core, line, true, Duration::MAX)));
     while !stopped() {
         seen = core.watch.wait_unless(seen, Duration::MAX, stopped);
         let to = core.log.head();
@@ -66,11 +74,16 @@ fn run(core: &Weak<Core>) {
     }
 }
 
-/// The branches on which frames left pages behind.
+/// The branches on which frames of others left pages behind.
 fn left_behind(core: &Core, from: u64, to: u64) -> Result<Vec<BranchId>, Error> {
     let (mut found, mut frames) = (Vec::new(), core.log.clone().frames(from, to));
+    // In the order of the log, as the frames are.
+    let own = std::mem::take(&mut *core.follower.own.lock().unwrap_or_else(PoisonError::into_inner));
+    let (mut own, mut last) = (own.into_iter().peekable(), Seq(0));
     while let Some((head, body)) = frames.next_frame()? {
-        if found.contains(&head.branch) {
+        last = head.seq;
+        while own.next_if(|seq| *seq < head.seq).is_some() {}
+        if own.next_if_eq(&head.seq).is_some() || found.contains(&head.branch) {
             continue;
         }
         for record in body::glances(body) {
@@ -82,5 +95,10 @@ fn left_behind(core: &Core, from: u64, to: u64) -> Result<Vec<BranchId>, Error> 
             }
         }
     }
+    // Those to come were made meanwhile.
+    let mut later: Vec<Seq> = own.filter(|seq| *seq > last).collect();
+    let mut now = core.follower.own.lock().unwrap_or_else(PoisonError::into_inner);
+    later.append(&mut now);
+    *now = later;
     Ok(found)
 }

@@ -9,8 +9,13 @@ use crate::bus::error::Error;
 use crate::bus::past::begin::kept;
 use crate::bus::past::pages::{begin_of, lineage, rebuild};
 use crate::bus::private::Private;
+use crate::memory::addr::Addr;
+use crate::memory::disk::Lock;
+use crate::page::catalog::RootRef;
 use crate::page::checkpoint::lazy::Rescue;
 use crate::page::checkpoint::record::Record;
+use crate::page::log::superblock::NAME as SUPERBLOCK;
+use crate::page::schema::Schema;
 use crate::page::version::PageRef;
 
 /// The log of a bus.
@@ -22,9 +27,40 @@ impl Rescue for FromLog {
         // Where it cannot be done, what is said of the damage says more.
         let _ = self.rebuilt(record, branch, page, take);
     }
+
+    fn version(&self, at: Addr, take: &mut dyn FnMut(PageRef<'_>, &Schema)) -> Result<(), String> {
+        self.left(at, take).map_err(|error| error.to_string())
+    }
+
+    fn alone(&self) -> Option<Box<dyn Lock>> {
+        self.0.upgrade()?.checkpoints.disk().alone(SUPERBLOCK).ok()
+    }
 }
 
 impl FromLog {
+    /// Makes what a branch that lives has at `at`, of a page whose cells its process did not come to read in.
+    fn left(&self, at: Addr, take: &mut dyn FnMut(PageRef<'_>, &Schema)) -> Result<(), Error> {
+        let Some(core) = self.0.upgrade() else { return Ok(()) };
+        let page = PageRef::new(&core.arena, at).id();
+        for line in core.living() {
+            let Ok((_pin, root)) = core.pin(&line) else { continue };
+            let root = RootRef::new(&core.arena, root);
+            if root.page(page) != Some(at) {
+                continue;
+            }
+            // It did not change since it was to be read in: whatever of it is newest is this.
+            let stretches = lineage(&core, &line, root.epoch());
+            let begin = begin_of(&core, &line, root.epoch(), &stretches)?;
+            let mut private = Private::empty(&core, line.id, root.epoch())?;
+            if let Some(made) = private.edit(|draft| rebuild(&core.log, &begin, &stretches, page, draft))? {
+                let made = PageRef::new(&core.arena, made);
+                take(made, core.schemas.of(made.def()));
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
     fn rebuilt(
         &self,
         record: &Record,

@@ -9,15 +9,12 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::sleep;
-use std::time::Instant;
 
 use crate::base::ids::PageId;
-use crate::base::limits::{CHUNK, READ_IN_LOOK, READ_IN_WAIT};
-use crate::base::wait::aside;
+use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::disk::{Disk, DiskFile, Open};
+use crate::memory::disk::{Disk, DiskFile, Lock, Open};
 use crate::page::block::{Kind, for_children, head, head_mut, is_null, untag};
 use crate::page::checkpoint::cells::{CellLoader, flat, put};
 use crate::page::checkpoint::chunks::{self, ChunkReader};
@@ -25,6 +22,7 @@ use crate::page::checkpoint::error::CheckpointError;
 use crate::page::checkpoint::known::Notes;
 use crate::page::checkpoint::record::{Cells, Record};
 use crate::page::checkpoint::store::{self, Store};
+use crate::page::schema::Schema;
 use crate::page::stage::{LOADED, Scratch, Stage};
 use crate::page::version::{self, PageRef};
 
@@ -37,15 +35,26 @@ pub struct Lazy {
     left: AtomicUsize,
     /// Where what was read in lies on disk; given away when that is everything.
     known: Mutex<Option<Notes>>,
-    rescue: OnceLock<Box<dyn Rescue>>,
+    pub(super) rescue: OnceLock<Box<dyn Rescue>>,
     /// Whether another process reads in.
     elsewhere: bool,
+    /// Held by whoever makes a version that a process which is gone was to read in.
+    pub(super) making: Mutex<()>,
 }
 
 /// Another way to the cells of a page, where an image is damaged.
 pub trait Rescue: Debug + Send + Sync {
     /// Makes a page as a branch of the record, by its number there, had it, and shows it to `take`, if it can.
     fn page(&self, record: &Record, branch: usize, page: PageId, take: &mut dyn FnMut(PageRef<'_>));
+
+    /// Makes what is to be at `at`, where the process is gone that was to read it in, and shows it to `take`.
+    ///
+    /// # Errors
+    /// What keeps it from that, in words.
+    fn version(&self, at: Addr, take: &mut dyn FnMut(PageRef<'_>, &Schema)) -> Result<(), String>;
+
+    /// Has this alone among all processes.
+    fn alone(&self) -> Option<Box<dyn Lock>>;
 }
 
 /// What a [`Lazy`] needs to know.
@@ -94,7 +103,7 @@ pub(super) struct Version {
     pub at: Addr,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -220,34 +229,28 @@ impl Unread {
             return Ok(None);
         }
         let schema = self.record.schema(&self.record.versions[version.number as usize]);
-        for i in 0..schema.columns().len() {
-            let (column, mut failed) = (from.column(schema, i), None);
-            column.extents(|extent| {
-                if failed.is_none() && !is_null(extent.at) {
-                    let bytes = column.slice(extent.at, extent.bytes as usize);
-                    failed = put(stage, version.at, schema, i, extent.start, bytes).err();
-                }
-            });
-            failed.map_or(Ok(()), Err)?;
-        }
-        Ok(Some(()))
+        copy(stage, version.at, schema, from).map(Some)
     }
 }
 
-/// Waits until the process that writes has read in the version at `at`: it does so unasked.
-#[cold]
-fn wait(arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
-    let seconds = READ_IN_WAIT.as_secs();
-    aside(|| {
-        let end = Instant::now() + READ_IN_WAIT;
-        while head(arena, at).unread().is_some() {
-            if Instant::now() >= end || !arena.is_read_in() {
-                return Err(CheckpointError::Elsewhere { page: head(arena, at).key, seconds });
+/// Copies the cells of a version that was made by another way.
+pub(super) fn copy(
+    stage: &mut Stage<'_>,
+    at: Addr,
+    schema: &Schema,
+    from: PageRef<'_>,
+) -> Result<(), CheckpointError> {
+    for i in 0..schema.columns().len() {
+        let (column, mut failed) = (from.column(schema, i), None);
+        column.extents(|extent| {
+            if failed.is_none() && !is_null(extent.at) {
+                let bytes = column.slice(extent.at, extent.bytes as usize);
+                failed = put(stage, at, schema, i, extent.start, bytes).err();
             }
-            sleep(READ_IN_LOOK);
-        }
-        Ok(())
-    })
+        });
+        failed.map_or(Ok(()), Err)?;
+    }
+    Ok(())
 }
 
 impl Lazy {
@@ -305,7 +308,7 @@ impl Lazy {
     pub fn ready(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
         match head(arena, at).unread() {
             None => Ok(()),
-            Some(_) if self.elsewhere => wait(arena, at),
+            Some(_) if self.elsewhere => self.wait(arena, at),
             Some(number) => self.read(arena, number as usize),
         }
     }

@@ -7,6 +7,7 @@
 
 mod cells;
 pub mod chunks;
+mod elsewhere;
 pub mod error;
 pub mod known;
 pub mod lazy;
