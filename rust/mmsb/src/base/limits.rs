@@ -83,6 +83,8 @@ pub const TURN_LOOK: Duration = Duration::from_micros(50);
 pub const TAKE_OVER_EVERY: Duration = Duration::from_millis(20);
 /// Blocks noted for processes that are gone, from which on it is worth the trouble to find out what is in use in their spans.
 pub const NOTED_MOST: u64 = 16 << 10;
+/// How often a process that has functions looks for commits of others that it was not told of.
+pub const FOLLOW_LOOK: Duration = Duration::from_secs(1);
 /// For how long a process that closes a bus waits for its turn; it leaves without it then.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How often a process that opens a bus looks whether another one has made it ready, or has left it.

@@ -365,12 +365,9 @@ impl Core {
     /// Makes durable what was committed, where the bus has a path, and lets others write it. What is in memory stays, and
     /// what is in the log can be read for as long as it is there.
     pub fn close(&self) {
-        if self.takes_turns && self.arena.is_among_others() {
-            // Others cannot.
-            let _ = self.ready_whole();
-        }
         let mut writer = self.writer_within(CLOSE_WAIT).unwrap_or_else(|_| self.writer_again());
         self.arena.leave_upkeep();
+        self.arena.leave_reading_in();
         // The lock of the bus goes last: who has it alone then finds everything free.
         let folder = self.arena.folder();
         self.arena.leave_place();

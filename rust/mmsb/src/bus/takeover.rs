@@ -66,12 +66,14 @@ fn take_noted(core: &Core, writer: &mut Writer) {
 /// is worth the trouble. Those of which nothing is in use are left to whoever wants a span.
 fn take_over(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     let (arena, table) = (&core.arena, &core.arena.control().spans);
+    // Asked before the frame is: what was left then had died by it.
+    let left = table.left();
     let since = match writer.orphans_since {
-        Some(since) => since,
-        None => {
+        Some((known, since)) if known == left => since,
+        _ => {
             // Whoever left them may have left more; what cannot be removed now is when the bus is opened anew.
             let _ = writer.log.remove_spares(false);
-            *writer.orphans_since.insert(core.published())
+            writer.orphans_since.insert((left, core.published())).1
         }
     };
     let (wants, all) = (arena.wants_span(), arena.noted().wrapping_sub(writer.settled) > NOTED_MOST);
@@ -83,7 +85,7 @@ fn take_over(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     }
     writer.tried = Some(Instant::now());
     let mut orphans = table.orphans();
-    if !is_read(core, since) {
+    if !table.has_lost() && !is_read(core, since) {
         let in_use = Reached::by(arena, tips::roots(arena)).in_use(arena)?;
         for number in orphans {
             if arena.adopt(number, &in_use)? && !all {
@@ -125,7 +127,7 @@ pub(crate) fn take_over_to_read(core: &Core) -> Result<(), Error> {
     let work = || {
         let mut pins: Vec<Pinned> = Vec::new();
         let alone = arena.pins().scan(&mut pins) && pins.is_empty();
-        if !alone || control.dirty.0.load(Ordering::Acquire) != 0 {
+        if !alone || control.spans.has_lost() || control.dirty.0.load(Ordering::Acquire) != 0 {
             return Ok(());
         }
         arena.meet()?;
@@ -152,12 +154,12 @@ fn repair(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     arena.reap();
     // Whatever this process began belongs to what is made again.
     writer.flows.undo();
-    writer.unsent.clear();
     let roots = tips::roots(arena);
     let each = || roots.iter().map(|&root| RootRef::new(arena, root));
     let shown = each().map(|root| root.seq()).fold(core.published(), u64::max);
     let from = each().map(|root| root.position()).fold(writer.log.start_position(), u64::max);
     arena.take_noted(|of| of.died > shown);
+    writer.unsent.retain(|of| of.died <= shown);
     fail::at("repairing");
     tips::repair(arena);
     fail::at("repairing");

@@ -142,7 +142,7 @@ impl<'c> Turn<'c> {
     /// Where the log failed, this process never shows what waits: whoever is next finds out what there is of it.
     #[cold]
     fn give_up(&mut self) {
-        if self.writer.log.poisoned().is_some() {
+        if self.writer.log.has_failed() {
             self.writer.pending.clear();
             self.core.arena.control().dirty.0.store(1, Ordering::Release);
         }

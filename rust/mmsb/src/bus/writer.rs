@@ -68,8 +68,8 @@ pub(crate) struct Writer {
     pub unsent: Vec<Retired>,
     /// Up to where this process has taken what was noted for it.
     pub noted: u64,
-    /// The newest frame when this process first saw that there are spans to take over.
-    pub orphans_since: Option<u64>,
+    /// How many spans had been left when this process last saw that there are more to take over, and the newest frame then.
+    pub orphans_since: Option<(u64, u64)>,
     /// How many blocks had been noted when all was taken over last.
     pub settled: u64,
     /// When that was tried last.

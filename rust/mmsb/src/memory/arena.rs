@@ -388,6 +388,8 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
+        // Whoever takes the spans over has them to itself.
+        self.prefault.stop();
         // While the slot is still this process's. A forked child's copy leaves its parent's alone.
         if self.slot.as_ref().is_some_and(Slot::is_own) && !self.writes[0].load(Ordering::Relaxed).is_null() {
             self.control().spans.leave(self.slot());

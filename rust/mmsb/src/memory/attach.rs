@@ -103,6 +103,12 @@ impl Arena {
         self.control().reader_in.0.store(0, Ordering::Release);
     }
 
+    /// Leaves what is still to be read in to whoever wants it.
+    pub fn leave_reading_in(&self) {
+        let me = u64::from(self.slot()) + 1;
+        let _ = self.control().reader_in.0.compare_exchange(me, GONE, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
     /// Whether nothing is left to be read in that opening left on disk.
     pub fn is_all_read_in(&self) -> bool {
         self.control().reader_in.0.load(Ordering::Acquire) == 0

@@ -114,6 +114,9 @@ impl Arena {
             full = full || self.note(block).is_err();
             full
         });
+        if full {
+            self.control().spans.lose();
+        }
     }
 
     fn note(&self, retired: &Retired) -> Result<(), MemoryError> {

@@ -56,6 +56,20 @@ impl Prefault {
         }
     }
 
+    /// Ends the thread, and waits until it has: no more memory of the arena is given back or made ready.
+    pub fn stop(&self) {
+        self.shared.over.store(true, Ordering::Release);
+        // In a forked child there is no thread, and its parent's may have had the lock.
+        if self.process != std::process::id() {
+            return;
+        }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+
     /// Whether nothing is left to do. For tests and measurements, which want a quiet machine.
     pub fn idle(&self) -> bool {
         !self.shared.wanted.load(Ordering::Acquire) || self.shared.over.load(Ordering::Relaxed)
@@ -104,11 +118,6 @@ impl Shared {
 
 impl Drop for Prefault {
     fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::Release);
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread.filter(|_| self.process == std::process::id()) {
-            thread.thread().unpark();
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }

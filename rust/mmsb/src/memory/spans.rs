@@ -28,8 +28,9 @@ pub struct SpanTable {
     /// By number: 0 = there is none, else 1 + the slot of its process, or [`ORPHAN`], with [`MAKING`] before others may map
     /// it.
     owners: Line<[AtomicU32; SPANS_MAX]>,
-    /// How many are orphans, or more.
-    orphans: Line<AtomicU64>,
+    /// How many are orphans, or more; how often one became one; and whether some of what was let go of in one may be known to
+    /// nobody.
+    orphans: Line<[AtomicU64; 3]>,
     /// By number, behind the last chunk that was ever handed out: what its process says, for whoever takes it over.
     fresh: Line<[AtomicU32; SPANS_MAX]>,
 }
@@ -84,25 +85,41 @@ impl SpanTable {
             let _ = owner.compare_exchange(MAKING | (slot + 1), 0, Ordering::AcqRel, Ordering::Relaxed);
             // Counted first: whoever finds none to take over sets the count right.
             if owner.load(Ordering::Relaxed) == slot + 1 {
-                self.orphans.0.fetch_add(1, Ordering::AcqRel);
+                self.orphans.0[0].fetch_add(1, Ordering::AcqRel);
+                self.orphans.0[1].fetch_add(1, Ordering::AcqRel);
                 let _ = owner.compare_exchange(slot + 1, ORPHAN, Ordering::AcqRel, Ordering::Relaxed);
             }
         }
     }
 
+    /// How often a span was left.
+    pub fn left(&self) -> u64 {
+        self.orphans.0[1].load(Ordering::Acquire)
+    }
+
+    /// Says that what was let go of in a span could not be noted: nobody can tell any more what is free in orphans.
+    pub fn lose(&self) {
+        self.orphans.0[2].store(1, Ordering::Release);
+    }
+
+    /// Whether that was said.
+    pub fn has_lost(&self) -> bool {
+        self.orphans.0[2].load(Ordering::Acquire) != 0
+    }
+
     /// Whether there may be orphans.
     #[inline]
     pub fn has_orphans(&self) -> bool {
-        self.orphans.0.load(Ordering::Relaxed) > 0
+        self.orphans.0[0].load(Ordering::Relaxed) > 0
     }
 
     /// The orphans. For whoever has the writer's lock.
     pub fn orphans(&self) -> Vec<u16> {
-        let counted = self.orphans.0.load(Ordering::Acquire);
+        let counted = self.orphans.0[0].load(Ordering::Acquire);
         let found: Vec<u16> =
             self.all().filter(|(_, slot)| slot.is_none()).map(|(number, _)| number).collect();
         if found.is_empty() {
-            let _ = self.orphans.0.compare_exchange(counted, 0, Ordering::AcqRel, Ordering::Relaxed);
+            let _ = self.orphans.0[0].compare_exchange(counted, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
         found
     }
@@ -128,6 +145,7 @@ impl SpanTable {
         };
         let from = usize::from(from);
         let number = (from + self.owners.0.get(from..)?.iter().position(take)?) as u16;
+        self.set_fresh(number, 0);
         // Others may have passed it over when they mapped all there were.
         self.changes.0.fetch_add(1, Ordering::Release);
         Some(number)

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::base::ids::{BranchId, Seq};
+use crate::base::limits::FOLLOW_LOOK;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::upkeep::settle::settle;
@@ -62,7 +63,8 @@ fn run(core: &Weak<Core>, (mut seen, mut position): (u64, u64)) {
     let Some(core) = core.upgrade() else { return };
     let stopped = || core.follower.stop.load(Ordering::Acquire);
     while !stopped() {
-        seen = core.watch.wait_unless(seen, Duration::MAX, stopped);
+        // Whoever dies between showing a frame and telling of it tells nobody.
+        seen = core.watch.wait_unless(seen, FOLLOW_LOOK, stopped);
         let to = core.log.head();
         // What cannot be read now is told by whoever reads it; the pages stay behind until the next commit here.
         for branch in left_behind(&core, position, to).unwrap_or_default() {

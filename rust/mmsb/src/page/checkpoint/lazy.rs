@@ -307,6 +307,8 @@ impl Lazy {
     #[inline]
     pub fn ready(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
         match head(arena, at).unread() {
+            // What another process has read in may lie in a span that came after the root was.
+            None if self.elsewhere => Ok(arena.meet()?),
             None => Ok(()),
             Some(_) if self.elsewhere => self.wait(arena, at),
             Some(number) => self.read(arena, number as usize),

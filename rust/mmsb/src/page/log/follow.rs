@@ -252,6 +252,11 @@ impl Shared {
                 window.clear();
                 continue;
             };
+            if segment.file().is_none() {
+                // What it had before was durable, and this is not.
+                let file = self.to_sync(segment.header.number)?;
+                *segment.file() = file;
+            }
             self.tail().push(&head, (follow.describe)(&head, body).borrow());
             self.head.store(head.end(), Ordering::Release);
             // Whoever wrote the frame knew that.

@@ -411,6 +411,12 @@ impl Log {
         self.shared.write_superblock(|file| file.write_both(|now| now.read_features |= features))
     }
 
+    /// Whether a write or a sync failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.shared.poison().is_some()
+    }
+
     /// The failure since which nothing more is written.
     #[must_use]
     pub fn poisoned(&self) -> Option<LogError> {
