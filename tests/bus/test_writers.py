@@ -346,3 +346,28 @@ def test_what_a_killed_process_had_not_read_in_is_made_by_who_wants_it(tmp_path:
     assert bus.checkout("side").digest() == of_side
     bus.checkpoint()
     assert other.ask("bus.digest()") == repr(digest)
+
+
+def test_one_that_was_idle_while_history_went_goes_on_behind_it(tmp_path: Path, writer: Start) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    page = bus.create_page("p", shape=(100_000,), dtype="i8")
+    other = writer(path)
+    assert other.ask("bus['p'].__setitem__(0, 1)") == "None"
+    page[1] = 2
+    # Several segments, of which the first ones go, with what this process knows of the log.
+    code = "[bus['p'].__setitem__(..., np.random.default_rng(n).integers(0, 9, 100_000)) for n in range(12)] and 1"
+    assert other.ask("globals().update(np=__import__('numpy'))") == "None"
+    assert other.ask(code) == "1"
+    assert other.ask("bus['p'].__setitem__(slice(0, 5), 11) or bus.checkpoint() and 1") == "1"
+    assert other.ask("bus.prune(1) and bus['p'].__setitem__(2, 3)") == "None"
+    first = other.ask("sorted(os.listdir(sys.argv[1] + '/log'))[0]")
+    assert "0000000001" not in first
+    page[3] = 4
+    assert other.ask("bus['p'].__setitem__(4, 5) or bus['p'].array[:5].tolist()") == "[11, 11, 3, 4, 5]"
+    epoch, digest = bus.epoch, bus.digest()
+    assert bus.verify().ok
+    bus.close()
+    other.end()
+    with mmsb.open(path) as bus:
+        assert (bus.epoch, bus.digest(), bus["p"].array[:5].tolist()) == (epoch, digest, [11, 11, 3, 4, 5])

@@ -299,9 +299,10 @@ impl Core {
         if let Ok(writer) = self.writer.try_lock() {
             return Ok(writer);
         }
-        // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time, or a function of
-        // the user's.
-        if timeout >= Duration::from_secs(1) && !self.has_functions() {
+        // A commit holds the writer for microseconds; only a stalled disk makes anybody wait out the time, a function of the
+        // user's, or another process.
+        let waits = self.has_functions() || self.takes_turns && self.arena.is_among_others();
+        if timeout >= Duration::from_secs(1) && !waits {
             return Ok(self.this_writer());
         }
         aside(|| self.wait_until(Instant::now().checked_add(timeout), timeout.as_secs_f64()))

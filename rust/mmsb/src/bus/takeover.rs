@@ -25,6 +25,9 @@ use crate::page::reach::{Reached, lists};
 use crate::page::stage::Stage;
 use crate::page::state_error::StateError;
 
+/// What is to be put right: all but the segment that is written to.
+const ROLLED: u64 = 2;
+
 /// Goes on where others left off. On an error whoever is next has to, too.
 #[cold]
 pub(crate) fn come_to(core: &Core, writer: &mut Writer) -> Result<(), Error> {
@@ -165,7 +168,10 @@ fn repair(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     fail::at("repairing");
     Reached::by(arena, roots.iter().copied()).set_counts(arena);
     fail::at("repairing");
-    writer.log.go_on_behind_dead()?;
+    let dirty = &arena.control().dirty.0;
+    writer.log.go_on_behind_dead(dirty.load(Ordering::Acquire) == ROLLED)?;
+    // Whoever has to try again need not make another.
+    dirty.store(ROLLED, Ordering::Release);
     fail::at("repairing");
     // Those that were shown with nobody being told are told of first.
     core.set_published(shown);
@@ -177,7 +183,7 @@ fn repair(core: &Core, writer: &mut Writer) -> Result<(), Error> {
             fail::at("repairing");
         }
     }
-    arena.control().dirty.0.store(0, Ordering::Release);
+    dirty.store(0, Ordering::Release);
     core.watch.tell();
     Ok(())
 }

@@ -45,6 +45,9 @@ impl Drop for Turn<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.writer.holds {
+            if std::thread::panicking() {
+                self.leave_as_it_is();
+            }
             self.give();
         }
     }
@@ -78,6 +81,8 @@ impl<'c> Turn<'c> {
             turn.wait(timeout)?;
         }
         turn.writer.holds = true;
+        // A tip or a journal's block may lie in a span that came since.
+        core.arena.meet()?;
         fail::at("taken");
         let known = control.published.0.load(Ordering::Acquire) == turn.writer.seq
             && control.dirty.0.load(Ordering::Relaxed) == 0
@@ -137,6 +142,13 @@ impl<'c> Turn<'c> {
             self.writer.holds = false;
             self.core.arena.unlock();
         }
+    }
+
+    /// Whoever is next takes what this thread was at for what a dead process was at.
+    #[cold]
+    fn leave_as_it_is(&mut self) {
+        self.writer.pending.clear();
+        self.core.arena.control().dirty.0.store(1, Ordering::Release);
     }
 
     /// Where the log failed, this process never shows what waits: whoever is next finds out what there is of it.

@@ -3,7 +3,7 @@
 
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::base::fail;
 use crate::base::limits::{CHUNK, SPANS_MAX};
@@ -81,6 +81,7 @@ pub struct Arena {
     pub(super) met: AtomicU64,
     /// Whether there may be spans of other processes.
     pub(super) among: AtomicBool,
+    learning: Mutex<()>,
     pub(super) chunks: Arc<Chunks>,
     // Then the spans, when everything that lies in them has gone.
     pub(super) mapped: [OnceLock<Arc<Span>>; SPANS_MAX],
@@ -165,6 +166,7 @@ impl Arena {
             prefault: Prefault::new(Arc::clone(&chunks), prefault),
             met: AtomicU64::new(0),
             among: AtomicBool::new(found),
+            learning: Mutex::default(),
             chunks,
             mapped: std::array::from_fn(|_| OnceLock::new()),
             slot,
@@ -319,8 +321,14 @@ impl Arena {
         self.prefault.idle()
     }
 
+    /// Held while a span's bases are made known: whoever had it after finds them.
+    pub(super) fn learning(&self) -> MutexGuard<'_, ()> {
+        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Makes a span's bases known to the translation of addresses.
     pub(super) fn learn(&self, span: &Arc<Span>) {
+        let _one = self.learning();
         let at = span.number() as usize;
         if self.mapped[at].set(Arc::clone(span)).is_err() {
             return;

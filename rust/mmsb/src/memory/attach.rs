@@ -60,13 +60,13 @@ impl Arena {
     #[inline]
     pub fn meet(&self) -> Result<(), MemoryError> {
         let changes = self.control().spans.changes();
-        if changes == self.met.load(Ordering::Relaxed) { Ok(()) } else { self.map_new(changes) }
+        if changes == self.met.load(Ordering::Acquire) { Ok(()) } else { self.map_new(changes) }
     }
 
     /// Whether there is nothing new, or it could be mapped.
     #[inline]
     pub fn has_met_all(&self) -> bool {
-        self.control().spans.changes() == self.met.load(Ordering::Relaxed) || self.map_all()
+        self.control().spans.changes() == self.met.load(Ordering::Acquire) || self.map_all()
     }
 
     #[cold]
@@ -84,6 +84,8 @@ impl Arena {
                 self.learn(&Arc::new(Span::open(self.chunks.home(), number)?));
             }
         }
+        // One that another thread had begun with is known as well.
+        drop(self.learning());
         self.met.store(changes, Ordering::Release);
         Ok(())
     }

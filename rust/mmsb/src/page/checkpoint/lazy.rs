@@ -310,7 +310,10 @@ impl Lazy {
             // What another process has read in may lie in a span that came after the root was.
             None if self.elsewhere => Ok(arena.meet()?),
             None => Ok(()),
-            Some(_) if self.elsewhere => self.wait(arena, at),
+            Some(_) if self.elsewhere => {
+                self.wait(arena, at)?;
+                Ok(arena.meet()?)
+            }
             Some(number) => self.read(arena, number as usize),
         }
     }
@@ -400,7 +403,7 @@ impl Lazy {
 
     /// Reads in the versions that go when a parent lets go of the root at `at`: those that nobody else has.
     pub fn ready_to_go(&self, arena: &Arena, at: Addr) -> Result<(), CheckpointError> {
-        let mut stack = if self.left() == 0 { Vec::new() } else { vec![at] };
+        let mut stack = if self.is_pending(arena) { vec![at] } else { Vec::new() };
         while let Some(at) = stack.pop() {
             let header = head(arena, at);
             match header.kind {

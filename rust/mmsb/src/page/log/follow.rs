@@ -4,6 +4,7 @@ use crate::base::ids::Seq;
 use crate::memory::disk::{DiskError, DiskFile, Open};
 use crate::page::log::error::LogError;
 use crate::page::log::frame::{FrameHead, Notes};
+use crate::page::log::repair::look;
 use crate::page::log::scan::Window;
 use crate::page::log::segment::{DIR, FileKind, Segment, path};
 use crate::page::log::shared::{Shared, lock};
@@ -100,12 +101,13 @@ impl Log {
         self.open_active()
     }
 
-    /// As [`Log::go_on_behind`], where who wrote last died at it: behind all frames that are whole, in a new segment.
-    pub fn go_on_behind_dead(&mut self) -> Result<(), LogError> {
+    /// As [`Log::go_on_behind`], where who wrote last died at it: behind all frames that are whole, in a new segment unless that
+    /// is there.
+    pub fn go_on_behind_dead(&mut self, is_new: bool) -> Result<(), LogError> {
         self.shared.may_write()?;
         self.take_in(Until::End)?;
         self.open_active()?;
-        self.roll_on()
+        if is_new { Ok(()) } else { self.roll_on() }
     }
 
     /// Removes segments that processes had made ahead which are gone, and those that the one before this one had made of the
@@ -141,12 +143,41 @@ impl Log {
         let Some(follow) = self.shared.follow.get() else { return Ok(()) };
         let mut taken = lock(&follow.taken);
         self.shared.take_in(follow, &mut taken, until)?;
+        if self.shared.is_behind(follow) || self.shared.is_left(follow) {
+            drop(taken);
+            return self.look_again();
+        }
         let newest = taken.filter(|taken| self.last().is_none_or(|last| last.seq < taken.seq));
         drop(taken);
         let tail = self.shared.tail();
         let (crc, sizes) = (tail.crc(), tail.sizes());
         drop(tail);
         self.stand_at(newest, crc, sizes);
+        Ok(())
+    }
+
+    /// Looks at all of the log anew: what led from what is known here to what there is now was pruned meanwhile.
+    #[cold]
+    fn look_again(&mut self) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let Some(follow) = shared.follow.get() else { return Ok(()) };
+        let _taken = lock(&follow.taken);
+        let (found, _) = look(&shared.disk, &follow.describe)?;
+        let (segments, head) = (found.shared.segments(), found.shared.head());
+        let tail = std::mem::take(&mut *found.shared.tail());
+        let (crc, sizes) = (tail.crc(), tail.sizes());
+        shared.segments().iter().for_each(|segment| shared.forget_opened(segment.header.number));
+        // The tail first: whoever finds a segment that has no footer yet finds its tail.
+        *shared.tail() = tail;
+        shared.change_segments(|known| *known = segments.to_vec());
+        shared.head.store(head, Ordering::Release);
+        shared.synced.fetch_max(found.shared.synced(), Ordering::AcqRel);
+        shared.newest.store(found.last.map_or(0, |last| last.seq.0), Ordering::Release);
+        self.stand_at(found.last, crc, sizes);
+        if shared.is_behind(follow) || shared.is_left(follow) {
+            let position = follow.together.newest().0;
+            return Err(LogError::NoSuchFrame { position, head });
+        }
         Ok(())
     }
 

@@ -125,7 +125,7 @@ fn sealed(link: &Link) -> Segment {
 }
 
 /// What there is of a log, and nothing of it open for appending.
-fn look(disk: &Arc<dyn Disk>, describe: Describe<'_>) -> Result<(Start, Recovered), LogError> {
+pub(super) fn look(disk: &Arc<dyn Disk>, describe: Describe<'_>) -> Result<(Start, Recovered), LogError> {
     let read_only = disk.read_only();
     let superblock = SuperblockFile::open(&**disk, read_only)?;
     let survey = Survey::new(&**disk)?;
