@@ -356,7 +356,8 @@ def test_one_that_was_idle_while_history_went_goes_on_behind_it(tmp_path: Path, 
     assert other.ask("bus['p'].__setitem__(0, 1)") == "None"
     page[1] = 2
     # Several segments, of which the first ones go, with what this process knows of the log.
-    code = "[bus['p'].__setitem__(..., np.random.default_rng(n).integers(0, 9, 100_000)) for n in range(12)] and 1"
+    data = "np.random.default_rng(n).integers(0, 9, 100_000)"
+    code = f"[bus['p'].__setitem__(..., {data}) for n in range(12)] and 1"
     assert other.ask("globals().update(np=__import__('numpy'))") == "None"
     assert other.ask(code) == "1"
     assert other.ask("bus['p'].__setitem__(slice(0, 5), 11) or bus.checkpoint() and 1") == "1"
