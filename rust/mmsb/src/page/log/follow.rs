@@ -143,9 +143,9 @@ impl Log {
         let Some(follow) = self.shared.follow.get() else { return Ok(()) };
         let mut taken = lock(&follow.taken);
         self.shared.take_in(follow, &mut taken, until)?;
-        if self.shared.is_behind(follow) || self.shared.is_left(follow) {
+        if self.shared.is_astray(follow, until) {
             drop(taken);
-            return self.look_again();
+            return self.look_again(until);
         }
         let newest = taken.filter(|taken| self.last().is_none_or(|last| last.seq < taken.seq));
         drop(taken);
@@ -158,7 +158,7 @@ impl Log {
 
     /// Looks at all of the log anew: what led from what is known here to what there is now was pruned meanwhile.
     #[cold]
-    fn look_again(&mut self) -> Result<(), LogError> {
+    fn look_again(&mut self, until: Until) -> Result<(), LogError> {
         let shared = Arc::clone(&self.shared);
         let Some(follow) = shared.follow.get() else { return Ok(()) };
         let _taken = lock(&follow.taken);
@@ -174,7 +174,7 @@ impl Log {
         shared.synced.fetch_max(found.shared.synced(), Ordering::AcqRel);
         shared.newest.store(found.last.map_or(0, |last| last.seq.0), Ordering::Release);
         self.stand_at(found.last, crc, sizes);
-        if shared.is_behind(follow) || shared.is_left(follow) {
+        if shared.is_astray(follow, until) {
             let position = follow.together.newest().0;
             return Err(LogError::NoSuchFrame { position, head });
         }
@@ -224,6 +224,11 @@ impl Shared {
     fn is_left(&self, follow: &Follow) -> bool {
         let active = follow.together.active();
         self.segments().last().is_some_and(|last| last.header.number != active)
+    }
+
+    /// Whether frames are missing, or the segment that is written to. Whoever died may not have come to say which that is.
+    fn is_astray(&self, follow: &Follow, until: Until) -> bool {
+        self.is_behind(follow) || until == Until::Newest && self.is_left(follow)
     }
 
     fn take_in(&self, follow: &Follow, taken: &mut Option<FrameHead>, until: Until) -> Result<(), LogError> {
