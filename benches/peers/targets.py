@@ -249,4 +249,4 @@ ROWS = (
         ),
     ),
 )
-ABSENT = "change visible in another process: not measured, one process writes and reads a bus so far"
+ABSENT = "change visible in another process: not measured yet"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from told import Told
 
 import mmsb
 
@@ -19,30 +20,6 @@ for line in sys.stdin:
     print(repr(eval(line)), flush=True)
 """
 ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
-
-
-class Other:
-    """A process that has the bus open, and evaluates what it is told."""
-
-    def __init__(self, path: Path, *before: str) -> None:
-        command = [*before, sys.executable, "-c", OTHER, str(path)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, code: str) -> str:
-        """What comes of an expression, of which `bus` is a part."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(code + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def kill(self) -> None:
-        """Kills it where it stands."""
-        self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
 
 
 def folder(path: Path) -> Path:
@@ -65,7 +42,7 @@ def test_processes_of_other_namespaces_have_the_same_number_and_are_told_apart(t
     path = tmp_path / "bus"
     bus = mmsb.open(path)
     page = bus.create_page("p", shape=(1000,), dtype="i8")
-    others = [Other(path, *ALONE) for _ in range(2)]
+    others = [Told(OTHER, path, *ALONE) for _ in range(2)]
     try:
         assert [other.ask("os.getpid()") for other in others] == ["1", "1"]
         for n in range(1, 30):
@@ -75,6 +52,7 @@ def test_processes_of_other_namespaces_have_the_same_number_and_are_told_apart(t
         assert [process.pid for process in bus.processes() if not process.is_this] == [1, 1]
         assert len([pin for pin in bus.pins() if pin.pid == 1]) == 2
         others[0].kill()
+        others[0].end()
         # It goes with the process that made its namespace, a moment later.
         end = time.monotonic() + 10
         while len(bus.processes()) > 2 and time.monotonic() < end:
@@ -86,21 +64,22 @@ def test_processes_of_other_namespaces_have_the_same_number_and_are_told_apart(t
         assert others[1].ask("int(held.sum()), int(bus['p'].array.sum())") == "(0, 7000)"
     finally:
         for other in others:
-            if other.process.poll() is None:
-                other.kill()
+            other.process.kill()
+            other.end()
 
 
 def test_a_number_that_is_used_again_keeps_nobody_alive(tmp_path: Path) -> None:
     path = tmp_path / "bus"
     bus = mmsb.open(path)
     page = bus.create_page("p", shape=(50_000,), dtype="i8")
-    other = Other(path)
+    other = Told(OTHER, path)
     assert other.ask("int(held.sum())") == "0"
     dead = other.process.pid
     assert dead in {process.pid for process in bus.processes()}
     assert [pin for pin in bus.pins() if pin.pid == dead]
     slots = folder(path) / "slots"
     other.kill()
+    other.end()
     # As if this process had been given the number of the dead one.
     said = bytearray(slots.read_bytes())
     own = next(process.pid for process in bus.processes() if process.is_this)
@@ -121,10 +100,11 @@ def test_memory_that_is_damaged_when_nobody_has_it_is_made_anew(tmp_path: Path, 
     with mmsb.open(path) as bus:
         bus.create_page("p", shape=(1000,), dtype="i8")[...] = 3
         digest, epoch = bus.digest(), bus.epoch
-    other = Other(path)
+    other = Told(OTHER, path)
     assert other.ask("bus['p'].__setitem__(0, 3) or bus.epoch") == str(epoch + 1)
     memory = folder(path)
     other.kill()
+    other.end()
     damaged = path / where if where == "ARENA" else memory / where
     size = min(damaged.stat().st_size, 8192)
     with damaged.open("r+b") as file:

@@ -1,7 +1,6 @@
 """Readers in other processes share the writer's memory and follow it; whoever dies leaves nothing behind."""
 
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from told import Told
 
 import mmsb
 
@@ -23,59 +23,23 @@ for line in sys.stdin:
 """
 
 
-class Reader:
-    """A process that has a bus open for reading, and evaluates what it is told."""
-
-    def __init__(self, path: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", READER, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def tell(self, code: str) -> None:
-        """Has it evaluate an expression, of which `bus` is a part."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(code + "\n")
-        self.process.stdin.flush()
-
-    def told(self) -> str:
-        """What came of the expression before."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def ask(self, code: str) -> str:
-        """Both."""
-        self.tell(code)
-        return self.told()
-
-    def kill(self) -> None:
-        """Kills it where it stands."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.fixture
-def reader() -> Iterator[Callable[[Path], Reader]]:
+def reader() -> Iterator[Callable[[Path], Told]]:
     """Starts readers, and ends them after the test."""
-    readers: list[Reader] = []
+    readers: list[Told] = []
 
-    def start(path: Path) -> Reader:
-        readers.append(Reader(path))
+    def start(path: Path) -> Told:
+        readers.append(Told(READER, path))
         return readers[-1]
 
     yield start
     for one in readers:
-        if one.process.poll() is None:
-            one.kill()
-        for pipe in (one.process.stdin, one.process.stdout):
-            assert pipe is not None
-            pipe.close()
+        one.process.kill()
+        one.end()
 
 
 def test_a_reader_sees_each_commit_pages_and_branches_too(
-    tmp_path: Path, reader: Callable[[Path], Reader]
+    tmp_path: Path, reader: Callable[[Path], Told]
 ) -> None:
     bus = mmsb.open(tmp_path / "bus")
     page = bus.create_page("p", shape=(1000,), dtype="i8")
@@ -103,7 +67,7 @@ def test_a_reader_sees_each_commit_pages_and_branches_too(
 
 
 def test_a_reader_finds_history_that_was_made_since_it_came(
-    tmp_path: Path, reader: Callable[[Path], Reader]
+    tmp_path: Path, reader: Callable[[Path], Told]
 ) -> None:
     bus = mmsb.open(tmp_path / "bus")
     page = bus.create_page("p", shape=(200_000,), dtype="i8")
@@ -120,7 +84,7 @@ def test_a_reader_finds_history_that_was_made_since_it_came(
         assert other.ask(f"int(bus.at({epoch})['p'].array.sum())") == str(total)
 
 
-def test_a_reader_that_waits_is_woken(tmp_path: Path, reader: Callable[[Path], Reader]) -> None:
+def test_a_reader_that_waits_is_woken(tmp_path: Path, reader: Callable[[Path], Told]) -> None:
     bus = mmsb.open(tmp_path / "bus")
     page = bus.create_page("p", shape=(10,), dtype="i8")
     other = reader(tmp_path / "bus")
@@ -132,7 +96,7 @@ def test_a_reader_that_waits_is_woken(tmp_path: Path, reader: Callable[[Path], R
         assert other.told() == str((epoch - 1, epoch, ["p"]))
 
 
-def test_a_dead_reader_holds_nothing(tmp_path: Path, reader: Callable[[Path], Reader]) -> None:
+def test_a_dead_reader_holds_nothing(tmp_path: Path, reader: Callable[[Path], Told]) -> None:
     bus = mmsb.open(tmp_path / "bus")
     page = bus.create_page("p", shape=(100_000,), dtype="i8")
     other = reader(tmp_path / "bus")
@@ -150,7 +114,7 @@ def test_a_dead_reader_holds_nothing(tmp_path: Path, reader: Callable[[Path], Re
 
 
 def test_readers_that_come_and_go_take_over_what_those_before_left(
-    tmp_path: Path, reader: Callable[[Path], Reader]
+    tmp_path: Path, reader: Callable[[Path], Told]
 ) -> None:
     bus = mmsb.open(tmp_path / "bus", arena="directory")
     page = bus.create_page("p", shape=(1000,), dtype="i8")
@@ -170,7 +134,7 @@ def test_readers_that_come_and_go_take_over_what_those_before_left(
 
 
 def test_a_reader_outlives_the_writer_and_follows_the_next_one(
-    tmp_path: Path, reader: Callable[[Path], Reader]
+    tmp_path: Path, reader: Callable[[Path], Told]
 ) -> None:
     path = tmp_path / "bus"
     writer = subprocess.Popen(
@@ -208,7 +172,7 @@ def test_a_reader_outlives_the_writer_and_follows_the_next_one(
 
 
 def test_a_copy_of_a_bus_does_not_lead_to_the_memory_of_the_first(
-    tmp_path: Path, reader: Callable[[Path], Reader]
+    tmp_path: Path, reader: Callable[[Path], Told]
 ) -> None:
     bus = mmsb.open(tmp_path / "bus")
     page = bus.create_page("p", shape=(10,), dtype="i8")
@@ -219,7 +183,7 @@ def test_a_copy_of_a_bus_does_not_lead_to_the_memory_of_the_first(
     assert other.ask("bus.follows, int(bus['p'].array.sum())") == "(False, 10)"
 
 
-def test_two_opens_in_one_process_are_one(tmp_path: Path, reader: Callable[[Path], Reader]) -> None:
+def test_two_opens_in_one_process_are_one(tmp_path: Path, reader: Callable[[Path], Told]) -> None:
     bus = mmsb.open(tmp_path / "bus")
     bus.create_page("p", shape=(10,), dtype="i8")
     other = reader(tmp_path / "bus")

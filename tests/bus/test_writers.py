@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from told import Told
 
 import mmsb
 
@@ -35,48 +36,13 @@ for line in sys.stdin:
 """
 
 
-class Writer:
-    """A process that has a bus open, and evaluates what it is told."""
-
-    def __init__(self, path: Path) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def tell(self, code: str) -> None:
-        """Has it evaluate an expression, of which `bus` is a part."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(code + "\n")
-        self.process.stdin.flush()
-
-    def told(self) -> str:
-        """What came of the expression before."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def ask(self, code: str) -> str:
-        """Both."""
-        self.tell(code)
-        return self.told()
-
-    def end(self) -> None:
-        """Has it come to its end."""
-        for pipe in (self.process.stdin, self.process.stdout):
-            assert pipe is not None
-            pipe.close()
-        self.process.wait()
-
-
 @pytest.fixture
-def writer() -> Iterator[Callable[[Path], Writer]]:
+def writer() -> Iterator[Callable[[Path], Told]]:
     """Starts writers, and ends them after the test."""
-    writers: list[Writer] = []
+    writers: list[Told] = []
 
-    def start(path: Path) -> Writer:
-        writers.append(Writer(path))
+    def start(path: Path) -> Told:
+        writers.append(Told(WRITER, path))
         return writers[-1]
 
     yield start
@@ -85,7 +51,7 @@ def writer() -> Iterator[Callable[[Path], Writer]]:
         one.end()
 
 
-Start = Callable[[Path], Writer]
+Start = Callable[[Path], Told]
 
 
 def test_all_commit_on_top_of_each_other(tmp_path: Path, writer: Start) -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+from abc import ABC, abstractmethod
 from typing import Any
 
 
@@ -14,7 +15,7 @@ def say(**facts: Any) -> None:
     print(json.dumps(facts), flush=True)
 
 
-class Child:
+class Child(ABC):
     """A module of this package, run as a process of its own and followed by threads."""
 
     def __init__(self, module: str, arguments: list[str]) -> None:
@@ -27,9 +28,9 @@ class Child:
         for thread in self._threads:
             thread.start()
 
+    @abstractmethod
     def heard(self, facts: dict[str, Any]) -> None:
         """What the child has said, in a thread of its own."""
-        raise NotImplementedError
 
     def _follow(self) -> None:
         assert self._process.stdout is not None

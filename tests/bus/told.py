@@ -1,0 +1,41 @@
+"""A process that a test tells what to do, and that says what came of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+class Told:
+    """A process that runs a program on a bus, a line of which it evaluates at a time."""
+
+    def __init__(self, program: str, path: Path, *before: str) -> None:
+        command = [*before, sys.executable, "-c", program, str(path)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def tell(self, code: str) -> None:
+        """Has it evaluate an expression, of which `bus` is a part."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(code + "\n")
+        self.process.stdin.flush()
+
+    def told(self) -> str:
+        """What came of the expression before."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def ask(self, code: str) -> str:
+        """Both."""
+        self.tell(code)
+        return self.told()
+
+    def kill(self) -> None:
+        """Kills it where it stands."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        """Has it come to its end, where it has not."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            pipe.close()
+        self.process.wait()
