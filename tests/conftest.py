@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import settings
+from told import WRITER, Start, Told
 
 import mmsb
 from mmsb.cli import cli
@@ -94,3 +95,18 @@ def others_run() -> Iterator[Callable[[Callable[[], object]], None]]:
     yield check
     stop.set()
     thread.join()
+
+
+@pytest.fixture
+def writer() -> Iterator[Start]:
+    """Starts processes that write a bus, and ends them after the test."""
+    writers: list[Told] = []
+
+    def start(path: Path) -> Told:
+        writers.append(Told(WRITER, path))
+        return writers[-1]
+
+    yield start
+    for one in writers:
+        one.kill()
+        one.end()

@@ -60,13 +60,14 @@ from mmsb.errors import (
     RuleError,
     RuleTimeout,
     ShapeError,
+    SnapshotExpired,
     TooLarge,
     UnsupportedFormat,
     ValueRangeError,
     WriterPoisoned,
     WrongTransaction,
 )
-from mmsb.keep import Checkpoint, Diagnosis, Pin, Process, Pruned, Report, doctor, verify
+from mmsb.keep import Checkpoint, Diagnosis, Pin, PinWarning, Process, Pruned, Report, doctor, verify
 from mmsb.pool import Out, Ran, Views, WorkerDied, run
 from mmsb.posts import Collected, Refused
 from mmsb.upsert import Upsert
@@ -119,6 +120,7 @@ __all__ = [
     "PageNotFound",
     "PermissionDenied",
     "Pin",
+    "PinWarning",
     "Process",
     "Producer",
     "Provenance",
@@ -134,6 +136,7 @@ __all__ = [
     "SemiringFamily",
     "ShapeError",
     "Snapshot",
+    "SnapshotExpired",
     "Step",
     "Stepping",
     "TooLarge",

@@ -59,6 +59,8 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     threads: int | None = None,
     arena: Literal["shared", "directory"] = "shared",
     busy_timeout: float = 30.0,
+    pins: Literal["warn", "spill", "expire"] | None = None,
+    pin_limit: int | None = None,
 ) -> "Bus":
     """Opens a bus.
 
@@ -74,6 +76,10 @@ def open(  # noqa: A001 - the face is `mmsb.open`
             default as many as the process may use. What comes out does not depend on it.
         arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
         busy_timeout: seconds a writer with this handle waits for others.
+        pins: what becomes of a snapshot that costs more than `pin_limit`: "warn" keeps it and whoever commits
+            gets a `PinWarning`; "spill" takes it out of memory, and it is read from the log; "expire" lets go
+            of it: `SnapshotExpired`. What was said last counts for all processes and snapshots from then on.
+        pin_limit: bytes out of use that may wait for one snapshot, a quarter of the budget if nobody says it.
 
     Raises:
         BusNotFound, BusExists, NotABus, UnsupportedFormat, CorruptLog, LockedError: as they say.
@@ -81,6 +87,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
     """
     where = None if path is None else place("path", path)
     text("mode", mode), text("durability", durability), text("arena", arena)
+    text("pins", "warn" if pins is None else pins)
     if threads is not None and count("threads", threads) < 1:
         raise InvalidArgument(f"threads {threads}: one at least is needed")
     return Bus(
@@ -92,6 +99,8 @@ def open(  # noqa: A001 - the face is `mmsb.open`
             perhaps_count("threads", threads),
             arena,
             seconds("busy_timeout", busy_timeout),
+            pins,
+            perhaps_count("pin_limit", pin_limit),
         )
     )
 

@@ -189,6 +189,12 @@ class HistoryPruned(MmsbError, KeyError):
     code = "history-pruned"
 
 
+class SnapshotExpired(MmsbError, KeyError):
+    """The snapshot cost more than it may, and was let go of."""
+
+    code = "snapshot-expired"
+
+
 class BranchNotFound(MmsbError, KeyError):
     """There is no branch of this name."""
 

@@ -3,8 +3,9 @@
 import os
 from dataclasses import dataclass
 from time import time_ns
+from warnings import warn
 
-from mmsb._core import Bus, _doctor, _processes, _verify
+from mmsb._core import Bus, _doctor, _pins, _processes, _verify
 from mmsb.given import Progress, perhaps_callback, place
 
 
@@ -62,7 +63,8 @@ class Pin:
     Process `pid` holds the page with the id `page` and the `name`, or (0 and `None`) all pages, as they were
     at `epoch` of `branch`, which frame `seq` made `age` seconds ago. `bytes` are out of use and wait for it
     to go; what several hold counts for one of them. `branch` and `epoch` are `None` of a version that is
-    being taken, `age` also where no commit made it or its history was let go.
+    being taken, `age` also where no commit made it or its history was let go. `leased` says that it is a
+    snapshot that is let go of where it costs more than it may: `pins` and `pin_limit` of `mmsb.open`.
     """
 
     seq: int
@@ -73,6 +75,11 @@ class Pin:
     epoch: int | None = None
     age: float | None = None
     bytes: int = 0
+    leased: bool = False
+
+
+class PinWarning(RuntimeWarning):
+    """Somebody holds a version that much memory waits for: `bus.pins()` says who and how much."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +104,23 @@ def processes(bus: Bus) -> list[Process]:
 
 def pins(bus: Bus) -> list[Pin]:
     """Who holds which versions of a bus."""
-    held, now = bus._pins(), time_ns()
+    held, now = _pins(bus), time_ns()
     names = {page: bus._name(page) for _, page, *_ in held if page}
     found = []
-    for seq, page, pid, of, time, size in held:
+    for seq, page, pid, of, time, size, leased in held:
         branch, epoch = of or (None, None)
         age = None if time is None else max(0, now - time) / 1e9
-        found.append(Pin(seq, page, pid, names.get(page), branch, epoch, age, size))
+        found.append(Pin(seq, page, pid, names.get(page), branch, epoch, age, size, leased))
     return found
+
+
+def _warn(
+    seq: int, page: int, pid: int, of: tuple[str, int] | None, time: int | None, size: int, leased: bool
+) -> None:
+    what = f"epoch {of[1]} of branch '{of[0]}'" if of else f"the state after frame {seq}"
+    since = "" if time is None else f", which was committed {max(0, time_ns() - time) / 1e9:.1f} s ago"
+    cost = f"process {pid} holds {what}{since}, and {size} bytes that are out of use wait for it"
+    warn(f"{cost}; mmsb.open(pins='spill' or 'expire') bounds that", PinWarning, stacklevel=2)
 
 
 def verify(path: str | os.PathLike[str], progress: Progress = None) -> Report:

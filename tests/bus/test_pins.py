@@ -2,8 +2,16 @@
 
 import gc
 import os
+import signal
+import sys
 import time
+import warnings
 from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from told import Told
 
 import mmsb
 
@@ -59,3 +67,81 @@ def test_an_empty_bus() -> None:
     with bus.snapshot():
         (pin,) = bus.pins()
         assert (pin.branch, pin.epoch, pin.age, pin.bytes) == ("main", 0, None, 0)
+
+
+HOLDER = """
+import sys, mmsb
+bus = mmsb.open(sys.argv[1], "r")
+now = bus.snapshot()
+view = now["p"].array
+digest = now.digest()
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes share memory on Linux only")
+@pytest.mark.parametrize("pins", ["warn", "spill", "expire"])
+def test_a_process_that_is_stopped_costs_what_it_may(tmp_path: Path, pins: str) -> None:
+    path, limit = tmp_path / "bus", 1 << 20
+    bus = mmsb.open(path, pins=cast(Any, pins), pin_limit=limit)
+    pages = [bus.create_page(name, shape=(50_000,), dtype="f8") for name in "pqrs"]
+    for page in pages:
+        page[:] = 1.0
+    reader = Told(HOLDER, path)
+    try:
+        digest = reader.ask("digest")
+        os.kill(reader.process.pid, signal.SIGSTOP)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for value in range(5):
+                for page in pages:
+                    page[:] = value + 2.0
+        whole = [pin for pin in bus.pins() if pin.pid == reader.process.pid and not pin.page]
+        held = bus.stats()["held_bytes"]
+        if pins == "warn":
+            (pin,), (warning,) = whole, said
+            assert min(pin.bytes, held) > limit
+            assert not pin.leased
+            assert (warning.category, warning.filename) == (mmsb.PinWarning, __file__)
+            assert f"process {pin.pid} holds" in str(warning.message)
+        else:
+            assert (whole, said) == ([], [])
+            assert 400_000 < held < 2 * 400_000, "a view costs one version"
+            assert bus.stats()["snapshots_let_go"] == 1
+        os.kill(reader.process.pid, signal.SIGCONT)
+        now = reader.ask("now.digest()")
+        assert now == ("SnapshotExpired" if pins == "expire" else digest)
+        assert reader.ask("float(view.sum())") == "50000.0"
+        assert reader.ask("bus.digest()") == repr(bus.digest())
+    finally:
+        reader.kill()
+        reader.end()
+
+
+def test_a_policy_that_there_is_not() -> None:
+    with pytest.raises(mmsb.InvalidArgument, match="'warn', 'spill' and 'expire'"):
+        mmsb.open(pins=cast(Any, "forget"))
+    with pytest.raises(mmsb.InvalidArgument, match="pin_limit"):
+        mmsb.open(pins="spill", pin_limit=-1)
+
+
+def test_an_expired_snapshot_says_so(tmp_path: Path) -> None:
+    bus = mmsb.open(pins="expire", pin_limit=1000)
+    page = bus.create_page("p", data=np.arange(1000.0))
+    with bus.snapshot() as now:
+        array = now["p"].array
+        assert "epoch 1, 1 page" in repr(now)
+        page[:] = 1.0
+        assert repr(now) == "<Snapshot of epoch 1, expired>"
+        for read in (lambda: now["p"], lambda: now.digest(), lambda: len(now), lambda: bus.diff(now, bus)):
+            with pytest.raises(mmsb.SnapshotExpired, match="epoch 1 of branch 'main'") as said:
+                read()
+            assert said.value.code == "snapshot-expired"
+        assert array[5] == 5.0
+    with pytest.raises(mmsb.ClosedError):
+        now.digest()
+    assert bus.at(1)["p"].array[5] == 5.0, "history is there all the same"

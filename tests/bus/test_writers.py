@@ -5,53 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from told import Told
+from told import Start
 
 import mmsb
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes share memory on Linux only")
-
-WRITER = """
-import os, sys, time, mmsb
-bus = mmsb.open(sys.argv[1])
-def count(n):
-    page = bus["sum"]
-    while n:
-        try:
-            with bus.transaction():
-                page[0] = page[0] + 1
-            n -= 1
-        except mmsb.ConflictError:
-            pass
-for line in sys.stdin:
-    try:
-        print(repr(eval(line)), flush=True)
-    except mmsb.MmsbError as error:
-        print(repr(error), flush=True)
-"""
-
-
-@pytest.fixture
-def writer() -> Iterator[Callable[[Path], Told]]:
-    """Starts writers, and ends them after the test."""
-    writers: list[Told] = []
-
-    def start(path: Path) -> Told:
-        writers.append(Told(WRITER, path))
-        return writers[-1]
-
-    yield start
-    for one in writers:
-        one.process.kill()
-        one.end()
-
-
-Start = Callable[[Path], Told]
 
 
 def test_all_commit_on_top_of_each_other(tmp_path: Path, writer: Start) -> None:

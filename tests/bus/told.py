@@ -2,7 +2,27 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+WRITER = """
+import os, sys, time, mmsb
+bus = mmsb.open(sys.argv[1])
+def count(n):
+    page = bus["sum"]
+    while n:
+        try:
+            with bus.transaction():
+                page[0] = page[0] + 1
+            n -= 1
+        except mmsb.ConflictError:
+            pass
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(repr(error), flush=True)
+"""
 
 
 class Told:
@@ -39,3 +59,6 @@ class Told:
             assert pipe is not None
             pipe.close()
         self.process.wait()
+
+
+Start = Callable[[Path], Told]

@@ -7,7 +7,6 @@ use std::time::Duration;
 use mmsb::base::ids::{Epoch, PageId, Seq};
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::handle::Bus as CoreBus;
-use mmsb::bus::holders::PinInfo;
 use mmsb::bus::merge::three_way::OnConflict;
 use mmsb::bus::options::Note;
 use mmsb::bus::past::history::Filter;
@@ -34,9 +33,6 @@ use crate::transaction::{Fate, Transaction, current, outside};
 
 /// Name, epoch, and where it comes from: what `_branches` says of a branch.
 type Described = (String, u64, Option<(String, u64)>);
-
-/// Frame, page, process, branch and epoch, time and bytes: what `_pins` says of a pin.
-type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64);
 
 /// A handle on one branch of a bus.
 #[pyclass(frozen, subclass, weakref, module = "mmsb._core")]
@@ -241,16 +237,16 @@ impl Bus {
 
     /// The present state, held for as long as you like: `with bus.snapshot() as now:`.
     fn snapshot(&self) -> Outcome<Snapshot> {
-        Ok(Snapshot::new(self.handle.bus()?.state()?, &self.handle))
+        Ok(Snapshot::new(self.handle.bus()?.snapshot()?, &self.handle))
     }
 
     fn _at(&self, py: Python<'_>, epoch: &Bound<'_, PyAny>) -> Outcome<Snapshot> {
         let epoch = epoch_of(epoch)?;
-        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at(epoch))?, &self.handle))
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.snapshot_at(epoch))?, &self.handle))
     }
 
     fn _at_time(&self, py: Python<'_>, time: u64) -> Outcome<Snapshot> {
-        Ok(Snapshot::new(self.handle.long(py, |bus| bus.at_time(time))?, &self.handle))
+        Ok(Snapshot::new(self.handle.long(py, |bus| bus.snapshot_at_time(time))?, &self.handle))
     }
 
     #[pyo3(signature = (source, intent, isolation, durability))]
@@ -451,16 +447,6 @@ impl Bus {
             .into_iter()
             .map(|found| (found.branch, found.epoch.0, found.digest.to_string()))
             .collect())
-    }
-
-    /// Frame, page id (0 for all pages), process, branch and epoch, time and waiting bytes of everything that is held.
-    fn _pins(&self, py: Python<'_>) -> Outcome<Vec<Pinned>> {
-        let pins = self.handle.long(py, CoreBus::pins)?;
-        let plain = |pin: PinInfo| {
-            let of = pin.of.map(|(branch, epoch)| (branch, epoch.0));
-            (pin.seq.0, pin.page.0, pin.process, of, pin.time, pin.bytes)
-        };
-        Ok(pins.into_iter().map(plain).collect())
     }
 
     /// The name that a page has, or had.

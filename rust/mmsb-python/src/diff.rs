@@ -17,23 +17,19 @@ use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::python;
 use crate::show::{legible, plural};
+use crate::state::HeldState;
 
 /// What happened to a page between two states.
 #[pyclass(frozen, module = "mmsb._core", name = "Change")]
 pub struct Change {
     diff: PageDiff,
-    before: Arc<Own<State>>,
-    after: Arc<Own<State>>,
+    before: HeldState,
+    after: HeldState,
     schema: Arc<mmsb::page::schema::Schema>,
 }
 
 impl Change {
-    pub fn new(
-        py: Python<'_>,
-        diff: PageDiff,
-        before: &Arc<Own<State>>,
-        after: &Arc<Own<State>>,
-    ) -> Outcome<Self> {
+    pub fn new(py: Python<'_>, diff: PageDiff, before: &HeldState, after: &HeldState) -> Outcome<Self> {
         let with = if diff.fate == Fate::Dropped { before } else { after };
         let schema = py.detach(|| with.get().schema(diff.page))?;
         Ok(Change { diff, before: Arc::clone(before), after: Arc::clone(after), schema })
@@ -46,7 +42,7 @@ impl Change {
     fn values<'py>(
         &self,
         py: Python<'py>,
-        state: &Own<State>,
+        state: &Own<Arc<State>>,
         absent: Fate,
     ) -> Outcome<Option<Bound<'py, PyAny>>> {
         if self.diff.fate == absent {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::{Code, Error};
-use mmsb::bus::state::State;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 
@@ -13,7 +12,7 @@ use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::handle::Origin;
 use crate::page::Page;
-use crate::state::Snapshot;
+use crate::state::{HeldState, Snapshot};
 
 /// A string that UTF-8 can say.
 pub fn text<'a>(given: &'a Bound<'_, PyString>) -> Outcome<&'a str> {
@@ -99,14 +98,15 @@ impl Bus {
     }
 
     /// A state given as an epoch, a snapshot or another branch.
-    pub fn state_of(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> Outcome<Arc<Own<State>>> {
+    pub fn state_of(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> Outcome<HeldState> {
         if let Ok(snapshot) = given.cast::<Snapshot>() {
-            return snapshot.get().state();
+            return Ok(Arc::new(Own::new(snapshot.get().state()?)));
         }
         if let Ok(bus) = given.cast::<Bus>() {
-            return Ok(Arc::new(Own::new(bus.get().handle.bus()?.state()?)));
+            return Ok(Arc::new(Own::new(Arc::new(bus.get().handle.bus()?.state()?))));
         }
         let epoch = epoch_of(given)?;
-        Ok(Arc::new(Own::new(self.handle.long(py, |bus| bus.at(epoch))?)))
+        let state = self.handle.long(py, |bus| bus.snapshot_at(epoch)?.state())?;
+        Ok(Arc::new(Own::new(state)))
     }
 }

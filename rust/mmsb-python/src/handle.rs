@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use crate::error::{Fault, Outcome};
 use crate::fork::Own;
 use crate::rule;
+use crate::upkeep;
 use crate::wait;
 
 /// Bytes from which a commit or copy is long enough to let other Python threads run meanwhile: some 10 us.
@@ -112,9 +113,9 @@ impl Handle {
         let bus = self.bus()?;
         let survives = note.durability.unwrap_or(bus.durability());
         if bytes < LONG && survives != Durability::Disk && !bus.is_busy() {
-            return Ok(wait::attached(|| work(bus))?);
+            return Ok(told(py, bus, wait::attached(|| work(bus))?));
         }
-        Ok(py.detach(|| work(bus))?)
+        Ok(told(py, bus, py.detach(|| work(bus))?))
     }
 
     /// Calls the core detached from the interpreter.
@@ -124,6 +125,14 @@ impl Handle {
         work: impl FnOnce(&Bus) -> Result<T, mmsb::bus::error::Error> + Send,
     ) -> Outcome<T> {
         let bus = self.bus()?;
-        Ok(py.detach(|| work(bus))?)
+        Ok(told(py, bus, py.detach(|| work(bus))?))
     }
+}
+
+/// What a call came to, once the user is warned of what readers hold.
+fn told<T>(py: Python<'_>, bus: &Bus, done: T) -> T {
+    if bus.has_dear_pins() {
+        upkeep::warn(py, bus);
+    }
+    done
 }

@@ -99,6 +99,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     module.add_function(wrap_pyfunction!(upkeep::_verify, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::_doctor, module)?)?;
+    module.add_function(wrap_pyfunction!(upkeep::_pins, module)?)?;
     module.add_function(wrap_pyfunction!(upkeep::_processes, module)?)?;
     let after_fork = wrap_pyfunction!(fork::_after_fork, module)?;
     let options = pyo3::types::PyDict::new(py);

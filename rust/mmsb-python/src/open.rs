@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mmsb::base::limits::THREADS_MAX;
 use mmsb::bus::handle::Bus as CoreBus;
-use mmsb::bus::options::{ArenaPlace, Mode, Options};
+use mmsb::bus::options::{ArenaPlace, Mode, Options, PinPolicy};
 use pyo3::prelude::*;
 
 use crate::error::{Fault, Outcome};
@@ -28,7 +28,7 @@ impl Opened {
 
 /// Opens the bus in a directory; without a path one in memory.
 #[pyfunction]
-#[pyo3(signature = (path, mode, durability, budget, threads, arena, busy_timeout))]
+#[pyo3(signature = (path, mode, durability, budget, threads, arena, busy_timeout, pins, pin_limit))]
 #[allow(clippy::too_many_arguments, reason = "what one opening says, handed over by Python's face alone")]
 pub fn open(
     py: Python<'_>,
@@ -39,6 +39,8 @@ pub fn open(
     threads: Option<usize>,
     arena: &str,
     busy_timeout: f64,
+    pins: Option<&str>,
+    pin_limit: Option<u64>,
 ) -> Outcome<Opened> {
     let wrong =
         |what: &str, given: &str, can: &str| Fault::invalid(format!("{what} {given:?}: {can} are possible"));
@@ -57,6 +59,14 @@ pub fn open(
         },
         busy_timeout: Duration::try_from_secs_f64(busy_timeout)
             .map_err(|_| Fault::invalid(format!("busy_timeout {busy_timeout}: not a time in seconds")))?,
+        pins: match pins {
+            None => None,
+            Some(name) => Some(
+                PinPolicy::from_name(name)
+                    .ok_or_else(|| wrong("pins", name, "'warn', 'spill' and 'expire'"))?,
+            ),
+        },
+        pin_limit,
         ..Options::default()
     };
     let bus = py.detach(|| match path {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mmsb::base::ids::PageId;
 use mmsb::bus::error::{Code, Error};
+use mmsb::bus::snapshot::Snapshot as CoreSnapshot;
 use mmsb::bus::state::State;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -19,23 +20,26 @@ use crate::python;
 use crate::sheet::{Sheet, Source};
 use crate::show::{legible, plural};
 
+/// A state that somebody looks at, of the process that took it.
+pub type HeldState = Arc<Own<Arc<State>>>;
+
 /// A state until it is let go, as a snapshot and its pages share it.
 pub struct Held {
-    state: Mutex<Option<Arc<Own<State>>>>,
+    snapshot: Mutex<Option<Own<CoreSnapshot>>>,
     pub epoch: u64,
     pub branch: String,
 }
 
 impl Held {
     /// The state, unless it was let go.
-    pub fn state(&self) -> Outcome<Arc<Own<State>>> {
-        let held = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn state(&self) -> Outcome<Arc<State>> {
+        let held = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         match held.as_ref() {
-            Some(state) if state.is_foreign() => Err(Fault::Face(
+            Some(snapshot) if snapshot.is_foreign() => Err(Fault::Face(
                 Code::Forked,
                 "the state was taken before a fork: open the bus again in the child process".into(),
             )),
-            Some(state) => Ok(Arc::clone(state)),
+            Some(snapshot) => Ok(snapshot.get().state()?),
             None => {
                 Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
             }
@@ -52,14 +56,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub fn new(state: State, handle: &Arc<Handle>) -> Self {
-        let (epoch, branch) = (state.epoch().0, state.branch().to_owned());
-        let held = Held { state: Mutex::new(Some(Arc::new(Own::new(state)))), epoch, branch };
+    pub fn new(snapshot: CoreSnapshot, handle: &Arc<Handle>) -> Self {
+        let (epoch, branch) = (snapshot.epoch().0, snapshot.branch().to_owned());
+        let held = Held { snapshot: Mutex::new(Some(Own::new(snapshot))), epoch, branch };
         Snapshot { held: Arc::new(held), pages: Mutex::default(), origin: handle.origin() }
     }
 
     /// The state, unless it was let go.
-    pub fn state(&self) -> Outcome<Arc<Own<State>>> {
+    pub fn state(&self) -> Outcome<Arc<State>> {
         self.held.state()
     }
 
@@ -85,17 +89,17 @@ impl Snapshot {
     /// Its branch's name.
     #[getter]
     fn branch(&self) -> Outcome<String> {
-        Ok(self.state()?.get().branch().to_owned())
+        Ok(self.state()?.branch().to_owned())
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
         let py = key.py();
         let state = self.state()?;
-        let id = self.find(state.get(), key)?;
+        let id = self.find(&state, key)?;
         if let Some(page) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(page.bind(py).clone());
         }
-        let info = py.detach(|| state.get().info(id))?;
+        let info = py.detach(|| state.info(id))?;
         let source = Source::Fixed(Arc::clone(&self.held), self.origin.clone());
         let page = Bound::new(py, Page { sheet: Sheet::new(py, source, info)? })?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -105,23 +109,23 @@ impl Snapshot {
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
         let state = self.state()?;
         match key.cast::<PyString>() {
-            Ok(name) => Ok(name.to_str().is_ok_and(|name| state.get().find(name).is_some())),
-            Err(_) => Ok(number_of(key).is_ok_and(|id| state.get().info(id).is_ok())),
+            Ok(name) => Ok(name.to_str().is_ok_and(|name| state.find(name).is_some())),
+            Err(_) => Ok(number_of(key).is_ok_and(|id| state.info(id).is_ok())),
         }
     }
 
     fn __len__(&self) -> Outcome<usize> {
-        Ok(self.state()?.get().len() as usize)
+        Ok(self.state()?.len() as usize)
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        let names = names(py, self.state()?.get())?;
+        let names = names(py, &*self.state()?)?;
         Ok(names.into_any().try_iter()?.into_any())
     }
 
     /// The names of its pages, in the order they came to be.
     fn pages<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyList>> {
-        names(py, self.state()?.get())
+        names(py, &*self.state()?)
     }
 
     /// The digest of the state, as 64 hexadecimal digits: the same on every machine.
@@ -131,14 +135,14 @@ impl Snapshot {
     fn digest(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> Outcome<String> {
         let state = self.state()?;
         let mut told = Told::checked(progress)?;
-        let digest = py.detach(|| state.get().digest_with(&mut |bytes| told.tell(bytes)))?;
+        let digest = py.detach(|| state.digest_with(&mut |bytes| told.tell(bytes)))?;
         told.end()?;
         Ok(digest.to_string())
     }
 
     /// Lets go of the state: it and its pages are read no more. Arrays taken from them stay as they are.
     fn close(&self) {
-        let state = self.held.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let state = self.held.snapshot.lock().unwrap_or_else(PoisonError::into_inner).take();
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
         for page in pages.values() {
             page.get().sheet.forget_arrays();
@@ -162,11 +166,14 @@ impl Snapshot {
         match self.state() {
             Ok(state) => {
                 let Held { branch, epoch, .. } = &*self.held;
-                let pages = plural(state.get().len(), "page");
+                let pages = plural(state.len(), "page");
                 legible(&format!("<Snapshot of branch {branch} at epoch {epoch}, {pages}>"))
             }
             Err(Fault::Face(Code::Forked, _)) => {
                 format!("<Snapshot of epoch {}, of a forked process>", self.held.epoch)
+            }
+            Err(Fault::Core(Error::Expired(..))) => {
+                format!("<Snapshot of epoch {}, expired>", self.held.epoch)
             }
             Err(_) => format!("<Snapshot of epoch {}, let go>", self.held.epoch),
         }

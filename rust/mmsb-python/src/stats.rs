@@ -24,6 +24,7 @@ pub fn by_name<'py>(py: Python<'py>, stats: &Stats) -> PyResult<Bound<'py, PyDic
         ("replay_bytes", stats.tail),
         ("unread_pages", stats.unread),
         ("held_bytes", stats.held),
+        ("snapshots_let_go", stats.let_go),
         ("memory_bytes", stats.arena.committed),
         ("memory_returned_bytes", stats.arena.given_back),
         ("memory_budget_bytes", stats.arena.budget),

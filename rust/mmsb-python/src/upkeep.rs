@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mmsb::bus::holders::ProcessInfo;
+use mmsb::bus::holders::{PinInfo, ProcessInfo};
 use mmsb::bus::upkeep::doctor::doctor as examine;
 use mmsb::bus::upkeep::verify::{Report, verify as check};
 use pyo3::prelude::*;
@@ -10,6 +10,9 @@ use pyo3::prelude::*;
 use crate::bus::Bus;
 use crate::error::Outcome;
 use crate::progress::Told;
+
+/// Frame, page id (0 for all pages), process, branch and epoch, time, waiting bytes, and whether it may be let go of.
+type Pinned = (u64, u64, u64, Option<(String, u64)>, Option<u64>, u64, bool);
 
 /// Process id, whether it writes, is this one, and commits now, and bytes of memory.
 type Open = (u32, bool, bool, bool, u64);
@@ -42,6 +45,35 @@ pub fn _doctor(
     let diagnosis = py.detach(|| examine(&path, salvage, &mut |bytes| told.tell(bytes)))?;
     told.end()?;
     Ok((found(diagnosis.report), diagnosis.done))
+}
+
+fn plain(pin: PinInfo) -> Pinned {
+    let of = pin.of.map(|(branch, epoch)| (branch, epoch.0));
+    (pin.seq.0, pin.page.0, pin.process, of, pin.time, pin.bytes, pin.leased)
+}
+
+/// Warns of pins that cost more than they may. A filter that makes errors of warnings makes one that nobody catches: what was
+/// called is done.
+#[cold]
+pub fn warn(py: Python<'_>, bus: &mmsb::bus::handle::Bus) {
+    let found = match py.detach(|| bus.dear_pins()) {
+        Ok(found) => found,
+        // Nobody is told of what cannot be read.
+        Err(_) => return,
+    };
+    for pin in found {
+        let said = (|| py.import("mmsb.keep")?.call_method1("_warn", plain(pin)))();
+        if let Err(error) = said {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+/// Everything that is held.
+#[pyfunction]
+pub fn _pins(py: Python<'_>, bus: &Bus) -> Outcome<Vec<Pinned>> {
+    let pins = bus.handle.long(py, mmsb::bus::handle::Bus::pins)?;
+    Ok(pins.into_iter().map(plain).collect())
 }
 
 /// Everybody who has the bus open.

@@ -225,6 +225,54 @@ fn an_entry_is_used_again_while_scans_go_on() {
     });
 }
 
+/// A lease on root 1, which is out of use, and a reader that reads under it; the place of its second pin comes before the
+/// lease's in the order of a scan.
+fn leased(bus: &Arc<Bus>) -> (thread::JoinHandle<()>, Pinned) {
+    let (second, place) = (bus.pins.take().unwrap(), bus.pins.take().unwrap());
+    let lease = bus.pins.lease(place, || 1);
+    bus.head.store(2, Ordering::Release);
+    let reading = Arc::clone(bus);
+    let reader = thread::spawn(move || {
+        if let Some(held) = reading.pins.hold(lease, second) {
+            reading.check(1);
+            reading.pins.unpin(held);
+        }
+    });
+    (reader, Pinned { seq: 1, page: 0, pin: lease, leased: true })
+}
+
+#[test]
+fn a_lease_is_read_under_or_was_let_go_of() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(|| {
+        let bus = Bus::new();
+        let (reader, lease) = leased(&bus);
+        assert!(bus.pins.let_go(&lease));
+        bus.reclaim(1, 7);
+        reader.join().unwrap();
+        assert!(!bus.pins.let_go(&lease), "once");
+        assert!(bus.reclaim(1, 7), "nothing is held any more");
+    });
+}
+
+#[test]
+fn a_lease_is_not_let_go_of_behind_a_scan_of_somebody_else() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(4);
+    model.check(|| {
+        let bus = Bus::new();
+        let (reader, lease) = leased(&bus);
+        let other = thread::spawn({
+            let bus = Arc::clone(&bus);
+            move || bus.reclaim(1, 7)
+        });
+        bus.pins.let_go(&lease);
+        reader.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
 #[test]
 fn a_hand_over_is_never_missed() {
     let mut model = loom::model::Builder::new();

@@ -44,7 +44,7 @@ fn a_guard_says_what_it_covers_and_keeps_the_arena() {
     let view = snapshot.again(Arc::clone(&arena), 4).unwrap();
     assert_eq!((snapshot.seq(), view.seq()), (9, 9));
     drop(snapshot);
-    let expected = Pinned { seq: 9, page: 4, pin: view.pin() };
+    let expected = Pinned { seq: 9, page: 4, pin: view.pin(), leased: false };
     assert_eq!(arena.list_pins(), [(expected, u64::from(std::process::id()))]);
     view.narrow(5);
     assert_eq!(arena.list_pins()[0].0.page, 5);

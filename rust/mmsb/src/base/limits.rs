@@ -87,6 +87,8 @@ pub const NOTED_MOST: u64 = 16 << 10;
 pub const FOLLOW_LOOK: Duration = Duration::from_secs(1);
 /// For how long a process that closes a bus waits for its turn; it leaves without it then.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
+/// How often a thread that waits for its turn without limit looks whether the bus is being closed.
+pub const CLOSE_LOOK: Duration = Duration::from_millis(50);
 /// How often a process that opens a bus looks whether another one has made it ready, or has left it.
 pub const OPEN_LOOK: Duration = Duration::from_millis(2);
 /// For how long it waits for its first turn; it looks at what others left when it commits then.

@@ -218,6 +218,7 @@ fn attach(
         arena,
     });
     core.arena.describe(!read_only)?;
+    core.set_pins(options);
     let bus = main(&core, options)?;
     // What others left is taken over early: what keeps this process from it is said to who commits.
     if read_only {

@@ -20,6 +20,7 @@ use crate::page::body::Record;
 use crate::page::catalog::{self, RootRef};
 use crate::page::draft::Draft;
 use crate::page::log::FrameHead;
+use crate::page::merged::Merged;
 use crate::page::schema::check_branch_name;
 use crate::page::stage::Stage;
 
@@ -67,8 +68,7 @@ pub(crate) fn fork(
     };
     let line = Line::new(id, name.into(), Some(Origin { parent: parent.id, epoch }), tip);
     // Others find it when it is shown; one that does not come to be is dropped before anybody saw it.
-    if let Err(error) = list(&core.arena, &line) {
-        line.leave();
+    if let Err(error) = core.list_line(&line) {
         stage.abort();
         return Err(error);
     }
@@ -76,7 +76,7 @@ pub(crate) fn fork(
     if let Err(error) =
         commit::control(core, &mut writer, control, stage, || Shown::Forked(Arc::clone(&line)))
     {
-        line.leave();
+        core.give_up_line(&line);
         return Err(error);
     }
     core.fork_functions(parent.id, id);
@@ -159,13 +159,14 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     let mut writer = core.writer_within(manner.busy_timeout)?;
     let (seq, root) = (writer.seq + 1, line.appended()?);
     core.lazy.ready_to_go(&core.arena, root)?;
-    let mut stage = Stage::new(&core.arena, seq, Default::default());
     let (epoch, merged) = (RootRef::new(&core.arena, root).epoch(), RootRef::new(&core.arena, root).merged());
+    tell_merged(core, line, merged)?;
+    let mut stage = Stage::new(&core.arena, seq, Default::default());
     stage.release(root);
     let record = Record::DropBranch;
     let control = Control { branch: line.id, epoch, record: &record, durability: manner.durability };
     commit::control(core, &mut writer, control, stage, || Shown::Dropped(Arc::clone(line)))?;
-    line.go(merged);
+    line.go();
     fail::at("dropping");
     writer.forget(line.id);
     let shown = commit::show(core, writer, Seq(seq));
@@ -173,6 +174,15 @@ pub(crate) fn drop_branch(core: &Arc<Core>, line: &Arc<Line>, manner: Manner) ->
     core.remembered.forget(line.id);
     line.posts.forget();
     shown
+}
+
+/// Notes, for all processes, what had come in by merges to a branch that is about to be dropped.
+fn tell_merged(core: &Core, line: &Line, merged: Merged) -> Result<(), Error> {
+    if merged.is_empty() {
+        return Ok(());
+    }
+    line.set_last_merged(merged);
+    list(&core.arena, line)
 }
 
 /// Forks a branch as a frame says that is in the log and was never shown.
@@ -193,8 +203,7 @@ pub(crate) fn fork_again(
     };
     let origin = Some(Origin { parent: parent.id, epoch: at });
     let line = Line::new(frame.branch, name.into(), origin, tip);
-    if let Err(error) = list(&core.arena, &line) {
-        line.leave();
+    if let Err(error) = core.list_line(&line) {
         stage.abort();
         return Err(error);
     }
@@ -210,12 +219,12 @@ pub(crate) fn drop_again(core: &Core, writer: &mut Writer, frame: &FrameHead) ->
     let line = core.line_of(frame.branch).ok_or_else(|| Error::NoBranch(frame.branch.to_string()))?;
     let Ok(root) = line.appended() else { return Ok(Vec::new()) };
     core.lazy.ready_to_go(&core.arena, root)?;
-    let merged = RootRef::new(&core.arena, root).merged();
+    tell_merged(core, &line, RootRef::new(&core.arena, root).merged())?;
     let (mut stage, mut retired) = (Stage::new(&core.arena, frame.seq.0, Default::default()), Vec::new());
     stage.release(root);
     stage.settle(&mut retired);
     core.arena.note_foreign(&mut retired, &mut writer.unsent);
-    line.go(merged);
+    line.go();
     line.leave();
     writer.forget(line.id);
     core.forget_name(&line);

@@ -12,6 +12,7 @@ use crate::base::fail;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::base::wait::aside;
 use crate::bus::body::page_of;
+use crate::bus::bound::bound;
 use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::follow::{check, concerns, follow, keep};
@@ -401,6 +402,7 @@ fn told(core: &Core, writer: &mut Writer, seq: u64, mut retired: Vec<Retired>) {
         writer.reap(core);
     }
     recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut retired);
+    bound(core, writer);
     fail::at("reclaimed");
     writer.spare.push(retired);
 }

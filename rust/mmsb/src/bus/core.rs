@@ -26,6 +26,7 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::discovery;
 use crate::memory::guard::{KeepsArena, PinGuard};
+use crate::memory::limbo::Dear;
 use crate::page::catalog::RootRef;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::store::Store;
@@ -75,6 +76,11 @@ pub(crate) struct Core {
     pub arena_place: ArenaPlace,
     pub read_only: bool,
     pub follower: Follower,
+    /// Pins that cost more than they may, of which nobody was told yet, and whether there are any.
+    pub dear: Mutex<Vec<Dear>>,
+    pub has_dear: AtomicBool,
+    /// How many snapshots this process let go of.
+    pub let_go: AtomicU64,
     /// Seqs that private stages count down from the top, so that none is ever a frame's.
     private: AtomicU64,
     /// The roots of the branches it was opened with: seq, branch and epoch.
@@ -149,6 +155,9 @@ impl Core {
             arena_place: parts.arena_place,
             read_only: parts.read_only,
             follower: Follower::default(),
+            dear: Mutex::default(),
+            has_dear: AtomicBool::new(false),
+            let_go: AtomicU64::new(0),
             private: AtomicU64::new(u64::MAX - 1),
             _held: parts.held,
         });

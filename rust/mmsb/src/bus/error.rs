@@ -76,6 +76,8 @@ codes! {
     EpochNotFound = "epoch-not-found",
     /// The epoch was, but its history was pruned.
     HistoryPruned = "history-pruned",
+    /// The snapshot cost more than it may, and was let go of.
+    SnapshotExpired = "snapshot-expired",
     /// No branch of this name.
     BranchNotFound = "branch-not-found",
     /// A branch of this name is there already.
@@ -230,6 +232,9 @@ pub enum Error {
         /// What could not be read.
         source: Box<Error>,
     },
+    /// A snapshot of a branch's epoch that was let go of, and how many bytes may wait for one.
+    #[error("the snapshot of epoch {epoch} of branch '{0}' has expired: more than {2} bytes waited for it, or memory was short", epoch = .1.0)]
+    Expired(String, Epoch, u64),
     /// No branch of this name.
     #[error("no branch named '{0}'")]
     NoBranch(String),
@@ -388,6 +393,7 @@ impl Error {
             Error::Busy { .. } => Code::Busy,
             Error::Held { source, .. } => source.code(),
             Error::NoEpoch { .. } => Code::EpochNotFound,
+            Error::Expired(..) => Code::SnapshotExpired,
             Error::Pruned { .. } | Error::PrunedTime { .. } | Error::Gone { .. } => Code::HistoryPruned,
             Error::NoBranch(_) => Code::BranchNotFound,
             Error::BranchExists(_) => Code::BranchExists,

@@ -181,8 +181,12 @@ impl Bus {
 
     /// The state the branch had at a time, in UTC nanoseconds since 1970.
     pub fn at_time(&self, time: u64) -> Result<State, Error> {
-        let now = self.epoch()?;
-        self.at(history::epoch_at(&self.core, &self.line, now, time)?)
+        self.at(self.epoch_at(time)?)
+    }
+
+    /// The epoch the branch had at a time.
+    pub(crate) fn epoch_at(&self, time: u64) -> Result<Epoch, Error> {
+        history::epoch_at(&self.core, &self.line, self.epoch()?, time)
     }
 
     pub(crate) fn request<'r, 'd>(&'r self, changes: &'r [Change<'d>], note: &'r Note) -> Request<'r, 'd> {

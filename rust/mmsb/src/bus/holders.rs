@@ -8,7 +8,7 @@ use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::handle::Bus;
 use crate::bus::writer::Writer;
-use crate::memory::pins::PIN_ALL;
+use crate::memory::pins::{PIN_ALL, Pinned};
 use crate::memory::slots::Owner;
 
 /// A version that somebody holds.
@@ -20,6 +20,8 @@ pub struct PinInfo {
     pub page: PageId,
     /// The process that holds it.
     pub process: u64,
+    /// Whether it is a snapshot that is let go of where it costs more than it may.
+    pub leased: bool,
     /// The branch and the epoch of the state, where that is still known.
     pub of: Option<(String, Epoch)>,
     /// When that epoch was committed, in UTC nanoseconds since 1970.
@@ -86,9 +88,17 @@ pub(crate) fn pins(core: &Core) -> Result<Vec<PinInfo>, Error> {
             Some(known) => known.clone(),
             None => known.entry(pin.seq).or_insert(known_of(core, pin.seq)?).clone(),
         };
-        found.push(PinInfo { seq: Seq(pin.seq), page: PageId(pin.page), process, of, time, bytes });
+        let (seq, page, leased) = (Seq(pin.seq), PageId(pin.page), pin.leased);
+        found.push(PinInfo { seq, page, process, leased, of, time, bytes });
     }
     Ok(found)
+}
+
+/// What there is to say of one pin.
+pub(crate) fn pin_info(core: &Core, pin: Pinned, bytes: u64) -> Result<PinInfo, Error> {
+    let ((of, time), process) = (known_of(core, pin.seq)?, core.arena.pins().entries().owner(pin.pin));
+    let (seq, page, leased) = (Seq(pin.seq), PageId(pin.page), pin.leased);
+    Ok(PinInfo { seq, page, process, leased, of, time, bytes })
 }
 
 /// An error for want of memory, with who holds the most of what is out of use, by what this process let go of.

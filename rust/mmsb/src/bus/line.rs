@@ -1,7 +1,7 @@
 //! A line of epochs: a branch while it lives, with the roots it has published and appended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::base::ids::{BranchId, Epoch};
 use crate::bus::error::Error;
@@ -35,8 +35,8 @@ pub struct Line {
     going: AtomicBool,
     /// Of a branch that was dropped, the highest page counter given out.
     last_counter: OnceLock<u32>,
-    /// Of a branch that was dropped, what had come in by merges, as far as this process knows.
-    last_merged: OnceLock<Merged>,
+    /// Of a branch that was dropped, what had come in by merges.
+    last_merged: Mutex<Merged>,
     /// What was posted on it.
     pub(crate) posts: Posts,
 }
@@ -47,26 +47,22 @@ impl Line {
         Arc::new(Line::with(id, name, origin, Some(tip)))
     }
 
-    /// A branch that was dropped; `counter` is the highest page counter it gave out, `merged` what merges had brought
-    /// in, where that is known.
+    /// A branch that was dropped; `counter` is the highest page counter it gave out, `merged` what merges had brought in.
     pub fn gone(
         id: BranchId,
         name: String,
         origin: Option<Origin>,
         counter: u32,
-        merged: Option<Merged>,
+        merged: Merged,
     ) -> Arc<Self> {
         let line = Line::with(id, name, origin, None);
         let _ = line.last_counter.set(counter);
-        if let Some(merged) = merged {
-            let _ = line.last_merged.set(merged);
-        }
+        line.set_last_merged(merged);
         Arc::new(line)
     }
 
     fn with(id: BranchId, name: String, origin: Option<Origin>, tip: Option<Tip>) -> Self {
-        let (last_counter, last_merged) = (OnceLock::new(), OnceLock::new());
-        let going = AtomicBool::new(false);
+        let (going, last_counter, last_merged) = (AtomicBool::new(false), OnceLock::new(), Mutex::default());
         Line { id, name, origin, tip, going, last_counter, last_merged, posts: Posts::new() }
     }
 
@@ -124,19 +120,22 @@ impl Line {
         now.or_else(|| self.last_counter.get().copied()).unwrap_or_default()
     }
 
-    /// Of a branch that was dropped, what had come in by merges; nothing where this process does not know.
-    pub fn last_merged(&self) -> Option<&Merged> {
-        self.last_merged.get()
+    /// Of a branch that was dropped, what had come in by merges.
+    pub fn last_merged(&self) -> Merged {
+        self.last_merged.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_going(&self) -> bool {
         self.going.load(Ordering::Acquire)
     }
 
-    /// The frame is in the log that drops it, and `merged` had come in by merges: nobody commits to it any more; call with
-    /// the writer held.
-    pub fn go(&self, merged: Merged) {
-        let _ = self.last_merged.set(merged);
+    /// Notes what had come in by merges, of a branch that is dropped.
+    pub fn set_last_merged(&self, merged: Merged) {
+        *self.last_merged.lock().unwrap_or_else(PoisonError::into_inner) = merged;
+    }
+
+    /// The frame is in the log that drops it: nobody commits to it any more; call with the writer held.
+    pub fn go(&self) {
         self.going.store(true, Ordering::Release);
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Lines {
     by_name: HashMap<String, Arc<Line>>,
     /// Every branch there ever was, so that history can be followed through it.
     pub by_id: HashMap<BranchId, Arc<Line>>,
+    /// Those that this process has listed and not added yet.
+    coming: HashMap<BranchId, Arc<Line>>,
     /// The highest id given out.
     pub last: u32,
     /// Up to where the list of branches is known, where another process writes.
@@ -29,6 +31,7 @@ impl Lines {
     /// Takes in a branch.
     pub fn add(&mut self, line: &Arc<Line>) {
         self.last = self.last.max(line.id.0);
+        self.coming.remove(&line.id);
         if !line.is_dropped() {
             self.by_name.insert(line.name.clone(), Arc::clone(line));
         }
@@ -44,15 +47,21 @@ impl Lines {
     fn catch_up(&mut self, arena: &Arc<Arena>) {
         let newest = branches::newest(arena);
         let new: Vec<Branch> = branches::between(arena, newest, self.known).collect();
-        for Branch { id, name, origin, tip } in new.into_iter().rev() {
-            // This process's own, unless it was made anew when its process had died.
-            if self.by_id.get(&id).is_some_and(|line| line.tip_number() == tip) {
+        for Branch { id, name, origin, tip, merged } in new.into_iter().rev() {
+            // This process's own, unless it was made anew when its process had died: what is posted on a branch is posted on
+            // one line.
+            let known = self.by_id.get(&id).or_else(|| self.coming.get(&id));
+            if known.is_some_and(|line| line.tip_number() == tip) {
                 continue;
             }
             let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });
-            let line = match tip {
-                Some(tip) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0)),
-                None => Line::gone(id, name, origin, 0, None),
+            let line = match (tip, self.by_id.get(&id)) {
+                (Some(tip), _) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0)),
+                (None, Some(line)) => {
+                    line.set_last_merged(merged);
+                    continue;
+                }
+                (None, None) => Line::gone(id, name, origin, 0, merged),
             };
             self.add(&line);
         }
@@ -66,10 +75,9 @@ pub(crate) fn list(arena: &Arena, line: &Line) -> Result<(), Error> {
         return Ok(());
     }
     let origin = line.origin.map(|origin| (origin.parent, origin.epoch));
-    Ok(branches::add(
-        arena,
-        &Branch { id: line.id, name: line.name.clone(), origin, tip: line.tip_number() },
-    )?)
+    let merged = line.last_merged();
+    let tip = line.tip_number().filter(|_| merged.is_empty());
+    Ok(branches::add(arena, &Branch { id: line.id, name: line.name.clone(), origin, tip, merged })?)
 }
 
 fn read(lines: &RwLock<Lines>) -> RwLockReadGuard<'_, Lines> {
@@ -98,6 +106,18 @@ impl Core {
     pub fn line(&self, name: &str) -> Option<Arc<Line>> {
         let line = self.lines().by_name.get(name).map(Arc::clone);
         line.filter(|line| !self.follows || line.head().is_some())
+    }
+
+    /// Lists a branch for others that is coming to be. For whoever writes; it is added or given up.
+    pub fn list_line(&self, line: &Arc<Line>) -> Result<(), Error> {
+        self.change_lines(|lines| lines.coming.insert(line.id, Arc::clone(line)));
+        list(&self.arena, line).inspect_err(|_| self.give_up_line(line))
+    }
+
+    /// A branch that was listed does not come to be.
+    pub fn give_up_line(&self, line: &Line) {
+        self.change_lines(|lines| lines.coming.remove(&line.id));
+        line.leave();
     }
 
     /// Lists a new branch.

@@ -2,6 +2,7 @@
 
 mod attach;
 mod body;
+mod bound;
 mod branch;
 mod cells;
 pub mod commit;
@@ -26,6 +27,7 @@ pub mod past;
 pub mod posts;
 mod private;
 pub mod seeing;
+pub mod snapshot;
 pub mod state;
 pub mod stats;
 mod stepping;

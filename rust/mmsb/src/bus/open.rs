@@ -163,6 +163,7 @@ fn shared(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
     {
         return invalid("with its memory in shared memory, not in its directory".into());
     }
+    core.set_pins(options);
     Ok(bus)
 }
 
@@ -212,6 +213,7 @@ fn assemble(
     if core.lazy.left() == 0 {
         core.arena.set_read_in();
     }
+    core.set_pins(options);
     main(&core, options)
 }
 

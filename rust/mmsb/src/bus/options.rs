@@ -45,6 +45,39 @@ pub enum ArenaPlace {
     Directory,
 }
 
+/// What becomes of a snapshot whose versions cost more than they may, because its reader is slow, sleeps or was stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PinPolicy {
+    /// It is kept, and whoever commits is told: [`crate::bus::handle::Bus::dear_pins`].
+    #[default]
+    Warn,
+    /// Its versions leave memory, where no view is of them; what is read of it from then on is rebuilt from the log.
+    Spill,
+    /// It is let go of: reading it is an error from then on.
+    Expire,
+}
+
+impl PinPolicy {
+    /// The policy of a name: `warn`, `spill` or `expire`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "warn" => Some(PinPolicy::Warn),
+            "spill" => Some(PinPolicy::Spill),
+            "expire" => Some(PinPolicy::Expire),
+            _ => None,
+        }
+    }
+
+    /// That of a number, as `as` gives it.
+    pub(crate) fn of_number(number: u64) -> Self {
+        match number {
+            1 => PinPolicy::Spill,
+            2 => PinPolicy::Expire,
+            _ => PinPolicy::Warn,
+        }
+    }
+}
+
 /// How a bus is opened.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -64,6 +97,12 @@ pub struct Options {
     pub checkpoint_after: Option<u64>,
     /// Bytes of history that a bus without a path keeps; `None` for all.
     pub history_budget: Option<u64>,
+    /// What becomes of snapshots that cost more than they may, in all processes that have the bus open: what was said last,
+    /// of snapshots that are taken from then on. `None` says nothing.
+    pub pins: Option<PinPolicy>,
+    /// How many bytes out of use may wait for one snapshot, by what each writing process let go of; likewise. A quarter of the
+    /// budget where nobody says it.
+    pub pin_limit: Option<u64>,
     /// How many threads make the pages of a level, where that takes long, the one that commits among them; by default as
     /// many as the process may use. What handles of one process share: another number than the bus has is an error.
     pub threads: Option<usize>,
@@ -99,6 +138,8 @@ impl Default for Options {
             busy_timeout: Duration::from_secs(30),
             checkpoint_after: Some(CHECKPOINT_AFTER),
             history_budget: Some(HISTORY_BUDGET.min(host::memory() / 4)),
+            pins: None,
+            pin_limit: None,
             threads: None,
             worth_threads: WORTH_THREADS,
             alone: false,

@@ -1,5 +1,6 @@
 //! What a bus counts.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::base::ids::Seq;
@@ -15,6 +16,8 @@ pub struct Stats {
     pub arena: ArenaStats,
     /// Bytes that are out of use and wait for whoever still holds them.
     pub held: u64,
+    /// Snapshots let go of since the bus was opened, because they cost more than they may.
+    pub let_go: u64,
     /// Branches that live.
     pub branches: u64,
     /// Pages of all of them; one that several have counts for each.
@@ -71,6 +74,7 @@ pub(crate) fn stats(core: &Core) -> Result<Stats, Error> {
     Ok(Stats {
         arena,
         held,
+        let_go: core.let_go.load(Ordering::Relaxed),
         branches,
         pages,
         seq: Seq(seq),

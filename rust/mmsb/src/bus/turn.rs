@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::base::fail;
-use crate::base::limits::TURN_LOOK;
+use crate::base::limits::{CLOSE_LOOK, TURN_LOOK};
 use crate::base::wait::aside;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
@@ -97,7 +97,18 @@ impl<'c> Turn<'c> {
     #[cold]
     fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
         let core = self.core;
-        match aside(|| core.arena.lock(timeout)) {
+        let taken = match timeout {
+            // Whoever is stopped in its turn may be so for ever, and the thread that waits is joined when the bus closes.
+            Duration::MAX => loop {
+                match aside(|| core.arena.lock(CLOSE_LOOK)) {
+                    Err(_) if core.background.is_stopping() => return Err(Error::Closed(core.place())),
+                    Err(_) => {}
+                    taken => break taken,
+                }
+            },
+            _ => aside(|| core.arena.lock(timeout)),
+        };
+        match taken {
             Ok(Taken::Free) => Ok(()),
             Ok(Taken::FromDead(_)) => {
                 // Said before anything is done about it: this process may die at that as well.

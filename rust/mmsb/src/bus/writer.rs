@@ -7,12 +7,14 @@ use std::time::Instant;
 use crate::base::ids::{BranchId, PageId, Seq};
 use crate::base::limits::REAP_EVERY;
 use crate::bus::body::Body;
+use crate::bus::bound::let_go_of_all;
 use crate::bus::core::Core;
 use crate::bus::follow::Flows;
 use crate::bus::line::Line;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::limbo::{Limbo, Retired};
+use crate::memory::pins::Pinned;
 use crate::page::compact::Compacted;
 use crate::page::log::Log;
 use crate::page::stage::{Scratch, recycle, recycle_all};
@@ -58,6 +60,9 @@ pub(crate) struct Writer {
     pub scratch: Scratch,
     pub pending: VecDeque<Pending>,
     pub spare: Vec<Vec<Retired>>,
+    /// From how many bytes on that wait for pins these are looked at again, and those of which somebody was told.
+    pub look_at: u64,
+    pub told: Vec<Pinned>,
     /// When it was last asked which processes died, as frames tell the time.
     pub reaped: u64,
     /// Whether this process has the lock that all share.
@@ -92,6 +97,8 @@ impl Writer {
             scratch: Scratch::with_magazine(arena),
             pending: VecDeque::new(),
             spare: Vec::new(),
+            look_at: 0,
+            told: Vec::new(),
             reaped: 0,
             holds: false,
             unsure: false,
@@ -130,6 +137,9 @@ impl Writer {
         core.remembered.clear();
         core.arena.reap();
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
+        if self.limbo.held_bytes() > 0 && let_go_of_all(core, self) > 0 {
+            recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
+        }
     }
 
     /// Every now and then lets go of what processes held that died since.

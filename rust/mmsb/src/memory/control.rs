@@ -15,6 +15,7 @@
 //!   704  the log: number of the segment that is written to u64, the next number for one u64
 //!   768  1 = what the lock guards is to be put right: u64
 //!   832  1 + the slot of the process that sees to upkeep, 0 = none: u64, changes of checkpoints u64
+//!   896  what becomes of snapshots that cost too much u64, and from how many bytes on u64
 //!  1024  spans: a number that grows with them u64, at 1088 their owners 256 x u32 (see `spans`)
 //! ```
 //! The area is memory of this boot only: a successor whose boot differs throws it away, and recovery reads the log,
@@ -30,7 +31,7 @@ use crate::memory::tips::Tips;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MMSBCTRL");
 
 /// The version of the layout above. Areas of another version are thrown away with their spans.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// A value on a cache line of its own.
 #[derive(Debug)]
@@ -75,7 +76,9 @@ pub struct Control {
     pub dirty: Line<AtomicU64>,
     /// 1 + the slot of the process that sees to upkeep, 0 = none; and how often checkpoints were written or removed.
     pub upkeep: Line<[AtomicU64; 2]>,
-    _reserved: [u64; 16],
+    /// What becomes of snapshots that cost too much, and from how many bytes on that is.
+    pub pins: Line<[AtomicU64; 2]>,
+    _reserved: [u64; 8],
     /// The spans.
     pub spans: SpanTable,
     _rest: [u64; 624],
@@ -93,5 +96,6 @@ const _: () = {
     assert!(offset_of!(Control, branches) == 448 && offset_of!(Control, reader_in) == 512);
     assert!(offset_of!(Control, watched) == 576 && offset_of!(Control, journal) == 640);
     assert!(offset_of!(Control, segments) == 704 && offset_of!(Control, dirty) == 768);
-    assert!(offset_of!(Control, upkeep) == 832 && offset_of!(Control, spans) == 1024);
+    assert!(offset_of!(Control, upkeep) == 832 && offset_of!(Control, pins) == 896);
+    assert!(offset_of!(Control, spans) == 1024);
 };

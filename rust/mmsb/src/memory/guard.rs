@@ -27,7 +27,7 @@ impl Arena {
     }
 
     #[inline]
-    fn pin_place(&self) -> Result<Vacant, MemoryError> {
+    pub(super) fn pin_place(&self) -> Result<Vacant, MemoryError> {
         loop {
             if let Some(place) = self.pins().take() {
                 return Ok(place);
@@ -69,6 +69,10 @@ impl<K: KeepsArena> PinGuard<K> {
     pub fn new(keeper: K, load: impl FnOnce() -> u64) -> Result<Self, MemoryError> {
         let pin = keeper.arena().pin(load)?;
         Ok(PinGuard { keeper, pin: Some(pin) })
+    }
+
+    pub(super) fn of(keeper: K, pin: Pin) -> Self {
+        PinGuard { keeper, pin: Some(pin) }
     }
 
     /// A second guard for page `page` (0 = all) of the version that this one covers.

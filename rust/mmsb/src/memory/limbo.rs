@@ -55,6 +55,9 @@ struct Parked {
     bytes: u64,
 }
 
+/// A pin, and how many bytes wait for it.
+pub type Dear = (Pinned, u64);
+
 /// The blocks in limbo. It is the writer's own.
 #[derive(Debug, Default)]
 pub struct Limbo {
@@ -151,6 +154,12 @@ impl Limbo {
     /// Bytes that wait for `pin` first. Others may cover them as well.
     pub fn held_by(&self, pin: Pin) -> u64 {
         self.parked.get(&pin.0).map_or(0, |parked| parked.bytes)
+    }
+
+    /// The pins that more than so many bytes wait for, with how many.
+    pub fn dear(&self, most: u64) -> Vec<Dear> {
+        let bytes = |pin: &Pinned| Some((*pin, self.parked.get(&pin.pin.0)?.bytes));
+        self.last.iter().filter_map(bytes).filter(|(_, bytes)| *bytes > most).collect()
     }
 
     /// Takes in blocks that commits let go, which the caller has published, scans the arena's pins, and gives back what
@@ -270,7 +279,7 @@ mod tests {
     }
 
     fn pinned(index: u32, seq: u64, page: u64) -> Pinned {
-        Pinned { seq, page, pin: Pin(index) }
+        Pinned { seq, page, pin: Pin(index), leased: false }
     }
 
     fn block(at: u64, page: u64, born: u64, died: u64) -> Retired {

@@ -17,6 +17,7 @@ mod grow;
 pub mod guard;
 pub mod host;
 pub mod journal;
+pub mod leases;
 pub mod limbo;
 pub mod lock;
 pub mod magazine;

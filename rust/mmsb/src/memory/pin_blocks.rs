@@ -98,7 +98,7 @@ impl Blocks {
     }
 
     /// The id of the process that holds `pin`.
-    pub(super) fn owner(&self, pin: Pin) -> u64 {
+    pub fn owner(&self, pin: Pin) -> u64 {
         self.block((pin.0 >> BLOCK_SHIFT) as usize).process.load(Ordering::Relaxed)
     }
 

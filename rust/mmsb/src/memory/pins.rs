@@ -17,6 +17,11 @@ use crate::memory::stack::{Cells, FreeStack};
 /// A seq that covers every block: the pin is being made.
 pub const PIN_ALL: u64 = u64::MAX;
 
+/// In a seq: the pin is a lease, which somebody else may let go of. No frame has such a seq.
+pub(super) const LEASED: u64 = 1 << 63;
+/// The seq of a lease that was let go of: it covers nothing.
+pub(super) const LET_GO: u64 = LEASED;
+
 /// Entries of one block of pins.
 pub const PIN_BLOCK: usize = (PIN_BLOCK_BYTES - 64) / 16;
 
@@ -25,7 +30,7 @@ pub const PIN_BLOCK: usize = (PIN_BLOCK_BYTES - 64) / 16;
 #[repr(C)]
 pub struct Entry {
     /// 0 = free.
-    seq: AtomicU64,
+    pub(super) seq: AtomicU64,
     /// 0 = every page's blocks. In a free entry, the free list's link.
     page: AtomicU64,
 }
@@ -76,6 +81,8 @@ pub struct Pinned {
     pub page: u64,
     /// Which one it is.
     pub pin: Pin,
+    /// Whether it may be let go of.
+    pub leased: bool,
 }
 
 /// Where the entries are.
@@ -143,7 +150,7 @@ impl<E: Entries> Pins<E> {
     /// Pins page `page` (0 = all) at `seq`, which another pin of the caller covers meanwhile.
     #[inline]
     pub fn pin_at(&self, place: Vacant, seq: u64, page: u64) -> Pin {
-        debug_assert!(seq != 0);
+        debug_assert!(seq != 0 && seq & LEASED == 0);
         let entry = self.entries.entry(place.0);
         entry.page.store(page, Ordering::Release);
         entry.seq.store(seq, Ordering::Release);
@@ -156,10 +163,10 @@ impl<E: Entries> Pins<E> {
         self.entries.entry(pin.0).page.store(page, Ordering::Release);
     }
 
-    /// The seq that `pin` covers.
+    /// The seq that `pin` covers; 0 of a lease that was let go of.
     #[inline]
     pub fn seq(&self, pin: Pin) -> u64 {
-        self.entries.entry(pin.0).seq.load(Ordering::Relaxed)
+        self.entries.entry(pin.0).seq.load(Ordering::Relaxed) & !LEASED
     }
 
     /// Gives the pin back. Takes no lock, so that it may be done from any place that drops things.
@@ -197,10 +204,12 @@ impl<E: Entries> Pins<E> {
     fn look(&self, found: &mut Vec<Pinned>) {
         found.clear();
         self.entries.each(|index, entry| {
-            let seq = entry.seq.load(Ordering::Acquire);
-            if seq != 0 {
+            let word = entry.seq.load(Ordering::Acquire);
+            if word & !LEASED != 0 {
                 let page = entry.page.load(Ordering::Acquire);
-                found.push(Pinned { seq, page, pin: Pin(index) });
+                let leased = word & LEASED != 0 && word != PIN_ALL;
+                let seq = if leased { word & !LEASED } else { word };
+                found.push(Pinned { seq, page, pin: Pin(index), leased });
             }
         });
     }

@@ -3,9 +3,11 @@
 //!
 //! ```text
 //! header, whose key is the branch's id | the branch before it in the list: address u64
-//! | its tip: number u64, 0 = it was dropped before the arena was made
-//! | 1 + the branch it was forked from u64, 0 = none | that one's epoch u64 | bytes of the name u64 | the name
+//! | its tip: number u64, 0 = it was dropped
+//! | 1 + the branch it was forked from u64, 0 = none | that one's epoch u64 | bytes of the name u64
+//! | how much had come in by merges when it was dropped u64 | of each the branch, the epoch, the frame's seq, 3 x u64 | the name
 //! ```
+//! One that is dropped is added again, if anything had come in by merges.
 
 use crate::base::ids::{BranchId, Epoch};
 use crate::base::sync::Ordering;
@@ -13,10 +15,11 @@ use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
 use crate::page::block::{self, HEADER, Header, Kind, head, words, words_mut};
+use crate::page::merged::{self, Merged};
 use crate::page::stage::alloc;
 
 /// Words behind the header.
-const WORDS: usize = 5;
+const WORDS: usize = 6;
 
 /// What does not change of a branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,11 +32,14 @@ pub struct Branch {
     pub origin: Option<(BranchId, Epoch)>,
     /// The number of its tip, where it has one.
     pub tip: Option<u64>,
+    /// What had come in by merges when it was dropped.
+    pub merged: Merged,
 }
 
 /// Adds a branch to the list. For whoever writes.
 pub fn add(arena: &Arena, branch: &Branch) -> Result<(), MemoryError> {
-    let bytes = HEADER + 8 * WORDS + branch.name.len();
+    let merged = 3 * branch.merged.len();
+    let bytes = HEADER + 8 * (WORDS + merged) + branch.name.len();
     let at = alloc(arena, bytes)?;
     block::init(arena, at, Header::new(Kind::Branch, bytes, 0, branch.id.0.into()));
     let newest = &arena.control().branches.0;
@@ -45,8 +51,10 @@ pub fn add(arena: &Arena, branch: &Branch) -> Result<(), MemoryError> {
         parent,
         epoch,
         branch.name.len() as u64,
+        branch.merged.len() as u64,
     ]);
-    block::bytes_mut(arena, at, HEADER + 8 * WORDS, branch.name.len())
+    merged::write_words(words_mut(arena, at, HEADER + 8 * WORDS, merged), &branch.merged);
+    block::bytes_mut(arena, at, HEADER + 8 * (WORDS + merged), branch.name.len())
         .copy_from_slice(branch.name.as_bytes());
     newest.store(at.0, Ordering::Release);
     Ok(())
@@ -65,12 +73,14 @@ pub fn between(arena: &Arena, from: Addr, known: Addr) -> impl Iterator<Item = B
             return None;
         }
         let words = words(arena, at, HEADER, WORDS);
-        let name = block::bytes(arena, at, HEADER + 8 * WORDS, words[4] as usize);
+        let merged = block::words(arena, at, HEADER + 8 * WORDS, 3 * words[5] as usize);
+        let name = block::bytes(arena, at, HEADER + 8 * WORDS + 8 * merged.len(), words[4] as usize);
         let branch = Branch {
             id: BranchId(head(arena, at).key as u32),
             name: String::from_utf8_lossy(name).into_owned(),
             origin: words[2].checked_sub(1).map(|parent| (BranchId(parent as u32), Epoch(words[3]))),
             tip: Some(words[1]).filter(|&tip| tip != 0),
+            merged: merged::read_words(merged),
         };
         at = Addr(words[0]);
         Some(branch)
@@ -91,6 +101,7 @@ pub fn blocks(arena: &Arena) -> Vec<(Addr, usize)> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::base::ids::Seq;
     use crate::memory::arena::Options;
     use crate::memory::place::Place;
 
@@ -102,6 +113,9 @@ mod tests {
             name: "ü".repeat(i as usize % 200),
             origin: (i > 0).then(|| (BranchId(i / 2), Epoch(u64::from(i) * 7))),
             tip: (!i.is_multiple_of(3)).then(|| u64::from(i) << 20),
+            merged: (0..i % 5)
+                .map(|from| (BranchId(from), (Epoch(u64::from(i)), Seq(7 + u64::from(i)))))
+                .collect(),
         };
         let mut known = Addr::NULL;
         for i in 0..500 {

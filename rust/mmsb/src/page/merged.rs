@@ -34,8 +34,20 @@ pub(super) fn read(arena: &Arena, at: Addr) -> Merged {
         return Merged::new();
     }
     let n = words(arena, at, HEADER, 1)[0] as usize;
-    let entries = words(arena, at, HEADER, 1 + 3 * n)[1..].chunks_exact(3);
+    read_words(&words(arena, at, HEADER, 1 + 3 * n)[1..])
+}
+
+/// What words say, three for each branch.
+pub(super) fn read_words(words: &[u64]) -> Merged {
+    let entries = words.chunks_exact(3);
     entries.map(|entry| (BranchId(entry[0] as u32), (Epoch(entry[1]), Seq(entry[2])))).collect()
+}
+
+/// Says it in as many words.
+pub(super) fn write_words(words: &mut [u64], merged: &Merged) {
+    for (entry, (branch, (epoch, seq))) in words.chunks_exact_mut(3).zip(merged) {
+        entry.copy_from_slice(&[branch.0.into(), epoch.0, seq.0]);
+    }
 }
 
 /// A fresh block that says it; null where there is nothing to say.
@@ -47,9 +59,7 @@ pub(super) fn write(stage: &mut Stage<'_>, merged: &Merged) -> Result<Addr, Memo
     let at = stage.node(Kind::Merged, HEADER + 8 * n, 0)?;
     let words = words_mut(stage.arena(), at, HEADER, n);
     words[0] = merged.len() as u64;
-    for (entry, (branch, (epoch, seq))) in words[1..].chunks_exact_mut(3).zip(merged) {
-        entry.copy_from_slice(&[branch.0.into(), epoch.0, seq.0]);
-    }
+    write_words(&mut words[1..], merged);
     Ok(at)
 }
 

@@ -3,6 +3,7 @@
 
 mod background;
 mod basics;
+mod bound;
 mod callback;
 mod checkpoint;
 mod checkpoint_crash;

@@ -64,11 +64,11 @@ impl Common {
     /// What is surely known to lead to it, and whether that is all.
     fn surely(&self, core: &Core) -> (Known, bool) {
         let head = core.pin(&self.line).map(|(_pin, root)| RootRef::new(&core.arena, root).merged());
-        let head = head.ok().or_else(|| self.line.last_merged().cloned());
-        let (noted, mut merged) = (head.as_ref().map(Merged::len), head.unwrap_or_default());
+        let mut merged = head.unwrap_or_else(|_| self.line.last_merged());
+        let noted = merged.len();
         // Of what came in later the branch has forgotten what it replaced.
         merged.retain(|_, (_, seq)| *seq <= self.seq);
-        let all = noted == Some(merged.len());
+        let all = noted == merged.len();
         (known(core, &self.line, &merged, self.epoch), all)
     }
 

@@ -64,8 +64,7 @@ impl Begin {
     /// What had come in by merges.
     pub fn merged(&self) -> Merged {
         let Some(image) = &self.image else { return Merged::new() };
-        let merged = &image.record.branches[image.branch].merged;
-        merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
+        image.record.branches[image.branch].came_in()
     }
 
     /// Makes every page of the image in a draft.

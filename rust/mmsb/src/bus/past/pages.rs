@@ -97,14 +97,29 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// The state that the line had at `epoch`.
+    /// The state that the line had at `epoch`: what the present has of it is shared with that, and kept.
     pub fn open(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
-        // A branch that was dropped has no present.
-        let (pin, root) = match core.pin_kept(line) {
-            Ok((pin, root)) => (Some(pin), Some(RootRef::new(&core.arena, root))),
-            Err(Error::NoBranch(_)) => (None, None),
-            Err(error) => return Err(error),
-        };
+        match core.pin_kept(line) {
+            Ok(present) => Past::beside(core, line, epoch, Some(present)),
+            // A branch that was dropped has no present.
+            Err(Error::NoBranch(_)) => Past::apart(core, line, epoch),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same, which keeps nothing but what is read of it.
+    pub fn apart(core: &Arc<Core>, line: &Arc<Line>, epoch: Epoch) -> Result<Arc<Self>, Error> {
+        Past::beside(core, line, epoch, None)
+    }
+
+    fn beside(
+        core: &Arc<Core>,
+        line: &Arc<Line>,
+        epoch: Epoch,
+        present: Option<(PinGuard<Arc<Core>>, Addr)>,
+    ) -> Result<Arc<Self>, Error> {
+        let (pin, root) = present.unzip();
+        let root = root.map(|root| RootRef::new(&core.arena, root));
         let stretches = lineage(core, line, epoch);
         let begin = begin_of(core, line, epoch, &stretches)?;
         let mut pages = BTreeMap::new();

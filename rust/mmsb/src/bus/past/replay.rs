@@ -110,8 +110,7 @@ impl<'a> Replay<'a> {
         let roots = load(arena, tables, store.disk(), record)?;
         let line = |(branch, root): (&Branch, Addr)| {
             let origin = branch.origin.map(|(parent, epoch)| Origin { parent, epoch });
-            let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect();
-            let (name, dropped) = (branch.name.clone(), branch.root.is_none());
+            let (name, dropped, merged) = (branch.name.clone(), branch.root.is_none(), branch.came_in());
             (branch.id, Replayed { name, origin, root, counter: branch.counter, dropped, merged })
         };
         let lines = record.branches.iter().zip(roots).map(line).collect();
@@ -272,7 +271,7 @@ impl<'a> Replay<'a> {
         for (id, replayed) in self.lines {
             let Replayed { name, origin, root, counter, merged, dropped, .. } = replayed;
             let line = if dropped {
-                Line::gone(id, name, origin, counter, Some(merged))
+                Line::gone(id, name, origin, counter, merged)
             } else {
                 let tip = Tip::new(arena, id.0, root, counter)?;
                 let line = Line::new(id, name, origin, tip);

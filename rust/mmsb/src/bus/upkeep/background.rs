@@ -187,6 +187,11 @@ impl Background {
         this.changed.notify_all();
     }
 
+    /// Whether the last handle was closed.
+    pub fn is_stopping(&self) -> bool {
+        self.work().stop
+    }
+
     /// Waits until the bus is closed, once its last handle was.
     pub fn wait_until_closed(&self) {
         let mut work = self.work();

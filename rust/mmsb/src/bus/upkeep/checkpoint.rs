@@ -28,8 +28,10 @@ pub struct CheckpointInfo {
 
 fn branch_state(core: &Core, line: &Line) -> BranchState {
     let root = line.appended().ok();
-    let merged = root.map(|root| RootRef::new(&core.arena, root).merged());
-    let merged = merged.or_else(|| line.last_merged().cloned()).unwrap_or_default();
+    let merged = match root {
+        Some(root) => RootRef::new(&core.arena, root).merged(),
+        None => line.last_merged(),
+    };
     BranchState {
         id: line.id,
         name: line.name.clone(),

@@ -135,8 +135,7 @@ impl Loader<'_> {
         let (epoch, position, counter) = (told.epoch, told.position, told.counter);
         let slots = RootSlots::of(root);
         let mut slots = RootSlots { epoch, position, pages, rules, directory, names, counter, ..slots };
-        let merged = branch.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq)));
-        slots.set_merged(stage, &merged.collect())?;
+        slots.set_merged(stage, &branch.came_in())?;
         catalog::write_root(arena, at, slots);
         Ok(at)
     }

@@ -7,6 +7,7 @@ use crate::base::crc::crc32c;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::page::checkpoint::chunks::{HEADER as ALIGN, Image};
 use crate::page::checkpoint::error::CheckpointError;
+use crate::page::merged::Merged;
 use crate::page::schema::Schema;
 
 const MAGIC: [u8; 8] = *b"mmsbroo\x01";
@@ -130,6 +131,13 @@ pub struct Branch {
     pub merged: Vec<(BranchId, Epoch, Seq)>,
     /// Its state; none once it was dropped.
     pub root: Option<Root>,
+}
+
+impl Branch {
+    /// What had come in by merges.
+    pub fn came_in(&self) -> Merged {
+        self.merged.iter().map(|&(from, epoch, seq)| (from, (epoch, seq))).collect()
+    }
 }
 
 /// The state of a branch.

@@ -37,9 +37,8 @@ impl Log {
                 now.synced = now.synced.max(synced);
             })
         })?;
-        shared.change_segments(|segments| drop(segments.drain(..count)));
+        shared.forget_before(start);
         for segment in &segments[..count] {
-            shared.forget_opened(segment.header.number);
             for path in [path(segment.header.number, true), path(segment.header.number, false)] {
                 // Another process may have compressed it.
                 if shared.disk.exists(&path) {

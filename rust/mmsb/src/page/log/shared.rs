@@ -168,9 +168,13 @@ impl Shared {
         })
     }
 
-    /// Keeps other processes from removing or replacing sealed segments, where there are any.
-    pub fn alone(&self) -> Result<Option<Box<dyn Lock>>, DiskError> {
-        self.follow.get().map(|_| self.disk.alone(segment::DIR)).transpose()
+    /// Keeps other processes from removing or replacing sealed segments, where there are any; what they have pruned so far is
+    /// let go of.
+    pub fn alone(&self) -> Result<Option<Box<dyn Lock>>, LogError> {
+        let Some(_) = self.follow.get() else { return Ok(None) };
+        let alone = self.disk.alone(segment::DIR)?;
+        self.forget_pruned()?;
+        Ok(Some(alone))
     }
 
     /// The segment that holds `position`, which must lie between the start and the head of the log.
@@ -207,15 +211,32 @@ impl Shared {
     /// The error for a segment's file that cannot be opened: it was pruned, where that is why.
     fn gone(&self, segment: &Segment, cause: DiskError) -> LogError {
         let position = segment.header.start;
-        let mut start = self.segments().first().map_or(0, |first| first.header.start);
-        // Where another process prunes, only the disk knows.
-        if matches!(cause, DiskError::NotFound { .. })
-            && start <= position
-            && let Ok(superblock) = SuperblockFile::open(&*self.disk, true)
-        {
-            start = superblock.now().log_start;
+        if matches!(cause, DiskError::NotFound { .. }) {
+            // What the disk says of it counts for more than whether it can be asked.
+            let _ = self.forget_pruned();
         }
+        let start = self.segments().first().map_or(0, |first| first.header.start);
         if start > position { LogError::HistoryPruned { position, start } } else { cause.into() }
+    }
+
+    /// Lets go of the segments that another process has pruned: only the disk knows of it.
+    pub fn forget_pruned(&self) -> Result<(), LogError> {
+        self.forget_before(SuperblockFile::open(&*self.disk, true)?.now().log_start);
+        Ok(())
+    }
+
+    /// Lets go of the segments whose frames all lie before a position, but for the last one.
+    pub fn forget_before(&self, start: u64) {
+        let goes = |segment: &Segment| segment.end().is_some_and(|end| end <= start);
+        self.change_segments(|segments| {
+            let count = segments[..segments.len().saturating_sub(1)]
+                .iter()
+                .take_while(|segment| goes(segment))
+                .count();
+            for segment in segments.drain(..count) {
+                self.forget_opened(segment.header.number);
+            }
+        });
     }
 
     /// Closes the segment's file, once it is gone.

@@ -93,10 +93,14 @@ impl Syncer {
         if !name_fits(name) {
             return Err(LogError::CheckpointName { length: name.len() });
         }
-        let synced = self.shared.synced();
+        let (synced, disk) = (self.shared.synced(), &self.shared.disk);
         self.shared.write_superblock(|file| {
             file.write_both(|now| {
-                now.checkpoint = Some(CheckpointNote { name: name.to_owned(), seq });
+                // Another process may have made a newer one meanwhile, and have pruned this one.
+                let newer = now.checkpoint.as_ref().filter(|noted| noted.seq > seq);
+                if !newer.is_some_and(|noted| disk.exists(&noted.name)) {
+                    now.checkpoint = Some(CheckpointNote { name: name.to_owned(), seq });
+                }
                 now.synced = now.synced.max(synced);
             })
         })
