@@ -19,6 +19,16 @@ held = bus["p"].array
 for line in sys.stdin:
     print(repr(eval(line)), flush=True)
 """
+MOUNTED = """
+import sys, mmsb
+path = sys.argv[1]
+bus = mmsb.open(path, "r")
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(type(error).__name__, error, flush=True)
+"""
 ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
 
 
@@ -143,3 +153,40 @@ def test_memory_that_is_gone_or_of_another_make_is_not_joined(tmp_path: Path) ->
     (path / "ARENA").write_text(said)
     subprocess.run([sys.executable, "-c", open_it, str(path)], check=True)
     bus["p"][0] = 1
+
+
+def test_a_bus_that_is_mounted_to_be_read_is_read_and_not_written(tmp_path: Path) -> None:
+    mounts = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind {tmp_path}"
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+    try:
+        if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("this user mounts nothing")
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    path = tmp_path / "bus"
+    bus = mmsb.open(path)
+    page = bus.create_page("p", shape=(10,), dtype="i8")
+    page[0] = 5
+    refused = f"{path}: LOCK: permission denied to lock: the file system is mounted read-only"
+
+    def reads(follows: bool) -> None:
+        reader = Told(MOUNTED, path, *alone)
+        try:
+            for mode in ("a", "r+"):
+                assert reader.ask(f"mmsb.open(path, {mode!r})") == f"PermissionDenied {refused}"
+            assert reader.ask("mmsb.open(path, 'x')").startswith("BusExists")
+            assert reader.ask("bus.follows, int(bus['p'][0])") == repr((follows, 5))
+            assert reader.ask("bus['p'].__setitem__(0, 1)").startswith("ReadOnlyError")
+            if follows:
+                page[1] = 7
+                assert reader.ask("int(bus['p'][1])") == "7"
+            assert reader.ask("bus.verify().ok, bus.digest()") == repr((True, bus.digest()))
+        finally:
+            reader.end()
+
+    reads(True)
+    digest = bus.digest()
+    bus.close()
+    bus = mmsb.open(path, "r")
+    reads(False)
+    assert bus.digest() == digest

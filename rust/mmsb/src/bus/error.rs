@@ -468,7 +468,7 @@ fn memory_code(error: &MemoryError) -> Code {
 fn disk_code(error: &DiskError) -> Code {
     match error {
         DiskError::NotFound { .. } => Code::NotFound,
-        DiskError::Permission { .. } => Code::Permission,
+        DiskError::Permission { .. } | DiskError::ReadOnly { .. } => Code::Permission,
         DiskError::Full { .. } => Code::DiskFull,
         DiskError::Locked { .. } => Code::Locked,
         _ => Code::Io,

@@ -1,9 +1,11 @@
 //! The branches of a bus, by name and by id: as this process made them, or as the one that writes has listed them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::base::ids::BranchId;
+use crate::base::spread::Spread;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::{Line, Origin};
@@ -18,9 +20,9 @@ pub(crate) struct Lines {
     /// Those that live; where another process writes, some may have been dropped.
     by_name: HashMap<String, Arc<Line>>,
     /// Every branch there ever was, so that history can be followed through it.
-    pub by_id: HashMap<BranchId, Arc<Line>>,
+    pub by_id: HashMap<BranchId, Arc<Line>, Spread>,
     /// Those that this process has listed and not added yet.
-    coming: HashMap<BranchId, Arc<Line>>,
+    coming: Vec<Arc<Line>>,
     /// The highest id given out.
     pub last: u32,
     /// Up to where the list of branches is known, where another process writes.
@@ -31,11 +33,15 @@ impl Lines {
     /// Takes in a branch.
     pub fn add(&mut self, line: &Arc<Line>) {
         self.last = self.last.max(line.id.0);
-        self.coming.remove(&line.id);
+        self.forget_coming(line);
         if !line.is_dropped() {
             self.by_name.insert(line.name.clone(), Arc::clone(line));
         }
         self.by_id.insert(line.id, Arc::clone(line));
+    }
+
+    fn forget_coming(&mut self, line: &Line) {
+        self.coming.retain(|coming| coming.id != line.id);
     }
 
     /// The branches that live, or did a moment ago.
@@ -46,15 +52,16 @@ impl Lines {
     /// Takes in what another process has listed.
     fn catch_up(&mut self, arena: &Arc<Arena>) {
         let newest = branches::newest(arena);
-        let new: Vec<Branch> = branches::between(arena, newest, self.known).collect();
+        let new: Vec<Branch<'static>> = branches::between(arena, newest, self.known).collect();
         for Branch { id, name, origin, tip, merged } in new.into_iter().rev() {
             // This process's own, unless it was made anew when its process had died: what is posted on a branch is posted on
             // one line.
-            let known = self.by_id.get(&id).or_else(|| self.coming.get(&id));
+            let known = self.by_id.get(&id).or_else(|| self.coming.iter().find(|line| line.id == id));
             if known.is_some_and(|line| line.tip_number() == tip) {
                 continue;
             }
             let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });
+            let name = name.into_owned();
             let line = match (tip, self.by_id.get(&id)) {
                 (Some(tip), _) => Line::new(id, name, origin, Tip::of_number(arena, tip, id.0)),
                 (None, Some(line)) => {
@@ -77,7 +84,8 @@ pub(crate) fn list(arena: &Arena, line: &Line) -> Result<(), Error> {
     let origin = line.origin.map(|origin| (origin.parent, origin.epoch));
     let merged = line.last_merged();
     let tip = line.tip_number().filter(|_| merged.is_empty());
-    Ok(branches::add(arena, &Branch { id: line.id, name: line.name.clone(), origin, tip, merged })?)
+    let name = Cow::Borrowed(line.name.as_str());
+    Ok(branches::add(arena, &Branch { id: line.id, name, origin, tip, merged })?)
 }
 
 fn read(lines: &RwLock<Lines>) -> RwLockReadGuard<'_, Lines> {
@@ -110,13 +118,13 @@ impl Core {
 
     /// Lists a branch for others that is coming to be. For whoever writes; it is added or given up.
     pub fn list_line(&self, line: &Arc<Line>) -> Result<(), Error> {
-        self.change_lines(|lines| lines.coming.insert(line.id, Arc::clone(line)));
+        self.change_lines(|lines| lines.coming.push(Arc::clone(line)));
         list(&self.arena, line).inspect_err(|_| self.give_up_line(line))
     }
 
     /// A branch that was listed does not come to be.
     pub fn give_up_line(&self, line: &Line) {
-        self.change_lines(|lines| lines.coming.remove(&line.id));
+        self.change_lines(|lines| lines.forget_coming(line));
         line.leave();
     }
 

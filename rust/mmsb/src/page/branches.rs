@@ -9,6 +9,8 @@
 //! ```
 //! One that is dropped is added again, if anything had come in by merges.
 
+use std::borrow::Cow;
+
 use crate::base::ids::{BranchId, Epoch};
 use crate::base::sync::Ordering;
 use crate::memory::addr::Addr;
@@ -23,11 +25,11 @@ const WORDS: usize = 6;
 
 /// What does not change of a branch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Branch {
+pub struct Branch<'n> {
     /// Its id, never reused.
     pub id: BranchId,
     /// Its name.
-    pub name: String,
+    pub name: Cow<'n, str>,
     /// The branch it was forked from, and at which epoch.
     pub origin: Option<(BranchId, Epoch)>,
     /// The number of its tip, where it has one.
@@ -37,7 +39,7 @@ pub struct Branch {
 }
 
 /// Adds a branch to the list. For whoever writes.
-pub fn add(arena: &Arena, branch: &Branch) -> Result<(), MemoryError> {
+pub fn add(arena: &Arena, branch: &Branch<'_>) -> Result<(), MemoryError> {
     let merged = 3 * branch.merged.len();
     let bytes = HEADER + 8 * (WORDS + merged) + branch.name.len();
     let at = alloc(arena, bytes)?;
@@ -66,7 +68,7 @@ pub fn newest(arena: &Arena) -> Addr {
 }
 
 /// The branches from the one at `from` back to before the one at `known`, newest first.
-pub fn between(arena: &Arena, from: Addr, known: Addr) -> impl Iterator<Item = Branch> {
+pub fn between(arena: &Arena, from: Addr, known: Addr) -> impl Iterator<Item = Branch<'static>> {
     let mut at = from;
     std::iter::from_fn(move || {
         if at == known || at.is_null() {
@@ -77,7 +79,7 @@ pub fn between(arena: &Arena, from: Addr, known: Addr) -> impl Iterator<Item = B
         let name = block::bytes(arena, at, HEADER + 8 * WORDS + 8 * merged.len(), words[4] as usize);
         let branch = Branch {
             id: BranchId(head(arena, at).key as u32),
-            name: String::from_utf8_lossy(name).into_owned(),
+            name: Cow::Owned(String::from_utf8_lossy(name).into_owned()),
             origin: words[2].checked_sub(1).map(|parent| (BranchId(parent as u32), Epoch(words[3]))),
             tip: Some(words[1]).filter(|&tip| tip != 0),
             merged: merged::read_words(merged),
@@ -108,9 +110,9 @@ mod tests {
     #[test]
     fn what_was_added_is_found_by_whoever_knows_less() {
         let arena = Arena::with(Place::Memory, Options { budget: 1 << 30, prefault: false }).unwrap();
-        let branch = |i: u32| Branch {
+        let branch = |i: u32| Branch::<'static> {
             id: BranchId(i),
-            name: "ü".repeat(i as usize % 200),
+            name: "ü".repeat(i as usize % 200).into(),
             origin: (i > 0).then(|| (BranchId(i / 2), Epoch(u64::from(i) * 7))),
             tip: (!i.is_multiple_of(3)).then(|| u64::from(i) << 20),
             merged: (0..i % 5)
@@ -122,7 +124,7 @@ mod tests {
             assert_eq!(between(&arena, newest(&arena), Addr::NULL).count(), i as usize);
             add(&arena, &branch(i)).unwrap();
             if i % 7 == 0 {
-                let since: Vec<Branch> = between(&arena, newest(&arena), known).collect();
+                let since: Vec<Branch<'static>> = between(&arena, newest(&arena), known).collect();
                 let first = (i + 1) - since.len() as u32;
                 assert!(since.into_iter().eq((first..=i).rev().map(branch)));
                 known = newest(&arena);

@@ -26,6 +26,14 @@ pub enum DiskError {
         /// What was tried.
         op: &'static str,
     },
+    /// The file system is mounted for reading only.
+    #[error("{}permission denied to {op}: the file system is mounted read-only", before(path))]
+    ReadOnly {
+        /// The file.
+        path: String,
+        /// What was tried.
+        op: &'static str,
+    },
     /// No room left.
     #[error("{}disk full, {wanted} bytes wanted", before(path))]
     Full {
@@ -70,7 +78,8 @@ impl DiskError {
         match source.kind() {
             ErrorKind::NotFound => Self::NotFound { path },
             ErrorKind::AlreadyExists => Self::Exists { path },
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => Self::Permission { path, op },
+            ErrorKind::PermissionDenied => Self::Permission { path, op },
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path, op },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path, wanted },
             _ => Self::Io { path, op, source: Arc::new(source) },
         }

@@ -118,7 +118,8 @@ impl Log {
     pub fn remove_spares(&self, new: bool) -> Result<(), LogError> {
         let Some(Follow { together, .. }) = self.shared.follow.get() else { return Ok(()) };
         let (disk, segments) = (&*self.shared.disk, self.shared.segments());
-        let known = |number: u64| segments.iter().any(|segment| segment.header.number == number);
+        let known =
+            |number: u64| segments.binary_search_by_key(&number, |segment| segment.header.number).is_ok();
         for name in disk.list(DIR)? {
             let FileKind::Plain(number) = FileKind::of(&name) else { continue };
             if known(number) {
@@ -232,6 +233,7 @@ impl Shared {
     }
 
     fn take_in(&self, follow: &Follow, taken: &mut Option<FrameHead>, until: Until) -> Result<(), LogError> {
+        let mut survey = Survey::default();
         while self.wants(follow, until) || self.is_left(follow) {
             let segments = self.segments();
             let Some(segment) = segments.last() else { return Ok(()) };
@@ -239,10 +241,13 @@ impl Shared {
             if !self.wants(follow, until) && !self.is_left(follow) {
                 return Ok(());
             }
-            let (at, crc) = (self.head(), self.tail().crc());
-            let Some(next) = Survey::new(&*self.disk)?.successor(segment.header.number, at, crc) else {
-                return Ok(());
-            };
+            let (at, crc, number) = (self.head(), self.tail().crc(), segment.header.number);
+            let mut next = survey.successor(number, at, crc);
+            if next.is_none() {
+                survey = Survey::beyond(&*self.disk, number)?;
+                next = survey.successor(number, at, crc);
+            }
+            let Some(next) = next else { return Ok(()) };
             segment.seal(at);
             self.forget_opened(segment.header.number);
             // The tail first: whoever finds a segment that has no footer yet finds its tail.

@@ -33,16 +33,21 @@ pub(crate) struct Survey {
 impl Survey {
     /// Lists the files and looks into them; once more where one was removed in between.
     pub fn new(disk: &dyn Disk) -> Result<Self, DiskError> {
+        Self::beyond(disk, 0)
+    }
+
+    /// As [`Survey::new`], of segments with higher numbers: it takes no longer for all that are known already.
+    pub fn beyond(disk: &dyn Disk, number: u64) -> Result<Self, DiskError> {
         let mut looks = 1;
         loop {
-            match Self::look(disk) {
+            match Self::look(disk, number) {
                 Err(DiskError::NotFound { .. }) if looks < LOOKS => looks += 1,
                 survey => return survey,
             }
         }
     }
 
-    fn look(disk: &dyn Disk) -> Result<Self, DiskError> {
+    fn look(disk: &dyn Disk, known: u64) -> Result<Self, DiskError> {
         let mut survey = Self { next: 1, ..Self::default() };
         let mut by_number: BTreeMap<u64, Found> = BTreeMap::new();
         for name in disk.list(DIR)? {
@@ -56,6 +61,9 @@ impl Survey {
                 FileKind::Foreign => continue,
             };
             survey.next = survey.next.max(number.saturating_add(1));
+            if number <= known {
+                continue;
+            }
             let Some(opened) = Opened::open(disk, number, packed)? else {
                 survey.stray.push(path(number, packed));
                 continue;
