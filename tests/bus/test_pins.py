@@ -122,11 +122,26 @@ def test_a_process_that_is_stopped_costs_what_it_may(tmp_path: Path, pins: str) 
         reader.end()
 
 
-def test_a_policy_that_there_is_not() -> None:
+def test_a_policy_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(mmsb.InvalidArgument, match="'warn', 'spill' and 'expire'"):
         mmsb.open(pins=cast(Any, "forget"))
     with pytest.raises(mmsb.InvalidArgument, match="pin_limit"):
         mmsb.open(pins="spill", pin_limit=-1)
+    with mmsb.open(tmp_path / "bus"), pytest.raises(mmsb.InvalidArgument, match="mode 'r'"):
+        mmsb.open(tmp_path / "bus", "r", pins="expire")
+
+
+def test_a_limit_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "bus"
+    bus = mmsb.open(path, pins="expire", pin_limit=0)
+    page = bus.create_page("p", shape=(1000,), dtype="f8")
+    page[:] = 1.0
+    with mmsb.open(path):
+        now = bus.snapshot()
+        assert now["p"][0] == 1.0
+        page[:] = 2.0
+        with pytest.raises(mmsb.SnapshotExpired):
+            now.digest()
 
 
 def test_an_expired_snapshot_says_so(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::diff::Change;
 use crate::error::{Fault, Outcome};
+use crate::fork::Own;
 use crate::given::epoch_of;
 use crate::handle::Handle;
 use crate::kept::Pages;
@@ -235,7 +236,7 @@ impl Bus {
         Ok(())
     }
 
-    /// The present state, held for as long as you like: `with bus.snapshot() as now:`.
+    /// The present state, held for as long as you like, or as `pins` of `mmsb.open` lets it: `with bus.snapshot() as now:`.
     fn snapshot(&self) -> Outcome<Snapshot> {
         Ok(Snapshot::new(self.handle.bus()?.snapshot()?, &self.handle))
     }
@@ -266,7 +267,9 @@ impl Bus {
     #[pyo3(signature = (progress = None))]
     fn digest(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> Outcome<String> {
         let mut told = Told::checked(progress)?;
-        let digest = self.handle.long(py, |bus| bus.state()?.digest_with(&mut |bytes| told.tell(bytes)))?;
+        // Whoever is told may fork.
+        let state = Own::new(self.handle.bus()?.state()?);
+        let digest = py.detach(|| state.get().digest_with(&mut |bytes| told.tell(bytes)))?;
         told.end()?;
         Ok(digest.to_string())
     }

@@ -74,7 +74,7 @@ impl Sheet {
         let handle = match &self.source {
             Source::Fixed(held, _) => {
                 let state = held.state()?;
-                return Ok(py.detach(|| state.read(self.id, column, select, out))?);
+                return Ok(py.detach(|| state.get().read(self.id, column, select, out))?);
             }
             Source::Live(handle) => handle,
         };

@@ -100,7 +100,7 @@ impl Bus {
     /// A state given as an epoch, a snapshot or another branch.
     pub fn state_of(&self, py: Python<'_>, given: &Bound<'_, PyAny>) -> Outcome<HeldState> {
         if let Ok(snapshot) = given.cast::<Snapshot>() {
-            return Ok(Arc::new(Own::new(snapshot.get().state()?)));
+            return Ok(Arc::new(snapshot.get().state()?));
         }
         if let Ok(bus) = given.cast::<Bus>() {
             return Ok(Arc::new(Own::new(Arc::new(bus.get().handle.bus()?.state()?))));

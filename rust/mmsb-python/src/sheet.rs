@@ -180,7 +180,7 @@ impl Sheet {
         }
         match &self.source {
             Source::Live(handle) => Ok(handle.bus()?.state()?.version(self.id)?),
-            Source::Fixed(held, _) => Ok(held.state()?.version(self.id)?),
+            Source::Fixed(held, _) => Ok(held.state()?.get().version(self.id)?),
         }
     }
 
@@ -193,7 +193,7 @@ impl Sheet {
         Ok(match &self.source {
             Source::Fixed(held, _) => {
                 let state = held.state()?;
-                py.detach(|| state.is_behind(id))?
+                py.detach(|| state.get().is_behind(id))?
             }
             Source::Live(handle) => handle.long(py, |bus| bus.state()?.is_behind(id))?,
         })
@@ -225,7 +225,7 @@ impl Sheet {
     pub fn array<'py>(&self, py: Python<'py>, column: usize) -> Outcome<Bound<'py, PyAny>> {
         let handle = match &self.source {
             Source::Live(handle) => handle,
-            Source::Fixed(held, _) => return self.fixed_array(py, &*held.state()?, column),
+            Source::Fixed(held, _) => return self.fixed_array(py, held.state()?.get(), column),
         };
         if let Some(tx) = transaction::current(py, handle)? {
             let rows = tx.get().with(|tx| tx.rows(self.id))?;

@@ -25,21 +25,31 @@ pub type HeldState = Arc<Own<Arc<State>>>;
 
 /// A state until it is let go, as a snapshot and its pages share it.
 pub struct Held {
-    snapshot: Mutex<Option<Own<CoreSnapshot>>>,
+    snapshot: Mutex<Option<Arc<Own<CoreSnapshot>>>>,
     pub epoch: u64,
     pub branch: String,
 }
 
 impl Held {
-    /// The state, unless it was let go.
-    pub fn state(&self) -> Outcome<Arc<State>> {
+    /// The state, unless it was let go; detached from the interpreter where it is made of history.
+    pub fn state(&self) -> Outcome<Own<Arc<State>>> {
+        let snapshot = self.snapshot()?;
+        let state = match snapshot.get().at_hand()? {
+            Some(state) => state,
+            None => Python::attach(|py| py.detach(|| snapshot.get().state()))?,
+        };
+        Ok(Own::new(state))
+    }
+
+    /// The snapshot, unless it was let go.
+    fn snapshot(&self) -> Outcome<Arc<Own<CoreSnapshot>>> {
         let held = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         match held.as_ref() {
             Some(snapshot) if snapshot.is_foreign() => Err(Fault::Face(
                 Code::Forked,
                 "the state was taken before a fork: open the bus again in the child process".into(),
             )),
-            Some(snapshot) => Ok(snapshot.get().state()?),
+            Some(snapshot) => Ok(Arc::clone(snapshot)),
             None => {
                 Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
             }
@@ -58,12 +68,12 @@ pub struct Snapshot {
 impl Snapshot {
     pub fn new(snapshot: CoreSnapshot, handle: &Arc<Handle>) -> Self {
         let (epoch, branch) = (snapshot.epoch().0, snapshot.branch().to_owned());
-        let held = Held { snapshot: Mutex::new(Some(Own::new(snapshot))), epoch, branch };
+        let held = Held { snapshot: Mutex::new(Some(Arc::new(Own::new(snapshot)))), epoch, branch };
         Snapshot { held: Arc::new(held), pages: Mutex::default(), origin: handle.origin() }
     }
 
     /// The state, unless it was let go.
-    pub fn state(&self) -> Outcome<Arc<State>> {
+    pub fn state(&self) -> Outcome<Own<Arc<State>>> {
         self.held.state()
     }
 
@@ -89,17 +99,17 @@ impl Snapshot {
     /// Its branch's name.
     #[getter]
     fn branch(&self) -> Outcome<String> {
-        Ok(self.state()?.branch().to_owned())
+        self.held.snapshot().map(|_| self.held.branch.clone())
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
         let py = key.py();
         let state = self.state()?;
-        let id = self.find(&state, key)?;
+        let id = self.find(state.get(), key)?;
         if let Some(page) = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(&id) {
             return Ok(page.bind(py).clone());
         }
-        let info = py.detach(|| state.info(id))?;
+        let info = py.detach(|| state.get().info(id))?;
         let source = Source::Fixed(Arc::clone(&self.held), self.origin.clone());
         let page = Bound::new(py, Page { sheet: Sheet::new(py, source, info)? })?;
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,23 +119,23 @@ impl Snapshot {
     fn __contains__(&self, key: &Bound<'_, PyAny>) -> Outcome<bool> {
         let state = self.state()?;
         match key.cast::<PyString>() {
-            Ok(name) => Ok(name.to_str().is_ok_and(|name| state.find(name).is_some())),
-            Err(_) => Ok(number_of(key).is_ok_and(|id| state.info(id).is_ok())),
+            Ok(name) => Ok(name.to_str().is_ok_and(|name| state.get().find(name).is_some())),
+            Err(_) => Ok(number_of(key).is_ok_and(|id| state.get().info(id).is_ok())),
         }
     }
 
     fn __len__(&self) -> Outcome<usize> {
-        Ok(self.state()?.len() as usize)
+        Ok(self.state()?.get().len() as usize)
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyAny>> {
-        let names = names(py, &*self.state()?)?;
+        let names = names(py, self.state()?.get())?;
         Ok(names.into_any().try_iter()?.into_any())
     }
 
     /// The names of its pages, in the order they came to be.
     fn pages<'py>(&self, py: Python<'py>) -> Outcome<Bound<'py, PyList>> {
-        names(py, &*self.state()?)
+        names(py, self.state()?.get())
     }
 
     /// The digest of the state, as 64 hexadecimal digits: the same on every machine.
@@ -135,7 +145,7 @@ impl Snapshot {
     fn digest(&self, py: Python<'_>, progress: Option<Bound<'_, PyAny>>) -> Outcome<String> {
         let state = self.state()?;
         let mut told = Told::checked(progress)?;
-        let digest = py.detach(|| state.digest_with(&mut |bytes| told.tell(bytes)))?;
+        let digest = py.detach(|| state.get().digest_with(&mut |bytes| told.tell(bytes)))?;
         told.end()?;
         Ok(digest.to_string())
     }
@@ -166,7 +176,7 @@ impl Snapshot {
         match self.state() {
             Ok(state) => {
                 let Held { branch, epoch, .. } = &*self.held;
-                let pages = plural(state.len(), "page");
+                let pages = plural(state.get().len(), "page");
                 legible(&format!("<Snapshot of branch {branch} at epoch {epoch}, {pages}>"))
             }
             Err(Fault::Face(Code::Forked, _)) => {

@@ -56,12 +56,7 @@ fn plain(pin: PinInfo) -> Pinned {
 /// called is done.
 #[cold]
 pub fn warn(py: Python<'_>, bus: &mmsb::bus::handle::Bus) {
-    let found = match py.detach(|| bus.dear_pins()) {
-        Ok(found) => found,
-        // Nobody is told of what cannot be read.
-        Err(_) => return,
-    };
-    for pin in found {
+    for pin in py.detach(|| bus.dear_pins()) {
         let said = (|| py.import("mmsb.keep")?.call_method1("_warn", plain(pin)))();
         if let Err(error) = said {
             error.write_unraisable(py, None);

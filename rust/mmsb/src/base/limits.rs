@@ -85,6 +85,8 @@ pub const TAKE_OVER_EVERY: Duration = Duration::from_millis(20);
 pub const NOTED_MOST: u64 = 16 << 10;
 /// How often a process that has functions looks for commits of others that it was not told of.
 pub const FOLLOW_LOOK: Duration = Duration::from_secs(1);
+/// Nanoseconds after which whoever commits looks again what waits for pins, where that is more than it may be.
+pub const PINS_LOOK_EVERY: u64 = 100_000_000;
 /// For how long a process that closes a bus waits for its turn; it leaves without it then.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(10);
 /// How often a thread that waits for its turn without limit looks whether the bus is being closed.

@@ -218,7 +218,6 @@ fn attach(
         arena,
     });
     core.arena.describe(!read_only)?;
-    core.set_pins(options);
     let bus = main(&core, options)?;
     // What others left is taken over early: what keeps this process from it is said to who commits.
     if read_only {
@@ -227,5 +226,6 @@ fn attach(
         let turn = core.writer_within(options.busy_timeout.min(OPEN_TURN));
         let _ = turn.map(|turn| turn.log.remove_spares(true));
     }
+    core.set_pins(options, false);
     Ok(bus)
 }

@@ -3,13 +3,13 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use crate::base::limits::PINS_LOOK_EVERY as LOOK_EVERY;
 use crate::bus::core::Core;
-use crate::bus::error::Error;
 use crate::bus::handle::Bus;
 use crate::bus::holders::{PinInfo, pin_info};
 use crate::bus::options::{Options, PinPolicy};
 use crate::bus::writer::Writer;
-use crate::memory::limbo::Dear;
+use crate::memory::pins::Pinned;
 use crate::page::stage::recycle;
 
 impl Core {
@@ -24,29 +24,24 @@ impl Core {
         self.arena.control().pins.0[1].load(Ordering::Relaxed)
     }
 
-    /// Sets both as an opening says, for all processes.
-    pub fn set_pins(&self, options: &Options) {
+    /// Sets both as an opening says, for all processes; `new` is whether nobody has said anything before.
+    pub fn set_pins(&self, options: &Options, new: bool) {
         let [policy, limit] = &self.arena.control().pins.0;
         if let Some(given) = options.pins {
             policy.store(given as u64, Ordering::Relaxed);
         }
-        match options.pin_limit {
-            Some(given) => limit.store(given, Ordering::Relaxed),
-            None if self.pin_limit() == 0 => limit.store(self.arena.budget() / 4, Ordering::Relaxed),
-            None => {}
+        if let Some(given) = options.pin_limit.or_else(|| new.then(|| self.arena.budget() / 4)) {
+            limit.store(given, Ordering::Relaxed);
         }
     }
 }
 
 impl Bus {
-    /// Pins of all pages that more than [`Options::pin_limit`] waits for, and that nobody lets go of: each is told once.
-    ///
-    /// # Errors
-    /// A log that cannot be read.
-    pub fn dear_pins(&self) -> Result<Vec<PinInfo>, Error> {
+    /// Under [`PinPolicy::Warn`], pins of all pages that more than [`Options::pin_limit`] waits for: each is told once.
+    pub fn dear_pins(&self) -> Vec<PinInfo> {
         let core = self.core();
         if !core.has_dear.swap(false, Ordering::Relaxed) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let found = std::mem::take(&mut *core.dear.lock().unwrap_or_else(PoisonError::into_inner));
         found.into_iter().map(|(pin, bytes)| pin_info(core, pin, bytes)).collect()
@@ -59,52 +54,60 @@ impl Bus {
     }
 }
 
-/// Looks at what waits for pins, where that is much, and more than when it was last looked at.
+/// Looks at what waits for pins, where that is much: when it is more or less than it was, and every now and then, since
+/// what waited for one pin waits for another when that has gone.
 #[inline]
 pub(crate) fn bound(core: &Core, writer: &mut Writer) {
     let held = writer.limbo.held_bytes();
-    if held <= core.pin_limit() {
-        writer.look_at = 0;
-    } else if held >= writer.look_at {
-        look(core, writer);
+    if held > core.pin_limit() {
+        let moved = held.abs_diff(writer.looked.0) > writer.looked.0 / 8;
+        if moved || writer.log.last_time().saturating_sub(writer.looked.1) >= LOOK_EVERY {
+            look(core, writer);
+        }
     }
 }
 
 #[cold]
 fn look(core: &Core, writer: &mut Writer) {
     let limit = core.pin_limit();
-    let (leased, kept) = sorted(core, writer, limit);
-    if let_go(core, &leased) > 0 {
-        recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut Vec::new());
+    match core.pin_policy() {
+        PinPolicy::Warn => tell(core, writer, limit),
+        // What waited for one that went may wait for another one now.
+        PinPolicy::Spill | PinPolicy::Expire => {
+            let dear = |writer: &Writer| writer.limbo.dear(limit).into_iter().map(|(pin, _)| pin);
+            while let_go(core, dear(writer)) > 0 {
+                recycle(&mut writer.limbo, &core.arena, &mut writer.scratch, &mut Vec::new());
+            }
+        }
     }
-    // A view costs one version of one page, however long it is held.
-    let whole = kept.into_iter().filter(|(pin, _)| pin.page == 0);
-    for (pin, bytes) in whole.filter(|(pin, _)| !writer.told.contains(pin)).collect::<Vec<_>>() {
-        writer.told.push(pin);
-        core.dear.lock().unwrap_or_else(PoisonError::into_inner).push((pin, bytes));
-        core.has_dear.store(true, Ordering::Relaxed);
+    writer.looked = (writer.limbo.held_bytes(), writer.log.last_time());
+}
+
+/// Tells of those that hold all pages: a view costs one version of one page, however long it is held.
+fn tell(core: &Core, writer: &mut Writer, limit: u64) {
+    let dear = writer.limbo.dear(limit);
+    writer.told.retain(|told| dear.iter().any(|(pin, _)| pin == told));
+    for (pin, bytes) in dear.into_iter().filter(|(pin, _)| pin.page == 0) {
+        if !writer.told.contains(&pin) {
+            writer.told.push(pin);
+            core.dear.lock().unwrap_or_else(PoisonError::into_inner).push((pin, bytes));
+            core.has_dear.store(true, Ordering::Relaxed);
+        }
     }
-    let there = writer.limbo.dear(0);
-    writer.told.retain(|told| there.iter().any(|(pin, _)| pin == told));
-    let held = writer.limbo.held_bytes();
-    writer.look_at = held + held / 8;
 }
 
-/// Lets go of all leases that anything waits for, because memory is short: what they kept can be given back then.
-/// How many there were.
-pub(crate) fn let_go_of_all(core: &Core, writer: &Writer) -> usize {
-    let (leased, _) = sorted(core, writer, 0);
-    let_go(core, &leased)
+/// Lets go of every lease on what is not the newest state, because memory is short, whoever let go of what they keep. How many
+/// there were.
+pub(crate) fn let_go_of_all(core: &Core) -> usize {
+    if core.pin_policy() == PinPolicy::Warn {
+        return 0;
+    }
+    let newest = core.published();
+    let_go(core, core.arena.pins().list().into_iter().filter(|pin| pin.seq < newest))
 }
 
-/// The pins that more than so many bytes wait for: those that may be let go of, and the others.
-fn sorted(core: &Core, writer: &Writer, most: u64) -> (Vec<Dear>, Vec<Dear>) {
-    let bounds = core.pin_policy() != PinPolicy::Warn;
-    writer.limbo.dear(most).into_iter().partition(|(pin, _)| pin.leased && bounds)
-}
-
-fn let_go(core: &Core, leased: &[Dear]) -> usize {
-    let gone = leased.iter().filter(|(pin, _)| core.arena.pins().let_go(pin)).count();
+fn let_go(core: &Core, pins: impl Iterator<Item = Pinned>) -> usize {
+    let gone = pins.filter(|pin| pin.leased && core.arena.pins().let_go(pin)).count();
     core.let_go.fetch_add(gone as u64, Ordering::Relaxed);
     gone
 }

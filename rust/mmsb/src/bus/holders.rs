@@ -95,10 +95,12 @@ pub(crate) fn pins(core: &Core) -> Result<Vec<PinInfo>, Error> {
 }
 
 /// What there is to say of one pin.
-pub(crate) fn pin_info(core: &Core, pin: Pinned, bytes: u64) -> Result<PinInfo, Error> {
-    let ((of, time), process) = (known_of(core, pin.seq)?, core.arena.pins().entries().owner(pin.pin));
+pub(crate) fn pin_info(core: &Core, pin: Pinned, bytes: u64) -> PinInfo {
+    // Where the log cannot be read, what holds is told all the same.
+    let (of, time) = known_of(core, pin.seq).unwrap_or_default();
+    let process = core.arena.pins().entries().owner(pin.pin);
     let (seq, page, leased) = (Seq(pin.seq), PageId(pin.page), pin.leased);
-    Ok(PinInfo { seq, page, process, leased, of, time, bytes })
+    PinInfo { seq, page, process, leased, of, time, bytes }
 }
 
 /// An error for want of memory, with who holds the most of what is out of use, by what this process let go of.

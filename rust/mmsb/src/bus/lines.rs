@@ -56,8 +56,11 @@ impl Lines {
         for Branch { id, name, origin, tip, merged } in new.into_iter().rev() {
             // This process's own, unless it was made anew when its process had died: what is posted on a branch is posted on
             // one line.
-            let known = self.by_id.get(&id).or_else(|| self.coming.iter().find(|line| line.id == id));
-            if known.is_some_and(|line| line.tip_number() == tip) {
+            let coming = self.coming.iter().find(|line| line.id == id && line.tip_number() == tip).cloned();
+            if let Some(line) = coming {
+                self.add(&line);
+            }
+            if self.by_id.get(&id).is_some_and(|line| line.tip_number() == tip) {
                 continue;
             }
             let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });

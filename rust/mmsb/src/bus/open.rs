@@ -54,6 +54,10 @@ impl Bus {
 
     fn open_at(path: &Path, options: &Options) -> Result<Bus, Error> {
         let read_only = options.mode == Mode::Read;
+        if read_only && (options.pins.is_some() || options.pin_limit.is_some()) {
+            let why = "pins and pin_limit are said by processes that write the bus, not with mode 'r'";
+            return Err(Error::Invalid(why.into()));
+        }
         let real = Arc::new(Real::new(path, read_only));
         let makes = match options.mode {
             Mode::Create => !path.exists(),
@@ -163,7 +167,7 @@ fn shared(core: &Arc<Core>, options: &Options) -> Result<Bus, Error> {
     {
         return invalid("with its memory in shared memory, not in its directory".into());
     }
-    core.set_pins(options);
+    core.set_pins(options, false);
     Ok(bus)
 }
 
@@ -213,7 +217,7 @@ fn assemble(
     if core.lazy.left() == 0 {
         core.arena.set_read_in();
     }
-    core.set_pins(options);
+    core.set_pins(options, true);
     main(&core, options)
 }
 

@@ -100,8 +100,8 @@ pub struct Options {
     /// What becomes of snapshots that cost more than they may, in all processes that have the bus open: what was said last,
     /// of snapshots that are taken from then on. `None` says nothing.
     pub pins: Option<PinPolicy>,
-    /// How many bytes out of use may wait for one snapshot, by what each writing process let go of; likewise. A quarter of the
-    /// budget where nobody says it.
+    /// How many bytes out of use may wait for one snapshot, of the memory that each writing process has taken; likewise. A
+    /// quarter of the budget where nobody says it. Neither is said with [`Mode::Read`].
     pub pin_limit: Option<u64>,
     /// How many threads make the pages of a level, where that takes long, the one that commits among them; by default as
     /// many as the process may use. What handles of one process share: another number than the bus has is an error.

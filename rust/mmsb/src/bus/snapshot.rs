@@ -30,9 +30,29 @@ enum Kept {
     Leased {
         root: Addr,
         lease: PinGuard<Arc<Core>>,
-        /// The same from history, once it was let go of.
+        /// Whether it is read from history then.
+        spills: bool,
+        /// The same from history, once it was.
         past: Mutex<Option<Arc<State>>>,
     },
+}
+
+/// The published state of a line, leased, unless it is another epoch than the one that is wanted.
+fn leased(
+    core: &Arc<Core>,
+    line: &Arc<Line>,
+    policy: PinPolicy,
+    wanted: Option<Epoch>,
+) -> Result<Option<Snapshot>, Error> {
+    // What is pinned cannot be let go of before it is leased.
+    let (pin, root) = core.pin(line)?;
+    let epoch = RootRef::new(&core.arena, root).epoch();
+    if wanted.is_some_and(|wanted| wanted != epoch) {
+        return Ok(None);
+    }
+    let lease = PinGuard::lease(Arc::clone(core), || pin.seq())?;
+    let kept = Kept::Leased { root, lease, spills: policy == PinPolicy::Spill, past: Mutex::default() };
+    Ok(Some(Snapshot { line: Arc::clone(line), epoch, kept }))
 }
 
 impl Bus {
@@ -43,18 +63,13 @@ impl Bus {
     /// A closed handle, a branch that was dropped, no memory for a pin.
     pub fn snapshot(&self) -> Result<Snapshot, Error> {
         self.usable()?;
-        let (core, line) = (self.core(), Arc::clone(self.line()));
-        if core.pin_policy() == PinPolicy::Warn {
-            let state = Arc::new(State::live(core, &line)?);
-            return Ok(Snapshot { line, epoch: state.epoch(), kept: Kept::State(state) });
+        let policy = self.core().pin_policy();
+        if policy != PinPolicy::Warn
+            && let Some(snapshot) = leased(self.core(), self.line(), policy, None)?
+        {
+            return Ok(snapshot);
         }
-        let (root, lease) = {
-            // What is pinned cannot be let go of before it is leased.
-            let (pin, root) = core.pin(&line)?;
-            (root, PinGuard::lease(Arc::clone(core), || pin.seq())?)
-        };
-        let epoch = RootRef::new(&core.arena, root).epoch();
-        Ok(Snapshot { line, epoch, kept: Kept::Leased { root, lease, past: Mutex::default() } })
+        Ok(self.keep(State::live(self.core(), self.line())?))
     }
 
     /// The state the branch had at an epoch, for as long as it is held. Where snapshots may be let go of it keeps nothing of
@@ -63,25 +78,31 @@ impl Bus {
     /// # Errors
     /// As [`Bus::at`].
     pub fn snapshot_at(&self, epoch: Epoch) -> Result<Snapshot, Error> {
-        let (core, line) = (self.core(), Arc::clone(self.line()));
-        let state = if core.pin_policy() == PinPolicy::Warn {
-            self.at(epoch)?
-        } else if epoch == self.come_to(epoch)?.epoch() {
-            return self.snapshot();
-        } else {
-            State::past(&line, epoch, Past::apart(core, &line, epoch)?)
-        };
-        Ok(Snapshot { line, epoch, kept: Kept::State(Arc::new(state)) })
+        let policy = self.core().pin_policy();
+        if policy == PinPolicy::Warn {
+            return Ok(self.keep(self.at(epoch)?));
+        }
+        drop(self.come_to(epoch)?);
+        match leased(self.core(), self.line(), policy, Some(epoch))? {
+            Some(snapshot) => Ok(snapshot),
+            None => {
+                let past = Past::apart(self.core(), self.line(), epoch)?;
+                Ok(self.keep(State::past(self.line(), epoch, past)))
+            }
+        }
     }
-}
 
-impl Bus {
     /// As [`Bus::snapshot_at`], at a time, in UTC nanoseconds since 1970.
     ///
     /// # Errors
     /// As [`Bus::at_time`].
     pub fn snapshot_at_time(&self, time: u64) -> Result<Snapshot, Error> {
         self.snapshot_at(self.epoch_at(time)?)
+    }
+
+    fn keep(&self, state: State) -> Snapshot {
+        let (line, epoch) = (Arc::clone(self.line()), state.epoch());
+        Snapshot { line, epoch, kept: Kept::State(Arc::new(state)) }
     }
 }
 
@@ -102,22 +123,37 @@ impl Snapshot {
     /// [`Error::Expired`] where it cost more than snapshots may; where those are then read from history, what that cannot be
     /// read for; no memory for a pin.
     pub fn state(&self) -> Result<Arc<State>, Error> {
-        let (root, lease, past) = match &self.kept {
-            Kept::State(state) => return Ok(Arc::clone(state)),
-            Kept::Leased { root, lease, past } => (*root, lease, past),
+        match self.at_hand()? {
+            Some(state) => Ok(state),
+            None => self.spilled(),
+        }
+    }
+
+    /// As [`Snapshot::state`]; `None` where that takes long, since it is made of history.
+    ///
+    /// # Errors
+    /// As [`Snapshot::state`].
+    pub fn at_hand(&self) -> Result<Option<Arc<State>>, Error> {
+        let (root, lease, spills, past) = match &self.kept {
+            Kept::State(state) => return Ok(Some(Arc::clone(state))),
+            Kept::Leased { root, lease, spills, past } => (*root, lease, *spills, past),
         };
         let core = lease.keeper();
-        if let Some(pin) = lease.hold(Arc::clone(core))? {
-            return Ok(Arc::new(State::pinned(&self.line, root, pin)));
+        match lease.hold(Arc::clone(core))? {
+            Some(pin) => Ok(Some(Arc::new(State::pinned(&self.line, root, pin)))),
+            None if spills => Ok(past.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            None => Err(Error::Expired(self.line.name.clone(), self.epoch, core.pin_limit())),
         }
-        if core.pin_policy() == PinPolicy::Expire {
-            return Err(Error::Expired(self.line.name.clone(), self.epoch, core.pin_limit()));
-        }
+    }
+
+    fn spilled(&self) -> Result<Arc<State>, Error> {
+        let Kept::Leased { lease, past, .. } = &self.kept else { return self.state() };
         let mut past = past.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(past) = &*past {
             return Ok(Arc::clone(past));
         }
-        let read = Past::apart(core, &self.line, self.epoch)?;
+        let read = Past::apart(lease.keeper(), &self.line, self.epoch);
+        let read = read.map_err(|error| error.of_gone(lease.keeper(), &self.line.name, self.epoch))?;
         Ok(Arc::clone(past.insert(Arc::new(State::past(&self.line, self.epoch, read)))))
     }
 }

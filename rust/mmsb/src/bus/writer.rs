@@ -60,8 +60,8 @@ pub(crate) struct Writer {
     pub scratch: Scratch,
     pub pending: VecDeque<Pending>,
     pub spare: Vec<Vec<Retired>>,
-    /// From how many bytes on that wait for pins these are looked at again, and those of which somebody was told.
-    pub look_at: u64,
+    /// How many bytes waited for pins when these were last looked at, and when that was; those of which somebody was told.
+    pub looked: (u64, u64),
     pub told: Vec<Pinned>,
     /// When it was last asked which processes died, as frames tell the time.
     pub reaped: u64,
@@ -97,7 +97,7 @@ impl Writer {
             scratch: Scratch::with_magazine(arena),
             pending: VecDeque::new(),
             spare: Vec::new(),
-            look_at: 0,
+            looked: (0, 0),
             told: Vec::new(),
             reaped: 0,
             holds: false,
@@ -137,7 +137,7 @@ impl Writer {
         core.remembered.clear();
         core.arena.reap();
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
-        if self.limbo.held_bytes() > 0 && let_go_of_all(core, self) > 0 {
+        if let_go_of_all(core) > 0 {
             recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
         }
     }

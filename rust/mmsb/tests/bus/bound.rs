@@ -1,6 +1,7 @@
 //! What the versions of a snapshot may cost: kept, read from the log, or let go of.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmsb::base::ids::PageId;
 use mmsb::bus::error::Code;
@@ -66,7 +67,7 @@ fn one_that_costs_too_much_expires_and_its_views_stay() {
     assert!((BYTES..2 * BYTES).contains(&bus.stats().unwrap().held), "{}", bus.stats().unwrap().held);
     write(&bus, pages[0], 3);
     assert!(view.bytes() == before);
-    assert!(bus.dear_pins().unwrap().is_empty());
+    assert!(bus.dear_pins().is_empty());
     drop((snapshot, view));
     write(&bus, pages[0], 4);
     assert_eq!(bus.stats().unwrap().held, 0);
@@ -111,7 +112,7 @@ fn one_that_is_kept_is_told_of_once() {
     for number in 0..3 {
         pages.iter().for_each(|&page| write(&bus, page, number));
     }
-    let told = bus.dear_pins().unwrap();
+    let told = bus.dear_pins();
     assert_eq!(told.len(), 1);
     assert!(told[0].bytes > LIMIT && !told[0].leased && told[0].page == PageId(0));
     assert_eq!(told[0].process, u64::from(std::process::id()));
@@ -119,7 +120,7 @@ fn one_that_is_kept_is_told_of_once() {
     for number in 3..6 {
         pages.iter().for_each(|&page| write(&bus, page, number));
     }
-    assert!(bus.dear_pins().unwrap().is_empty(), "once");
+    assert!(bus.dear_pins().is_empty(), "once");
     assert_eq!((bus.stats().unwrap().let_go, snapshot.state().unwrap().digest().unwrap()), (0, before));
 }
 
@@ -196,7 +197,59 @@ fn what_is_given_back_before_it_is_let_go_of_is_nobody_elses() {
             assert!(read > 0);
         }
     });
+    assert!(bus.stats().unwrap().let_go > 0);
     bus.audit().unwrap();
+}
+
+#[test]
+fn all_of_one_epoch_are_let_go_of() {
+    let bus = open(PinPolicy::Expire);
+    let pages = pages(&bus);
+    pages.iter().for_each(|&page| write(&bus, page, 1));
+    let held: Vec<_> = (0..5).map(|_| bus.snapshot().unwrap()).collect();
+    for &page in &pages {
+        write(&bus, page, 2);
+    }
+    // What waited for the first one waits for the next one when that has gone, and so on.
+    assert_eq!(bus.stats().unwrap().let_go, 5);
+    assert!(held.iter().all(|snapshot| snapshot.state().is_err()));
+    assert!(bus.stats().unwrap().held <= 5 * BYTES);
+}
+
+#[test]
+fn what_waits_for_a_lease_when_another_pin_has_gone_is_seen() {
+    let bus = open(PinPolicy::Expire);
+    let pages = pages(&bus);
+    pages.iter().for_each(|&page| write(&bus, page, 1));
+    // The state is kept first, so that what both keep waits for it.
+    let (state, snapshot) = (bus.state().unwrap(), bus.snapshot().unwrap());
+    for &page in &pages {
+        write(&bus, page, 2);
+    }
+    assert_eq!(bus.stats().unwrap().let_go, 0);
+    assert!(snapshot.state().is_ok());
+    drop(state);
+    std::thread::sleep(std::time::Duration::from_millis(120));
+    write(&bus, pages[0], 3);
+    assert_eq!(bus.stats().unwrap().let_go, 1);
+    assert_eq!(snapshot.state().unwrap_err().code(), Code::SnapshotExpired);
+}
+
+#[test]
+fn a_snapshot_of_an_epoch_is_of_that_epoch_whoever_commits_meanwhile() {
+    let bus = open(PinPolicy::Expire);
+    let page = create(&bus, "page");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..).take_while(|_| !stop.load(Ordering::Relaxed)).for_each(|number| write(&bus, page, number))
+        });
+        for _ in 0..2000 {
+            let epoch = bus.epoch().unwrap();
+            assert_eq!(bus.snapshot_at(epoch).unwrap().epoch(), epoch);
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
 }
 
 proptest! {

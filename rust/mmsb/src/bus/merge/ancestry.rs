@@ -63,8 +63,14 @@ pub(crate) struct Common {
 impl Common {
     /// What is surely known to lead to it, and whether that is all.
     fn surely(&self, core: &Core) -> (Known, bool) {
-        let head = core.pin(&self.line).map(|(_pin, root)| RootRef::new(&core.arena, root).merged());
-        let mut merged = head.unwrap_or_else(|_| self.line.last_merged());
+        let mut merged = match core.pin(&self.line) {
+            Ok((_pin, root)) => RootRef::new(&core.arena, root).merged(),
+            // Whoever dropped it has said so before.
+            Err(Error::NoBranch(_)) => {
+                core.line_of(self.line.id).map_or_else(Merged::new, |line| line.last_merged())
+            }
+            Err(_) => return (known(core, &self.line, &Merged::new(), self.epoch), false),
+        };
         let noted = merged.len();
         // Of what came in later the branch has forgotten what it replaced.
         merged.retain(|_, (_, seq)| *seq <= self.seq);

@@ -188,16 +188,6 @@ impl Past {
         })
     }
 
-    /// What is to be said of history that cannot be read: after the bus was closed others may have let it go.
-    fn gone(&self, core: &Core, source: Error) -> Error {
-        let lost = matches!(source.code(), Code::NotFound | Code::CorruptLog | Code::HistoryPruned);
-        if !lost || !core.log.is_closed() {
-            return source;
-        }
-        let (branch, epoch) = self.of.clone();
-        Error::Gone { branch, epoch, place: core.place(), source: Box::new(source) }
-    }
-
     /// A page's version, rebuilt now where nobody has read it yet.
     pub fn page(&self, id: PageId) -> Result<Option<Addr>, Error> {
         let Some(page) = self.pages.get(&id) else { return Ok(None) };
@@ -216,7 +206,7 @@ impl Past {
             }
             found => found,
         };
-        let (private, at) = found.map_err(|error| self.gone(&self.core, error))?;
+        let (private, at) = found.map_err(|error| error.of_gone(&self.core, &self.of.0, self.of.1))?;
         rebuilt.push(private);
         Ok(at.map(|at| *page.built.get_or_init(|| at)))
     }
@@ -225,6 +215,17 @@ impl Past {
         let mut private = Private::empty(&self.core, self.branch, self.of.1)?;
         let at = private.edit(|draft| rebuild(&self.core.log, &self.begin, &self.stretches, id, draft))?;
         Ok((private, at))
+    }
+}
+
+impl Error {
+    /// What is to be said of history of a branch's epoch that cannot be read: after the bus was closed others may have let it go.
+    pub(crate) fn of_gone(self, core: &Core, branch: &str, epoch: Epoch) -> Self {
+        let lost = matches!(self.code(), Code::NotFound | Code::CorruptLog | Code::HistoryPruned);
+        if !lost || !core.log.is_closed() {
+            return self;
+        }
+        Error::Gone { branch: branch.into(), epoch, place: core.place(), source: Box::new(self) }
     }
 }
 

@@ -50,7 +50,8 @@ pub(crate) fn cut<'c>(core: &'c Core, writer: &Writer) -> Result<(Cut, PinGuard<
         lines.by_id.values().map(|line| branch_state(core, line)).collect()
     };
     branches.extend(writer.forked().map(|line| branch_state(core, line)));
-    branches.sort_unstable_by_key(|branch| branch.id);
+    branches.sort_by_key(|branch| branch.id);
+    branches.dedup_by_key(|branch| branch.id);
     let pin = PinGuard::new(core, || seq)?;
     let (position, before) = (writer.log.head(), writer.log.last_crc());
     Ok((Cut { seq: Seq(seq), position, before, branches }, pin))

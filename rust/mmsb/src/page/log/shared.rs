@@ -211,18 +211,21 @@ impl Shared {
     /// The error for a segment's file that cannot be opened: it was pruned, where that is why.
     fn gone(&self, segment: &Segment, cause: DiskError) -> LogError {
         let position = segment.header.start;
-        if matches!(cause, DiskError::NotFound { .. }) {
-            // What the disk says of it counts for more than whether it can be asked.
-            let _ = self.forget_pruned();
-        }
-        let start = self.segments().first().map_or(0, |first| first.header.start);
+        let first = self.segments().first().map_or(0, |first| first.header.start);
+        let start = match cause {
+            // Whoever pruned has said so on the disk; that it cannot be asked is no better an error.
+            DiskError::NotFound { .. } => self.forget_pruned().map_or(first, |start| start.max(first)),
+            _ => first,
+        };
         if start > position { LogError::HistoryPruned { position, start } } else { cause.into() }
     }
 
-    /// Lets go of the segments that another process has pruned: only the disk knows of it.
-    pub fn forget_pruned(&self) -> Result<(), LogError> {
-        self.forget_before(SuperblockFile::open(&*self.disk, true)?.now().log_start);
-        Ok(())
+    /// Lets go of the segments that another process has pruned, which only the disk knows of.
+    /// Where the log starts.
+    pub fn forget_pruned(&self) -> Result<u64, LogError> {
+        let start = SuperblockFile::open(&*self.disk, true)?.now().log_start;
+        self.forget_before(start);
+        Ok(start)
     }
 
     /// Lets go of the segments whose frames all lie before a position, but for the last one.
