@@ -17,13 +17,14 @@ export PYO3_PYTHON := $(CURDIR)/$(PY)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 CASES  ?= 100000
+KILLS ?= 10000
 SECONDS_EACH ?= 300
 RUNS   ?= 3
 SCALE  ?= full
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows bench-processes curves memory loom fuzz asan campaign docs wheel clean guard guard-accept model
+.PHONY: help build demo test test-rust test-python lint lint-rust lint-python bench bench-wide bench-peers bench-flows bench-processes curves memory loom fuzz asan campaign kills docs wheel clean guard guard-accept model
 
 help: ## Show what can be made.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -75,9 +76,13 @@ asan: $(TOOLS) ## Run the Rust tests under the address sanitizer.
 
 campaign: $(BUILD) ## Search for hours with the random tests of both languages (CASES=100000 each).
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_CRASHES=8 MMSB_FLIPS=101 MMSB_PAGES=1000000 \
+	PROPTEST_CASES=$(CASES) MMSB_ROUNDS=1000 MMSB_KILLS=10000 MMSB_CRASHES=8 MMSB_FLIPS=101 MMSB_PAGES=1000000 \
 	$(CARGO) test --release --locked
 	MMSB_TEST_PROFILE=campaign MMSB_OPERATIONS=5000 $(PY) -m pytest --timeout=0
+
+kills: $(TOOLS) ## Kill processes that share a bus, KILLS=10000 times, at every step of writing and at random.
+	MMSB_KILLS=$(KILLS) $(CARGO) test --locked -p mmsb --test bus -- --exact --nocapture \
+	writers::what_processes_commit_survives_their_deaths
 
 docs: $(BUILD) ## Write the API reference of both languages under site/.
 	$(PY) -m pdoc --docformat google --output-directory site/python mmsb

@@ -76,13 +76,13 @@ EXPECTED: dict[str, dict[str, Line]] = {
         "writers that wait for the disk: commit of 64 B": Line("flat"),
     },
     "snapshots": {
-        "commit, all held are of one epoch": Line("flat", "each commit scans all pins: `memory/pins.rs`"),
+        "commit, all held are of one epoch": Line("flat", "each commit scans all pins: `pinning/pins.rs`"),
         "snapshot opened and closed, all held are of one epoch": Line("flat"),
         "memory resident for one held": Line("flat"),
         "memory in use for one held": Line("flat"),
         "commit, each held is of another epoch": Line(
             "flat",
-            "each commit scans all pins (`memory/pins.rs`) and all parked keys (`memory/limbo.rs`)",
+            "each commit scans all pins (`pinning/pins.rs`) and all parked keys (`pinning/limbo.rs`)",
         ),
         "snapshot opened and closed, each held is of another epoch": Line("flat"),
         "commit while a snapshot comes and goes": Line("flat", "as above"),

@@ -10,7 +10,7 @@ use mmsb::base::codec::{Reader, Writer};
 use mmsb::base::ids::{BranchId, Epoch, PageId, Seq};
 use mmsb::memory::arena::{Arena, Options};
 use mmsb::memory::disk::Real;
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 use mmsb::page::delta::{Data, Delta, Part, read};
 use mmsb::page::dtype::DType;
 use mmsb::page::log::{Durability, FrameNotes, Kind, Log, NewFrame};

@@ -77,7 +77,7 @@ def open(  # noqa: A001 - the face is `mmsb.open`
         arena: where its memory lies: "shared" in tmpfs, "directory" in the bus's own directory.
         busy_timeout: seconds a writer with this handle waits for others.
         pins: what becomes of a snapshot that costs more than `pin_limit`: "warn" keeps it and whoever commits
-            gets a `PinWarning`; "spill" takes it out of memory, to be read from the log, as far as there is one;
+            gets a `PinWarning`; "spill" takes it out of memory, to be read from the log as far as that goes;
             "expire" lets go of it: `SnapshotExpired`. It counts for all processes and snapshots to come.
         pin_limit: bytes out of use that may wait for one snapshot, a quarter of the budget if nobody says it.
 

@@ -9,7 +9,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use mmsb::memory::lock::{Lock, Taken, Waits};
+use mmsb::memory::shared::lock::{Lock, Taken, Waits};
 
 /// What several processes share: a lock, what it guards, and who of them died.
 struct World {

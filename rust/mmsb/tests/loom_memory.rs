@@ -6,9 +6,9 @@
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use loom::thread;
-use mmsb::memory::pins::{Entries, Entry, PIN_ALL, Pinned, Pins};
-use mmsb::memory::stack::{Cells, FreeStack};
-use mmsb::memory::tips::TipWords;
+use mmsb::memory::heap::stack::{Cells, FreeStack};
+use mmsb::memory::pinning::pins::{Entries, Entry, PIN_ALL, Pinned, Pins};
+use mmsb::memory::shared::tips::TipWords;
 
 /// Cells in a vector: link words, and whether somebody has the cell.
 struct Vector {

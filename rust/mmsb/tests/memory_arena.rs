@@ -9,11 +9,11 @@ use std::time::Instant;
 use mmsb::base::limits::{CHUNK, EXTENT_MAX, IDLE, SPAN_FIRST};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, Options};
-use mmsb::memory::chunks::Chunks;
-use mmsb::memory::classes::{class_of, size_of_class};
 use mmsb::memory::error::MemoryError;
-use mmsb::memory::place::{Home, Place};
-use mmsb::memory::span::Span;
+use mmsb::memory::heap::chunks::Chunks;
+use mmsb::memory::heap::classes::{class_of, size_of_class};
+use mmsb::memory::machine::place::{Home, Place};
+use mmsb::memory::machine::span::Span;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;

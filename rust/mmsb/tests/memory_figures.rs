@@ -9,9 +9,9 @@ use std::time::Instant;
 use mmsb::base::limits::CHUNK;
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, Options};
-use mmsb::memory::guard::PinGuard;
-use mmsb::memory::limbo::{Limbo, Retired};
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
+use mmsb::memory::pinning::guard::PinGuard;
+use mmsb::memory::pinning::limbo::{Limbo, Retired};
 use mmsb::memory::view::{OwnedBuffer, ViewRange};
 
 const BUDGET: u64 = 1 << 30;

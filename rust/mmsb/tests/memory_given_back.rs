@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mmsb::base::limits::{AHEAD_MAX, CHUNK, IDLE, KEEP_FREE};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, ArenaStats};
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 
 const MIB: u64 = 1 << 20;
 const BURST: u64 = 128 * MIB;

@@ -11,9 +11,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mmsb::memory::lock::{Holder, Lock, Taken};
-use mmsb::memory::mapping::{Access, Mapping};
-use mmsb::memory::slots::Slot;
+use mmsb::memory::machine::mapping::{Access, Mapping};
+use mmsb::memory::shared::lock::{Holder, Lock, Taken};
+use mmsb::memory::shared::slots::Slot;
 
 const CHILD: &str = "MMSB_LOCK_CHILD";
 const BYTES: usize = 4096;

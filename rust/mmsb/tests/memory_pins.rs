@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use mmsb::base::limits::CHUNK;
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::Arena;
-use mmsb::memory::guard::PinGuard;
-use mmsb::memory::limbo::{Limbo, Retired};
-use mmsb::memory::pins::{PIN_BLOCK, Pinned};
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
+use mmsb::memory::pinning::guard::PinGuard;
+use mmsb::memory::pinning::limbo::{Limbo, Retired};
+use mmsb::memory::pinning::pins::{PIN_BLOCK, Pinned};
 
 fn arena() -> Arc<Arena> {
     Arena::new(Place::Memory, 256 << 20).unwrap()

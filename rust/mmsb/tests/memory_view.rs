@@ -12,7 +12,7 @@ use mmsb::base::limits::{CHUNK, VIEW_MAPPINGS_MAX};
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::Arena;
 use mmsb::memory::error::MemoryError;
-use mmsb::memory::place::{Home, Place, sweep};
+use mmsb::memory::machine::place::{Home, Place, sweep};
 use mmsb::memory::view::{OwnedBuffer, ViewRange, mappings};
 use proptest::prelude::*;
 

@@ -12,7 +12,7 @@ use mmsb::bus::commit::Change;
 use mmsb::bus::options::Note;
 use mmsb::memory::arena::Arena;
 use mmsb::memory::disk::Real;
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 use mmsb::page::delta::Part;
 use mmsb::page::log::{Durability, FrameNotes, Kind, Log, LogConfig, NewFrame};
 use mmsb::page::schema::Schema;

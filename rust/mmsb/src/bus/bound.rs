@@ -9,7 +9,7 @@ use crate::bus::handle::Bus;
 use crate::bus::holders::{PinInfo, pin_info};
 use crate::bus::options::{Options, PinPolicy};
 use crate::bus::writer::Writer;
-use crate::memory::pins::Pinned;
+use crate::memory::pinning::pins::Pinned;
 use crate::page::stage::recycle;
 
 impl Core {

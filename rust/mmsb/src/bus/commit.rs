@@ -22,7 +22,7 @@ use crate::bus::line::Line;
 use crate::bus::turn::Turn;
 use crate::bus::validate::{self, Base};
 use crate::bus::writer::{Pending, Shown, Writer};
-use crate::memory::limbo::Retired;
+use crate::memory::pinning::limbo::Retired;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::delta::Delta;

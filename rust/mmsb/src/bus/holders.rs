@@ -8,8 +8,8 @@ use crate::bus::core::Core;
 use crate::bus::error::{Code, Error};
 use crate::bus::handle::Bus;
 use crate::bus::writer::Writer;
-use crate::memory::pins::{PIN_ALL, Pinned};
-use crate::memory::slots::Owner;
+use crate::memory::pinning::pins::{PIN_ALL, Pinned};
+use crate::memory::shared::slots::Owner;
 
 /// A version that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use crate::base::ids::{BranchId, Epoch};
 use crate::bus::error::Error;
 use crate::bus::posts::Posts;
 use crate::memory::addr::Addr;
-use crate::memory::tips::Tip;
+use crate::memory::shared::tips::Tip;
 use crate::page::merged::Merged;
 use crate::page::state_error::StateError;
 

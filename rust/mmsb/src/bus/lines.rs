@@ -11,7 +11,7 @@ use crate::bus::error::Error;
 use crate::bus::line::{Line, Origin};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::tips::Tip;
+use crate::memory::shared::tips::Tip;
 use crate::page::branches::{self, Branch};
 
 /// The branches that live, and those that did.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::limits::{CHECKPOINT_AFTER, HISTORY_BUDGET, WORTH_THREADS};
-use crate::memory::host;
+use crate::memory::machine::host;
 use crate::page::log::{Durability, LogConfig};
 use crate::propagation::threads::Threads;
 

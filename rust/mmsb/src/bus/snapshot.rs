@@ -11,7 +11,7 @@ use crate::bus::options::PinPolicy;
 use crate::bus::past::pages::Past;
 use crate::bus::state::State;
 use crate::memory::addr::Addr;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::catalog::RootRef;
 
 /// A state of a branch, for as long as it is held, or until it costs more than the bus lets it.

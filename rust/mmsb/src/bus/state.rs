@@ -12,7 +12,7 @@ use crate::bus::past::pages::Past;
 use crate::bus::upkeep::background::Background;
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::catalog::RootRef;
 use crate::page::column::ColumnRef;
 use crate::page::delta;

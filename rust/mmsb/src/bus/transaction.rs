@@ -19,7 +19,7 @@ use crate::bus::stepping::Stepping;
 use crate::bus::validate::{Base, Read, fits, named};
 use crate::bus::view::View;
 use crate::memory::addr::Addr;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::column::ColumnRef;

@@ -15,7 +15,7 @@ use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::takeover;
 use crate::bus::writer::Writer;
-use crate::memory::lock::{Holder, Taken};
+use crate::memory::shared::lock::{Holder, Taken};
 
 /// The one writer of this process, which, for as long as this is there, or frames wait for the disk, is the one of all.
 #[derive(Debug)]

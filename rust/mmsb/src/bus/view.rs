@@ -12,7 +12,7 @@ use crate::bus::on_read::Read;
 use crate::bus::past::pages::Past;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::memory::view::{OwnedBuffer, ViewRange, mappings};
 use crate::page::block::is_null;
 use crate::page::column::{ColumnRef, Extent, Place, ZEROS};

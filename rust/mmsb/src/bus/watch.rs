@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::memory::arena::Arena;
 use crate::memory::control::Control;
-use crate::memory::futex;
+use crate::memory::machine::futex;
 
 /// In the word that is slept on: somebody does.
 const WATCHED: u64 = 1;

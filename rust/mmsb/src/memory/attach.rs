@@ -11,16 +11,16 @@ use crate::base::fail;
 use crate::base::limits::CHUNK;
 use crate::base::sync::Ordering;
 use crate::memory::addr::Addr;
-use crate::memory::alloc::{Slab, SlabMark, addr_of};
 use crate::memory::arena::{Arena, Links, Options};
-use crate::memory::chunks::Chunks;
 use crate::memory::control::{Control, LAYOUT, MAGIC};
 use crate::memory::error::MemoryError;
-use crate::memory::host;
-use crate::memory::lock::{Holder, Taken};
-use crate::memory::place::Home;
-use crate::memory::slots::{Owner, Slot};
-use crate::memory::span::Span;
+use crate::memory::heap::alloc::{Slab, SlabMark, addr_of};
+use crate::memory::heap::chunks::Chunks;
+use crate::memory::machine::host;
+use crate::memory::machine::place::Home;
+use crate::memory::machine::span::Span;
+use crate::memory::shared::lock::{Holder, Taken};
+use crate::memory::shared::slots::{Owner, Slot};
 
 /// In the place of the process that reads in what opening left on disk: it is gone, and another has its slot.
 const GONE: u64 = u64::MAX;

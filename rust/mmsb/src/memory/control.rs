@@ -22,10 +22,10 @@
 //! never these words.
 
 use crate::base::sync::AtomicU64;
-use crate::memory::journal::Journal;
-use crate::memory::lock::Lock;
-use crate::memory::spans::SpanTable;
-use crate::memory::tips::Tips;
+use crate::memory::shared::journal::Journal;
+use crate::memory::shared::lock::Lock;
+use crate::memory::shared::spans::SpanTable;
+use crate::memory::shared::tips::Tips;
 
 /// "MMSBCTRL" in little endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MMSBCTRL");

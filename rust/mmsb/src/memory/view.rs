@@ -11,7 +11,7 @@ use crate::base::limits::VIEW_MAPPINGS_MAX;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::mapping::{Access, Mapping};
+use crate::memory::machine::mapping::{Access, Mapping};
 use crate::memory::words::HUGE;
 
 /// Mappings that the views of this process take.

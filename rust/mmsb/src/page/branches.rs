@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::base::ids::Seq;
     use crate::memory::arena::Options;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
 
     #[test]
     fn what_was_added_is_found_by_whoever_knows_less() {

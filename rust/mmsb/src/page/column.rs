@@ -366,7 +366,7 @@ pub(super) fn entry_at(arena: &Arena, root: Addr, height: u32, index: u64) -> (A
 mod tests {
     use super::*;
     use crate::memory::arena::Options;
-    use crate::memory::place::Place as ArenaPlace;
+    use crate::memory::machine::place::Place as ArenaPlace;
     use crate::page::stage::{Scratch, Stage};
     use crate::page::tree::{self, TreeWriter};
     use proptest::prelude::*;

@@ -7,7 +7,7 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::tips;
+use crate::memory::shared::tips;
 use crate::page::block::{self, head};
 use crate::page::{branches, schemas};
 

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::base::ids::{BranchId, Epoch, PageId};
     use crate::memory::arena::Options;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
     use crate::page::catalog::{define, empty_root};
     use crate::page::dtype::DType;
     use crate::page::schema::{Column, Kind as Of};

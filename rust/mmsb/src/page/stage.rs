@@ -11,8 +11,8 @@ use crate::base::limits::CHUNK;
 use crate::memory::addr::Addr;
 use crate::memory::arena::{Arena, SMALL_MAX};
 use crate::memory::error::MemoryError;
-use crate::memory::limbo::{Limbo, Retired};
-use crate::memory::magazine::Magazine;
+use crate::memory::heap::magazine::Magazine;
+use crate::memory::pinning::limbo::{Limbo, Retired};
 use crate::page::block::{self, Header, Kind, head};
 
 /// The seqs from here on, up to twice as high, are of stages that make what a checkpoint holds: no two have the same one,

@@ -27,6 +27,8 @@ use mmsb::page::select::Select;
 const CHILD: &str = "MMSB_WRITERS_CHILD";
 /// Rows of each writer's page, 8 bytes each: a few chunks.
 const ROWS: u64 = 3000;
+/// Deaths on one bus, of whose log most die with a segment.
+const ON_ONE_BUS: u64 = 500;
 /// Writers at a time; as many pages are written, one by each.
 const WRITERS: usize = 3;
 
@@ -250,6 +252,21 @@ fn what_processes_commit_survives_their_deaths() {
             }
         };
     }
+    let kills = u64::from(setting("MMSB_KILLS", 100));
+    let (mut left, mut died_at) = (kills, vec![0; POINTS.len()]);
+    while left > 0 {
+        let now = left.min(ON_ONE_BUS);
+        deaths_on_a_bus(now, Chance(u64::from(std::process::id()) << 32 | left), &mut died_at);
+        left -= now;
+    }
+    let missed = POINTS.iter().zip(&died_at).filter(|(_, died)| **died == 0).count();
+    assert!(missed <= if kills < 1000 { POINTS.len() / 2 } else { 0 }, "nobody died at {missed} points");
+    let points = POINTS.iter().zip(&died_at).map(|((point, _), died)| format!("{point} {died}"));
+    println!("died at: {}", points.collect::<Vec<_>>().join(", "));
+}
+
+/// So many deaths on a bus of its own, and what is there in the end.
+fn deaths_on_a_bus(kills: u64, mut chance: Chance, died_at: &mut Vec<u64>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("bus");
     let bus = open(&path, Mode::Append);
@@ -258,12 +275,11 @@ fn what_processes_commit_survives_their_deaths() {
     }
     let writers = (0..WRITERS).map(|writer| Other::start(&path, &format!("write {writer}"), None)).collect();
     let readers = (0..2).map(|_| Other::start(&path, "read", None)).collect();
-    let mut house = House { path, bus, writers, readers, died_at: vec![0; POINTS.len()] };
-    let mut chance = Chance(std::process::id().into());
-    let kills = setting("MMSB_KILLS", 100);
+    let mut house = House { path, bus, writers, readers, died_at: std::mem::take(died_at) };
     for round in 0..kills {
-        house.one_dies(&mut chance, round.into());
+        house.one_dies(&mut chance, round);
     }
+    *died_at = std::mem::take(&mut house.died_at);
     let said: Vec<u64> = house.writers.drain(..).map(Other::kill).collect();
     for reader in house.readers.drain(..) {
         reader.kill();
@@ -281,16 +297,8 @@ fn what_processes_commit_survives_their_deaths() {
     assert_eq!(now, bus.replay_digest(false).unwrap());
     let digest = now.iter().find(|of| of.branch == "main").unwrap().digest;
     assert_eq!(bus.state().unwrap().digest().unwrap(), digest, "the log says something else than memory");
-    let missed = POINTS.iter().zip(&house.died_at).filter(|(_, died)| **died == 0).count();
-    assert!(missed <= if kills < 1000 { POINTS.len() / 2 } else { 0 }, "nobody died at {missed} points");
     let stats = bus.stats().unwrap();
-    let points = POINTS.iter().zip(&house.died_at).map(|((point, _), died)| format!("{point} {died}"));
-    println!(
-        "{} commits; {} spans; died at: {}",
-        stats.seq.0,
-        stats.arena.spans,
-        points.collect::<Vec<_>>().join(", ")
-    );
+    println!("{kills} killed; {} commits; {} spans", stats.seq.0, stats.arena.spans);
 }
 
 /// As on the file system of a network: another process gets an error at once, and a copy to read.

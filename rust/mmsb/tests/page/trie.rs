@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::Arena;
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 use mmsb::page::block::{self, Kind};
 use mmsb::page::stage::{Scratch, Stage};
 use mmsb::page::trie;

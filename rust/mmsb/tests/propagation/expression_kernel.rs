@@ -8,7 +8,7 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::base::limits::CHUNK;
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::Arena;
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 use mmsb::page::dtype::DType;
 use mmsb::page::schema::{Column, Kind, Schema};
 use mmsb::page::stage::{Scratch, Stage};

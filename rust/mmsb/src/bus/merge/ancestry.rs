@@ -12,7 +12,7 @@ use crate::bus::error::{Code, Error};
 use crate::bus::line::Line;
 use crate::bus::past::pages::{begin_of, leads, lineage};
 use crate::memory::addr::Addr;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::body::{self, Glance, Record};
 use crate::page::catalog::RootRef;
 use crate::page::merged::{Merged, note_merged};

@@ -13,7 +13,7 @@ use crate::bus::past::begin::{self, Begin, Wanted};
 use crate::bus::private::Private;
 use crate::bus::state::PageInfo;
 use crate::memory::addr::Addr;
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::body::{self, Record};
 use crate::page::catalog::RootRef;
 use crate::page::draft::Draft;

@@ -9,7 +9,7 @@ use crate::bus::error::Error;
 use crate::bus::past::begin::{first_epoch, kept};
 use crate::bus::past::replay::{MAIN, Replay};
 use crate::memory::arena::Arena;
-use crate::memory::place::Place;
+use crate::memory::machine::place::Place;
 use crate::page::checkpoint::CheckpointError;
 use crate::page::checkpoint::lazy::Lazy;
 use crate::page::checkpoint::record::Record;

@@ -3,8 +3,8 @@
 use crate::base::limits::CHUNK;
 use crate::bus::core::Core;
 use crate::bus::error::Error;
-use crate::memory::classes::{class_of, size_of_class};
-use crate::memory::tips;
+use crate::memory::heap::classes::{class_of, size_of_class};
+use crate::memory::shared::tips;
 use crate::page::reach::Reached;
 
 /// Counts the parents of every block that the living branches reach, and compares them with what the blocks say.

@@ -17,7 +17,7 @@ use crate::bus::upkeep::compact::{Asked, Place};
 use crate::bus::upkeep::follower::Follower;
 use crate::bus::upkeep::retain;
 use crate::bus::upkeep::settle::settle;
-use crate::memory::mapping::trim_heap;
+use crate::memory::machine::mapping::trim_heap;
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::state_error::StateError;
 

@@ -6,7 +6,7 @@ use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::line::Line;
 use crate::bus::writer::{Shown, Writer};
-use crate::memory::guard::PinGuard;
+use crate::memory::pinning::guard::PinGuard;
 use crate::page::body::Record;
 use crate::page::catalog::RootRef;
 use crate::page::checkpoint::write::{BranchState, Cut};

@@ -136,7 +136,8 @@ mod tests {
         assert!(!asked.note(PLACE, Epoch(5), 219), "nothing could be done about 110");
         assert!(asked.note(PLACE, Epoch(6), 220));
         assert_eq!(asked.next(), Some(PLACE));
-        let arena = Arc::new(Arena::new(memory::place::Place::Memory, 64 << 20).expect("a small arena"));
+        let arena =
+            Arc::new(Arena::new(memory::machine::place::Place::Memory, 64 << 20).expect("a small arena"));
         let copies = Arc::new(Compacted::new(&arena, PLACE.1));
         asked.done(PLACE, Some(Arc::downgrade(&copies)));
         assert!(!asked.note(PLACE, Epoch(7), 300), "copies wait");

@@ -12,7 +12,7 @@ use crate::bus::past::begin::belongs;
 use crate::bus::past::rebuilt::Room;
 use crate::bus::past::replay::Replay;
 use crate::memory::disk::{Disk, Real};
-use crate::memory::host;
+use crate::memory::machine::host;
 use crate::page::checkpoint::record::Record;
 use crate::page::checkpoint::store::{self, Store};
 use crate::page::log::{Log, LogConfig, LogError, LogReader, Recovered};

@@ -3,7 +3,7 @@
 use crate::memory::disk::error::DiskError;
 use crate::memory::disk::map::Map;
 use crate::memory::disk::{Disk, DiskFile, Lock, Open};
-use crate::memory::forked::Own;
+use crate::memory::machine::forked::Own;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{IoSlice, Read, Write};

@@ -424,7 +424,7 @@ mod tests {
     use crate::base::ids::{Epoch, Seq};
     use crate::memory::arena::Options;
     use crate::memory::disk::Sim;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
     use crate::page::checkpoint::record::{Column, Def, Head, Version as Told};
     use crate::page::dtype::DType;
     use crate::page::schema::Schema;

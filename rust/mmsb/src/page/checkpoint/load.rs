@@ -6,7 +6,7 @@ use crate::base::limits::UNREAD_FILES;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::disk::Disk;
-use crate::memory::limbo::Limbo;
+use crate::memory::pinning::limbo::Limbo;
 use crate::page::block::{head, head_mut, is_null, untag};
 use crate::page::catalog::{self, DefRef, RootRef, RootSlots};
 use crate::page::checkpoint::cells::CellLoader;

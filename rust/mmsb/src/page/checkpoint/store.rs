@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 use crate::base::ids::Seq;
 use crate::memory::arena::Arena;
 use crate::memory::disk::{Disk, DiskError, Lock, Open};
-use crate::memory::mapping::trim_heap;
+use crate::memory::machine::mapping::trim_heap;
 use crate::page::checkpoint::chunks::{self, ChunkWriter};
 use crate::page::checkpoint::error::CheckpointError;
 use crate::page::checkpoint::known::Known;

@@ -6,7 +6,7 @@ use mmsb::base::ids::{Epoch, PageId};
 use mmsb::base::limits::CHUNK;
 use mmsb::memory::addr::Addr;
 use mmsb::memory::arena::{Arena, Options};
-use mmsb::memory::place::Place;
+use mmsb::memory::machine::place::Place;
 use mmsb::page::schema::Schema;
 use mmsb::page::stage::{Scratch, Stage};
 use mmsb::page::version::{self, ColumnMut, PageRef};

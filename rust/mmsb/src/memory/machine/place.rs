@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::memory::error::MemoryError;
-use crate::memory::forked::Own;
-use crate::memory::mapping;
+use crate::memory::machine::forked::Own;
+use crate::memory::machine::mapping;
 
 /// Where the spans of an arena lie.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,7 +52,10 @@ const PINS: &str = "pins";
 /// The file of the processes.
 const SLOTS: &str = "slots";
 
-pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MemoryError {
+pub(in crate::memory) fn io_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> MemoryError {
     let path = path.display().to_string();
     move |source| MemoryError::Io { action, path, source }
 }
@@ -198,7 +201,7 @@ fn new_file(path: &Path) -> io::Result<File> {
 }
 
 /// A number that nobody can foresee.
-pub(super) fn random() -> u64 {
+pub(in crate::memory) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 

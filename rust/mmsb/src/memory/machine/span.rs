@@ -10,8 +10,8 @@ use std::ops::Range;
 
 use crate::base::limits::{CHUNK, CONTROL_BYTES};
 use crate::memory::error::MemoryError;
-use crate::memory::mapping::{Access, Mapping, give_back};
-use crate::memory::place::Home;
+use crate::memory::machine::mapping::{Access, Mapping, give_back};
+use crate::memory::machine::place::Home;
 
 /// Spans as large as this are asked to be backed by huge pages. Smaller ones belong to small buses, which would pay
 /// with memory they do not use.

@@ -18,11 +18,11 @@ use std::time::Duration;
 use crate::base::limits::SLOTS_MAX;
 use crate::base::sync::AtomicU64;
 use crate::memory::error::MemoryError;
-use crate::memory::forked::Own;
+use crate::memory::machine::forked::Own;
 #[cfg(not(mmsb_loom))]
-use crate::memory::futex;
-use crate::memory::lock::Waits;
-use crate::memory::place::io_error;
+use crate::memory::machine::futex;
+use crate::memory::machine::place::io_error;
+use crate::memory::shared::lock::Waits;
 
 /// Bytes that the file has for each slot: the process's id u32, whether it writes u8.
 const RECORD: usize = 8;

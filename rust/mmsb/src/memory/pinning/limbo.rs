@@ -13,8 +13,8 @@ use crate::base::spread::Spread;
 use crate::base::sync::Ordering;
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::magazine::Magazine;
-use crate::memory::pins::{Entries as _, PIN_ALL, Pin, Pinned};
+use crate::memory::heap::magazine::Magazine;
+use crate::memory::pinning::pins::{Entries as _, PIN_ALL, Pin, Pinned};
 
 /// A block that is out of use, with its life.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::pins::{Pin, Pinned, Vacant};
+use crate::memory::pinning::pins::{Pin, Pinned, Vacant};
 
 impl Arena {
     /// Pins the version that `load` loads: it reads the head of a branch and returns the seq of the root it found.
@@ -27,7 +27,7 @@ impl Arena {
     }
 
     #[inline]
-    pub(super) fn pin_place(&self) -> Result<Vacant, MemoryError> {
+    pub(in crate::memory) fn pin_place(&self) -> Result<Vacant, MemoryError> {
         loop {
             if let Some(place) = self.pins().take() {
                 return Ok(place);
@@ -71,7 +71,7 @@ impl<K: KeepsArena> PinGuard<K> {
         Ok(PinGuard { keeper, pin: Some(pin) })
     }
 
-    pub(super) fn of(keeper: K, pin: Pin) -> Self {
+    pub(in crate::memory) fn of(keeper: K, pin: Pin) -> Self {
         PinGuard { keeper, pin: Some(pin) }
     }
 

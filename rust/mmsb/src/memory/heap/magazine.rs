@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
-use crate::memory::classes::{CLASSES, class_of, size_of_class};
+use crate::memory::heap::classes::{CLASSES, class_of, size_of_class};
 
 /// Blocks of one size that are kept at most, and bytes of them: a commit that changes hundreds of small pages finds blocks
 /// for all, and one of large ones no more than those of a few.
@@ -111,7 +111,7 @@ impl Drop for Magazine {
 mod tests {
     use super::*;
     use crate::base::limits::CHUNK;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
     use std::collections::BTreeSet;
 
     #[test]

@@ -12,15 +12,15 @@
 
 use crate::base::limits::{PIN_BLOCK_BYTES, PIN_SCANS_MAX};
 use crate::base::sync::{AtomicU64, Ordering, fence};
-use crate::memory::stack::{Cells, FreeStack};
+use crate::memory::heap::stack::{Cells, FreeStack};
 
 /// A seq that covers every block: the pin is being made.
 pub const PIN_ALL: u64 = u64::MAX;
 
 /// In a seq: the pin is a lease, which somebody else may let go of. No frame has such a seq.
-pub(super) const LEASED: u64 = 1 << 63;
+pub(in crate::memory) const LEASED: u64 = 1 << 63;
 /// The seq of a lease that was let go of: it covers nothing.
-pub(super) const LET_GO: u64 = LEASED;
+pub(in crate::memory) const LET_GO: u64 = LEASED;
 
 /// Entries of one block of pins.
 pub const PIN_BLOCK: usize = (PIN_BLOCK_BYTES - 64) / 16;
@@ -30,7 +30,7 @@ pub const PIN_BLOCK: usize = (PIN_BLOCK_BYTES - 64) / 16;
 #[repr(C)]
 pub struct Entry {
     /// 0 = free.
-    pub(super) seq: AtomicU64,
+    pub(in crate::memory) seq: AtomicU64,
     /// 0 = every page's blocks. In a free entry, the free list's link.
     page: AtomicU64,
 }

@@ -5,13 +5,18 @@ use std::sync::atomic::Ordering;
 
 use crate::base::fail;
 use crate::base::limits::{CHUNK, GROW_STEP, SPAN_MAX, SPANS_MAX};
-use crate::memory::account::{SpanChunks, Taken};
-use crate::memory::chunks::{Chunks, State, bytes};
 use crate::memory::error::MemoryError;
-use crate::memory::span::{Shape, Span};
+use crate::memory::heap::account::{SpanChunks, Taken};
+use crate::memory::heap::chunks::{Chunks, State, bytes};
+use crate::memory::machine::span::{Shape, Span};
 
 impl State {
-    pub(super) fn fresh(&mut self, of: &Chunks, n: usize, small: bool) -> Result<Taken, MemoryError> {
+    pub(in crate::memory) fn fresh(
+        &mut self,
+        of: &Chunks,
+        n: usize,
+        small: bool,
+    ) -> Result<Taken, MemoryError> {
         let room = |s: &SpanChunks| s.fits(small) && s.span.shape().chunks().end - s.fresh >= n;
         let ready = |s: &SpanChunks| room(s) && s.fresh + n <= s.allocated;
         let at = match self.spans.iter().rposition(ready).or_else(|| self.spans.iter().rposition(room)) {
@@ -59,7 +64,7 @@ impl State {
     }
 
     /// Adds a span of the doubling schedule, or one made to measure when `n` chunks do not fit in that.
-    pub(super) fn add_span(&mut self, of: &Chunks, n: usize) -> Result<usize, MemoryError> {
+    pub(in crate::memory) fn add_span(&mut self, of: &Chunks, n: usize) -> Result<usize, MemoryError> {
         let first = self.spans.is_empty() && of.numbers.get().is_none();
         let mut shape = Shape::new(first, self.next);
         let ordinary = shape.chunks().len() >= n;
@@ -82,7 +87,7 @@ impl State {
         Ok(self.spans.len() - 1)
     }
 
-    pub(super) fn add(&mut self, chunks: SpanChunks) {
+    pub(in crate::memory) fn add(&mut self, chunks: SpanChunks) {
         self.places[usize::from(chunks.span.number())] = self.spans.len() as u16;
         self.spans.push(chunks);
     }

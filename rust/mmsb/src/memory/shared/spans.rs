@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::base::limits::SPANS_MAX;
 use crate::memory::control::{Control, Line};
-use crate::memory::span::Span;
+use crate::memory::machine::span::Span;
 
 /// In an owner: the span is being made.
 const MAKING: u32 = 1 << 31;

@@ -16,7 +16,7 @@ use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::limbo::Retired;
+use crate::memory::pinning::limbo::Retired;
 
 /// Entries of one block.
 const ENTRIES: usize = (CHUNK - 16) / size_of::<Entry>();
@@ -195,7 +195,7 @@ impl Arena {
 mod tests {
     use super::*;
     use crate::memory::arena::Options;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
     use std::collections::BTreeSet;
     use std::sync::Arc;
 

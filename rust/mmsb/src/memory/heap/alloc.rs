@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::base::limits::{CHUNK, SLAB};
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
-use crate::memory::classes::{CLASSES, size_of_class};
-use crate::memory::stack::{Cells, FreeStack};
+use crate::memory::heap::classes::{CLASSES, size_of_class};
+use crate::memory::heap::stack::{Cells, FreeStack};
 
 /// Bytes that are cut from a slab at once: few enough not to touch memory long before it is needed.
 const CUT: usize = 4096;

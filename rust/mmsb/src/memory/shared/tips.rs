@@ -11,10 +11,10 @@ use std::sync::Arc;
 use crate::base::limits::CHUNK;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::addr::Addr;
-use crate::memory::alloc::{addr_of, cell_of};
 use crate::memory::arena::{Arena, Links};
 use crate::memory::error::MemoryError;
-use crate::memory::stack::FreeStack;
+use crate::memory::heap::alloc::{addr_of, cell_of};
+use crate::memory::heap::stack::FreeStack;
 
 /// The words of one branch.
 #[derive(Debug)]
@@ -308,7 +308,7 @@ impl Tip {
 mod tests {
     use super::*;
     use crate::memory::arena::Options;
-    use crate::memory::place::Place;
+    use crate::memory::machine::place::Place;
     use std::collections::BTreeMap;
 
     fn arena() -> Arc<Arena> {

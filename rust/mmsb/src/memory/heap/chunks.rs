@@ -14,46 +14,46 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::base::limits::{
     AHEAD_STEP, CHUNK, EXTENT_MAX, GIVE_BACK_LEAST, GIVE_BACK_MOST, KEEP_FREE, SPAN_FIRST, SPANS_MAX,
 };
-use crate::memory::account::{ChunkStats, SpanChunks, Taken};
 use crate::memory::addr::Addr;
 use crate::memory::error::MemoryError;
-use crate::memory::place::Home;
-use crate::memory::runs::{Runs, SEARCH_WORDS};
-use crate::memory::span::Span;
-use crate::memory::spans::Numbers;
+use crate::memory::heap::account::{ChunkStats, SpanChunks, Taken};
+use crate::memory::heap::runs::{Runs, SEARCH_WORDS};
+use crate::memory::machine::place::Home;
+use crate::memory::machine::span::Span;
+use crate::memory::shared::spans::Numbers;
 
 /// The chunks of those spans of an arena that are this process's.
 #[derive(Debug)]
 pub struct Chunks {
-    pub(super) home: Home,
-    pub(super) budget: u64,
+    pub(in crate::memory) home: Home,
+    pub(in crate::memory) budget: u64,
     /// Where spans get their numbers; before that is known, one after the other.
-    pub(super) numbers: OnceLock<Numbers>,
+    pub(in crate::memory) numbers: OnceLock<Numbers>,
     /// Whether a span was made although there were some to take over.
-    pub(super) wants: AtomicBool,
+    pub(in crate::memory) wants: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) spans: Vec<SpanChunks>,
+pub(in crate::memory) struct State {
+    pub(in crate::memory) spans: Vec<SpanChunks>,
     /// Where among them each is, by its number.
-    pub(super) places: [u16; SPANS_MAX],
+    pub(in crate::memory) places: [u16; SPANS_MAX],
     /// Bytes allocated to files, and those that are about to be.
-    pub(super) committed: u64,
-    pub(super) used: u64,
-    pub(super) recycled: u64,
+    pub(in crate::memory) committed: u64,
+    pub(in crate::memory) used: u64,
+    pub(in crate::memory) recycled: u64,
     /// Bytes free for use again; what was given back is not.
-    pub(super) free: u64,
+    pub(in crate::memory) free: u64,
     /// The least that was free since the background thread looked.
-    pub(super) least_free: u64,
+    pub(in crate::memory) least_free: u64,
     /// Whether it will look again.
-    pub(super) watched: bool,
+    pub(in crate::memory) watched: bool,
     /// What it found that can go back.
-    pub(super) surplus: u64,
-    pub(super) given_back: u64,
+    pub(in crate::memory) surplus: u64,
+    pub(in crate::memory) given_back: u64,
     /// Bytes of the next span of the doubling schedule.
-    pub(super) next: u64,
+    pub(in crate::memory) next: u64,
 }
 
 /// A piece of the work of keeping fresh chunks ready.
@@ -70,7 +70,7 @@ struct Going {
     chunks: Range<usize>,
 }
 
-pub(super) const fn bytes(chunks: usize) -> u64 {
+pub(in crate::memory) const fn bytes(chunks: usize) -> u64 {
     (chunks * CHUNK) as u64
 }
 

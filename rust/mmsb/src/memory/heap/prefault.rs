@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use crate::base::limits::IDLE;
-use crate::memory::chunks::Chunks;
+use crate::memory::heap::chunks::Chunks;
 
 /// The thread of one arena. It starts when it is first needed, sleeps while it is not, and ends with the arena.
 #[derive(Debug)]

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::base::limits::{AHEAD_MAX, AHEAD_MIN, CHUNK, SMALL_REACH};
 use crate::memory::addr::Addr;
-use crate::memory::chunks::bytes;
-use crate::memory::runs::Runs;
-use crate::memory::span::Span;
+use crate::memory::heap::chunks::bytes;
+use crate::memory::heap::runs::Runs;
+use crate::memory::machine::span::Span;
 
 /// The account of one span, kept by the process it belongs to.
 #[derive(Debug)]
-pub(super) struct SpanChunks {
+pub(in crate::memory) struct SpanChunks {
     pub span: Arc<Span>,
     pub runs: Runs,
     /// Free chunks whose memory was given back to the machine.

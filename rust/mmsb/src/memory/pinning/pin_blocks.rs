@@ -13,9 +13,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::base::limits::PIN_BLOCKS_MAX;
 use crate::base::sync::{AtomicU64, Ordering};
 use crate::memory::error::MemoryError;
-use crate::memory::mapping::{Access, Mapping};
-use crate::memory::pins::{Entries, Entry, PIN_BLOCK, Pin, PinBlock, Pins};
-use crate::memory::place::Home;
+use crate::memory::machine::mapping::{Access, Mapping};
+use crate::memory::machine::place::Home;
+use crate::memory::pinning::pins::{Entries, Entry, PIN_BLOCK, Pin, PinBlock, Pins};
 
 /// An entry's number is its block's, shifted by this, and its place in the block.
 const BLOCK_SHIFT: u32 = 12;
@@ -69,7 +69,7 @@ impl Blocks {
     }
 
     /// Takes a block more for this process, unless it has room again.
-    pub(super) fn grow(&self, home: &Home) -> Result<(), MemoryError> {
+    pub(in crate::memory) fn grow(&self, home: &Home) -> Result<(), MemoryError> {
         let mut newest = self.newest();
         if newest.is_some_and(|at| (self.block(at).used.load(Ordering::Relaxed) as usize) < PIN_BLOCK) {
             return Ok(());
@@ -103,7 +103,7 @@ impl Blocks {
     }
 
     /// The id of the process of a slot, where it has a block.
-    pub(super) fn process_of(&self, slot: u32) -> Option<u64> {
+    pub(in crate::memory) fn process_of(&self, slot: u32) -> Option<u64> {
         let its = |of: &&PinBlock| of.owner.load(Ordering::Acquire) == u64::from(slot) + 1;
         self.blocks().find(its).map(|of| of.process.load(Ordering::Relaxed))
     }
@@ -113,7 +113,7 @@ impl Blocks {
     }
 
     /// The slots of other processes that have blocks.
-    pub(super) fn others(&self) -> Vec<u32> {
+    pub(in crate::memory) fn others(&self) -> Vec<u32> {
         let owners = self.blocks().map(|block| block.owner.load(Ordering::Acquire));
         let mut slots: Vec<u32> =
             owners.filter(|&owner| owner != 0 && owner != self.me).map(|owner| owner as u32 - 1).collect();
@@ -123,7 +123,7 @@ impl Blocks {
     }
 
     /// Forgets what the process of a slot held, of which nobody lives; the caller sees to it that nobody has the slot.
-    pub(super) fn forget(&self, slot: u32) {
+    pub(in crate::memory) fn forget(&self, slot: u32) {
         self.changes().fetch_add(1, Ordering::SeqCst);
         for block in self.blocks().filter(|of| of.owner.load(Ordering::Acquire) == u64::from(slot) + 1) {
             block.entries.iter().for_each(Entry::forget);
@@ -175,7 +175,7 @@ pub type ArenaPins = Pins<Blocks>;
 impl ArenaPins {
     /// The pins of an arena at a place, which others have `found` before or not, for the process of a slot; `changes` is
     /// their change counter, in the control area.
-    pub(super) fn at(
+    pub(in crate::memory) fn at(
         home: &Home,
         found: bool,
         slot: u32,

@@ -13,8 +13,8 @@
 use crate::base::sync::Ordering;
 use crate::memory::arena::Arena;
 use crate::memory::error::MemoryError;
-use crate::memory::guard::{KeepsArena, PinGuard};
-use crate::memory::pins::{Entries, LEASED, LET_GO, Pin, Pinned, Pins, Vacant};
+use crate::memory::pinning::guard::{KeepsArena, PinGuard};
+use crate::memory::pinning::pins::{Entries, LEASED, LET_GO, Pin, Pinned, Pins, Vacant};
 
 impl<E: Entries> Pins<E> {
     /// As [`Pins::pin`], for a reader that is told when somebody lets go of it.

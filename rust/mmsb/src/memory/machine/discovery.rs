@@ -14,8 +14,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::memory::error::MemoryError;
-use crate::memory::host;
-use crate::memory::place::io_error;
+use crate::memory::machine::host;
+use crate::memory::machine::place::io_error;
 
 /// The file, in the directory of a bus.
 pub const NAME: &str = "ARENA";
