@@ -114,7 +114,9 @@ bench-flows: $(BUILD) $(PEERS)/.tools ## Measure propagation and products beside
 	--readme README.md $(ARGS)
 
 bench-processes: $(BUILD) $(PEERS)/.tools ## Measure state shared between processes beside iceoryx2, LMDB, Redis, Ray and more, SCALE=full or quick, into docs/processes.md and the README.
-	PYTHONPATH=python:benches $(PEERS)/bin/python -m processes --scale $(SCALE) --readme README.md $(ARGS)
+	$(CARGO) build --release --manifest-path benches/peers-rust/Cargo.toml --target-dir target/peers
+	PYTHONPATH=python:benches $(PEERS)/bin/python -m processes --scale $(SCALE) \
+	--rust "target/peers/release/mmsb-peers processes" --readme README.md $(ARGS)
 
 curves: $(BUILD) ## Measure how time and memory grow with size, number and time, SCALE=full or quick, into docs/curves.md.
 	$(CARGO) build --release --locked -p mmsb-benches --example curves

@@ -249,4 +249,4 @@ ROWS = (
         ),
     ),
 )
-ABSENT = "change visible in another process: not measured yet"
+ABSENT = "what other processes see is measured apart, by `make bench-processes`"

@@ -75,6 +75,7 @@ PROCESSES = Subject(
     sizes=sizes,
     promised="How each shares it",
     a_promise="how",
+    crates=("iceoryx2",),
     packages=("iceoryx2", "lmdb", "redis", "hiredis", "redis-server", "ray"),
     notes=NOTES,
     counted=counted,

@@ -62,4 +62,4 @@ ROWS = (
         ),
     ),
 )
-ABSENT = "from Rust nothing is measured yet"
+ABSENT = "from Rust mmsb and iceoryx2 alone are measured, with a reader that spins"

@@ -1,7 +1,9 @@
 """Processes of other namespaces, numbers used again, and shared memory that is damaged."""
 
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +25,44 @@ MOUNTED = """
 import sys, mmsb
 path = sys.argv[1]
 bus = mmsb.open(path, "r")
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(type(error).__name__, error, flush=True)
+"""
+NOBODY = """
+import os, sys, mmsb
+path = sys.argv[1]
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(type(error).__name__, error, flush=True)
+"""
+FULL = """
+import subprocess, sys, mmsb
+import numpy as np
+bus, says = mmsb.open(sys.argv[1], budget=1 << 30), []
+def fill(most=1000):
+    made = 0
+    try:
+        while made < most:
+            bus.create_page(f"{made} of {len(bus)}", data=np.full(65_536, 1.0 + made))
+            made += 1
+    except mmsb.MmsbError as error:
+        says.append(f"{type(error).__name__} {error}")
+    return made
+def start():
+    global other
+    command = [sys.executable, "-c", open("/proc/self/cmdline").read().split("\\0")[2], sys.argv[1]]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return ask("True") == "True"
+def ask(code):
+    other.stdin.write(code + "\\n")
+    other.stdin.flush()
+    return other.stdout.readline().strip()
 for line in sys.stdin:
     try:
         print(repr(eval(line)), flush=True)
@@ -190,3 +230,69 @@ def test_a_bus_that_is_mounted_to_be_read_is_read_and_not_written(tmp_path: Path
     bus = mmsb.open(path, "r")
     reads(False)
     assert bus.digest() == digest
+
+
+def test_another_user_reads_what_it_may_and_nothing_else() -> None:
+    if os.geteuid():
+        pytest.skip("only root becomes somebody else")
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        path = Path(place) / "bus"
+        bus = mmsb.open(path)
+        page = bus.create_page("p", shape=(10,), dtype="i8")
+        page[0] = 5
+        kept = [folder(path), *folder(path).rglob("*"), *(file for file in path.rglob("*") if file.is_file())]
+        assert {file.stat().st_mode & 0o077 for file in kept} == {0}
+        other = Told(NOBODY, path)
+        try:
+            for mode in ("a", "r+", "r"):
+                said = other.ask(f"mmsb.open(path, {mode!r})")
+                assert said.startswith("PermissionDenied"), said
+                assert str(path) in said
+            for file in (path, *path.rglob("*")):
+                file.chmod(0o755 if file.is_dir() else 0o644)
+            # What may be read is read, as a copy of its own: the memory is not this user's.
+            assert other.ask("globals().update(bus=mmsb.open(path, 'r')) or bus.follows") == "False"
+            assert other.ask("int(bus['p'][0]), bus.digest()") == repr((5, bus.digest()))
+            assert other.ask("mmsb.open(path, 'r+')").startswith("PermissionDenied")
+            page[0] = 6
+            assert other.ask("int(bus['p'][0])") == "5"
+        finally:
+            other.end()
+        assert bus.verify().ok
+        bus.close()
+
+
+def test_shared_memory_that_is_full_is_an_error_for_all_and_nothing_is_lost(tmp_path: Path) -> None:
+    small = 'mount -t tmpfs -o size=24m tmpfs /dev/shm && exec "$@"'
+    alone = ["unshare", "--mount", "--map-root-user", "sh", "-c", small, "sh"]
+    try:
+        if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode:
+            pytest.skip("this user mounts nothing")
+    except FileNotFoundError:
+        pytest.skip("there is no unshare")
+    path = tmp_path / "bus"
+    first = Told(FULL, path, *alone)
+    try:
+        assert first.ask("bus.create_page('mine', shape=(1000,), dtype='i8').name") == "'mine'"
+        # A second process, which has the same shared memory.
+        assert first.ask("start()") == "True"
+        pages = int(first.ask("fill()"))
+        assert 8 < pages < 64
+        assert first.ask("says[-1]").startswith("'DiskFull no space left in /dev/shm/")
+        # The other one sees all of it, and gets the same error.
+        assert first.ask("ask('len(bus)')") == repr(str(pages + 1))
+        said = first.ask("ask('fill(1)')")
+        assert said == "'0'", said
+        assert first.ask("ask('says[-1].split()[0]')") == repr("'DiskFull'")
+        assert first.ask("[bus.drop_page(name) for name in list(bus) if name != 'mine'] and len(bus)") == "1"
+        assert first.ask("bus['mine'].__setitem__(0, 7) or ask('int(bus[\"mine\"][0])')") == "'7'"
+        assert first.ask("bus.verify().ok") == "True"
+        # What the one has taken is the other one's when it goes.
+        assert first.ask("bus.close() or len(repr(globals().pop('bus'))) > 0") == "True"
+        assert first.ask("ask('bus[\"mine\"].__setitem__(1, 8)')") == "'None'"
+        assert first.ask("ask('int(bus[\"mine\"][1]), bus.verify().ok')") == "'(8, True)'"
+    finally:
+        first.end()
+    with mmsb.open(path) as bus:
+        assert bus["mine"].array[:2].tolist() == [7, 8]

@@ -1,7 +1,8 @@
 //! What mmsb and its rivals in Rust take for the same work: one line of JSON for each figure.
 //!
 //! `mmsb-peers quick|full first|again FOLDER` measures everything once, without what takes minutes where it is not the first
-//! time; `mmsb-peers flows ...` what follows from others, instead of stores. `mmsb-peers fill WHO FOLDER COUNT` writes and then
+//! time; `mmsb-peers flows ...` what follows from others, instead of stores, and
+//! `mmsb-peers processes ...` what another process sees. `mmsb-peers fill WHO FOLDER COUNT` writes and then
 //! waits to be killed, for what opening costs after that.
 
 mod crash;
@@ -9,6 +10,7 @@ mod flows;
 mod limits;
 mod measure;
 mod ours;
+mod processes;
 mod shared;
 mod store;
 mod whole;
@@ -32,7 +34,13 @@ fn main() -> Result<(), Failed> {
         ["flows", scale @ ("quick" | "full"), "first" | "again", folder] => {
             flows::all(&Scale::new(scale == "quick"), Path::new(folder))
         }
-        _ => Err("usage: mmsb-peers [flows] quick|full first|again FOLDER".into()),
+        ["processes", scale @ ("quick" | "full"), "first" | "again", folder] => {
+            processes::all(&Scale::new(scale == "quick"), scale == "quick", Path::new(folder))
+        }
+        ["sees", who, place, words, last] => {
+            processes::sees(who, Path::new(place), words.parse()?, last.parse()?)
+        }
+        _ => Err("usage: mmsb-peers [flows | processes] quick|full first|again FOLDER".into()),
     }
 }
 

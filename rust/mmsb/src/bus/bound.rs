@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use crate::base::limits::PINS_LOOK_EVERY as LOOK_EVERY;
 use crate::bus::core::Core;
+use crate::bus::error::Code;
 use crate::bus::handle::Bus;
 use crate::bus::holders::{PinInfo, pin_info};
 use crate::bus::options::{Options, PinPolicy};
@@ -51,6 +52,13 @@ impl Bus {
     #[inline]
     pub fn has_dear_pins(&self) -> bool {
         self.core().has_dear.load(Ordering::Relaxed)
+    }
+}
+
+impl Code {
+    /// Whether there is no memory, which may be had of what readers keep, or of what processes left that are gone.
+    pub(crate) const fn is_shortage(self) -> bool {
+        matches!(self, Code::MemoryBudget | Code::DiskFull)
     }
 }
 

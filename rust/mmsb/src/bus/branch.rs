@@ -6,7 +6,7 @@ use crate::base::fail;
 use crate::base::ids::{BranchId, Epoch, Seq};
 use crate::bus::commit::{self, Control};
 use crate::bus::core::Core;
-use crate::bus::error::{Code, Error};
+use crate::bus::error::Error;
 use crate::bus::line::{Line, Origin};
 use crate::bus::lines::list;
 use crate::bus::options::Manner;
@@ -110,7 +110,7 @@ fn begin<'a>(
         };
     }
     match rebuild(core, stage(), parent, id, epoch, position) {
-        Err(error) if error.code() == Code::MemoryBudget => {
+        Err(error) if error.code().is_shortage() => {
             // What was let go of since the last commit may be enough.
             writer.reclaim(core);
             rebuild(core, stage(), parent, id, epoch, position)

@@ -14,11 +14,12 @@ use crate::base::wait::aside;
 use crate::bus::body::page_of;
 use crate::bus::bound::bound;
 use crate::bus::core::Core;
-use crate::bus::error::{Code, Error};
+use crate::bus::error::Error;
 use crate::bus::follow::{check, concerns, follow, keep};
 use crate::bus::functions::Declared;
 use crate::bus::holders::blamed;
 use crate::bus::line::Line;
+use crate::bus::takeover::take_over_now;
 use crate::bus::turn::Turn;
 use crate::bus::validate::{self, Base};
 use crate::bus::writer::{Pending, Shown, Writer};
@@ -122,9 +123,10 @@ pub(crate) fn commit_with(
     }
     writer.body.encode(request);
     let staged = match stage(core, &mut writer, request) {
-        Err(error) if error.code() == Code::MemoryBudget => {
-            // What was let go of since the last commit may be enough.
+        Err(error) if error.code().is_shortage() => {
+            // What was let go of since the last commit may be enough, or what others left that are gone.
             writer.reclaim(core);
+            take_over_now(core, &mut writer)?;
             stage(core, &mut writer, request)
         }
         staged => staged,

@@ -9,7 +9,7 @@ use crate::base::clock::Clock;
 use crate::base::ids::{BranchId, Epoch, PageId};
 use crate::base::limits::CLOSE_WAIT;
 use crate::base::wait::aside;
-use crate::bus::error::{Code, Error};
+use crate::bus::error::Error;
 use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
 use crate::bus::lines::Lines;
@@ -243,7 +243,7 @@ impl Core {
     /// may be enough.
     fn ready_or(&self, page: PageRef<'_>, reclaim: impl FnOnce()) -> Result<(), Error> {
         match self.lazy.ready(&self.arena, page.at).map_err(Error::from) {
-            Err(error) if error.code() == Code::MemoryBudget => {
+            Err(error) if error.code().is_shortage() => {
                 reclaim();
                 Ok(self.lazy.ready(&self.arena, page.at)?)
             }

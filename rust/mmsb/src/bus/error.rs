@@ -461,6 +461,7 @@ fn page_code(error: &PageError) -> Code {
 fn memory_code(error: &MemoryError) -> Code {
     match error {
         MemoryError::Budget { .. } => Code::MemoryBudget,
+        MemoryError::OutOfSpace { .. } => Code::DiskFull,
         _ => Code::Io,
     }
 }

@@ -56,11 +56,10 @@ impl Lines {
         for Branch { id, name, origin, tip, merged } in new.into_iter().rev() {
             // This process's own, unless it was made anew when its process had died: what is posted on a branch is posted on
             // one line.
-            let coming = self.coming.iter().find(|line| line.id == id && line.tip_number() == tip).cloned();
-            if let Some(line) = coming {
+            let mut known = self.coming.iter().chain(self.by_id.get(&id));
+            if let Some(line) = known.find(|line| line.id == id && line.tip_number() == tip).cloned() {
+                // Whoever made it anew may have come by the same tip, after this process had found it gone.
                 self.add(&line);
-            }
-            if self.by_id.get(&id).is_some_and(|line| line.tip_number() == tip) {
                 continue;
             }
             let origin = origin.map(|(parent, epoch)| Origin { parent, epoch });
@@ -154,5 +153,40 @@ impl Core {
     pub fn living(&self) -> Vec<Arc<Line>> {
         let lines = self.lines();
         lines.living().filter(|line| !self.follows || line.head().is_some()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::memory::arena::Options;
+    use crate::memory::machine::place::Place;
+
+    #[test]
+    fn a_branch_that_is_made_anew_with_the_tip_it_had_is_found_by_its_name() {
+        let arena = Arena::with(Place::Memory, Options { budget: 1 << 30, prefault: false }).unwrap();
+        let id = BranchId(6);
+        let listed = |tip: &Tip| {
+            let name = Cow::Borrowed("side");
+            let merged = Default::default();
+            branches::add(&arena, &Branch { id, name, origin: None, tip: Some(tip.number()), merged })
+                .unwrap();
+        };
+        let mut lines = Lines::default();
+        // Its process dies before it is there, and another one finds it gone.
+        let tip = Tip::new(&arena, id.0, Addr(64), 0).unwrap();
+        listed(&tip);
+        tip.leave();
+        let number = tip.number();
+        drop(tip);
+        lines.catch_up(&arena);
+        assert!(lines.by_name.is_empty() && lines.by_id.contains_key(&id));
+        let again = Tip::new(&arena, id.0, Addr(128), 0).unwrap();
+        assert_eq!(again.number(), number, "the test is of this");
+        listed(&again);
+        again.show();
+        lines.catch_up(&arena);
+        assert_eq!(lines.by_name["side"].head(), Some(Addr(128)));
     }
 }

@@ -112,6 +112,16 @@ fn take_over(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     Ok(())
 }
 
+/// As [`come_to`] takes over what a process left that is gone, in the midst of a turn, because memory is short.
+#[cold]
+pub(crate) fn take_over_now(core: &Core, writer: &mut Writer) -> Result<(), Error> {
+    if core.takes_turns && core.arena.control().spans.has_orphans() {
+        take_over(core, writer)
+    } else {
+        Ok(())
+    }
+}
+
 /// Whether somebody may read what was not in use any more before a frame. What was in use then, and is not now, was noted with
 /// its life.
 fn is_read(core: &Core, before: u64) -> bool {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::base::ids::{Epoch, PageId};
 use crate::bus::commit::{self, Change, Committed, Request};
 use crate::bus::core::Core;
-use crate::bus::error::{Code, Error};
+use crate::bus::error::Error;
 use crate::bus::functions::{Declared, Functions};
 use crate::bus::line::Line;
 use crate::bus::options::{Manner, Note};
@@ -162,7 +162,7 @@ impl Transaction {
     /// Makes its own writes readable.
     pub(super) fn catch_up(&mut self) -> Result<(), Error> {
         match self.apply_rest() {
-            Err(error) if error.code() == Code::MemoryBudget => {
+            Err(error) if error.code().is_shortage() => {
                 self.core.reclaim_unless_busy();
                 self.apply_rest()
             }

@@ -341,12 +341,17 @@ impl Arena {
     }
 
     fn take(&self, n: usize, small: bool) -> Result<Addr, MemoryError> {
-        let Taken { addr, span, behind } = match self.chunks.take(n, small) {
+        let taken = match self.chunks.take(n, small) {
             Err(MemoryError::Budget { .. } | MemoryError::OutOfSpace { .. }) if self.trim() > 0 => {
-                self.chunks.take(n, small)?
+                self.chunks.take(n, small)
             }
-            taken => taken?,
+            taken => taken,
         };
+        if matches!(taken, Err(MemoryError::OutOfSpace { .. })) {
+            // What processes left that are gone is allocated.
+            self.chunks.wants.store(true, Ordering::Relaxed);
+        }
+        let Taken { addr, span, behind } = taken?;
         if self.writes[addr.span() as usize].load(Ordering::Acquire).is_null() {
             self.learn(&span);
         }

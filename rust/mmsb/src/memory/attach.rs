@@ -52,7 +52,11 @@ impl Arena {
         // That was the one that had the slot before.
         let before = u64::from(slot.number()) + 1;
         let _ = control.reader_in.0.compare_exchange(before, GONE, Ordering::AcqRel, Ordering::Relaxed);
-        Arena::over(Chunks::new(home, options.budget), first, true, Some(slot), options.prefault)
+        let chunks = Chunks::new(home, options.budget);
+        let arena = Arena::over(chunks, first, true, Some(slot), options.prefault)?;
+        // Reading needs a place for pins, also when there is no room for one any more; where there is none now, who reads is told.
+        let _ = arena.more_pins();
+        Ok(arena)
     }
 
     /// Maps the spans that other processes have added. To be called between reading an address that another process may

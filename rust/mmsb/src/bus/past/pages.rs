@@ -199,7 +199,7 @@ impl Past {
             return Ok(Some(at));
         }
         let found = match self.rebuild(id) {
-            Err(error) if error.code() == Code::MemoryBudget => {
+            Err(error) if error.code().is_shortage() => {
                 // What was let go of since the last commit may be enough.
                 self.core.reclaim_unless_busy();
                 self.rebuild(id)
