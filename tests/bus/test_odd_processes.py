@@ -68,6 +68,8 @@ for line in sys.stdin:
         print(repr(eval(line)), flush=True)
     except mmsb.MmsbError as error:
         print(type(error).__name__, error, flush=True)
+if "other" in globals():
+    other.communicate()
 """
 ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
 

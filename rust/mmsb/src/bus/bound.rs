@@ -11,7 +11,7 @@ use crate::bus::holders::{PinInfo, pin_info};
 use crate::bus::options::{Options, PinPolicy};
 use crate::bus::writer::Writer;
 use crate::memory::pinning::pins::Pinned;
-use crate::page::stage::recycle;
+use crate::page::stage::{recycle, recycle_all};
 
 impl Core {
     /// What becomes of snapshots that cost more than they may.
@@ -104,14 +104,15 @@ fn tell(core: &Core, writer: &mut Writer, limit: u64) {
     }
 }
 
-/// Lets go of every lease on what is not the newest state, because memory is short, whoever let go of what they keep. How many
-/// there were.
-pub(crate) fn let_go_of_all(core: &Core) -> usize {
+/// Lets go of all leases that anything waits for in memory of this process, because it is short.
+#[cold]
+pub(crate) fn let_go_of_all(writer: &mut Writer, core: &Core) {
     if core.pin_policy() == PinPolicy::Warn {
-        return 0;
+        return;
     }
-    let newest = core.published();
-    let_go(core, core.arena.pins().list().into_iter().filter(|pin| pin.seq < newest))
+    while let_go(core, writer.limbo.dear(0).into_iter().map(|(pin, _)| pin)) > 0 {
+        recycle_all(&mut writer.limbo, &core.arena, &mut writer.scratch);
+    }
 }
 
 fn let_go(core: &Core, pins: impl Iterator<Item = Pinned>) -> usize {

@@ -12,7 +12,7 @@ use crate::base::fail;
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::base::wait::aside;
 use crate::bus::body::page_of;
-use crate::bus::bound::bound;
+use crate::bus::bound::{bound, let_go_of_all};
 use crate::bus::core::Core;
 use crate::bus::error::Error;
 use crate::bus::follow::{check, concerns, follow, keep};
@@ -122,15 +122,16 @@ pub(crate) fn commit_with(
         validate::against_head(core, request.line, base, request.changes)?;
     }
     writer.body.encode(request);
-    let staged = match stage(core, &mut writer, request) {
-        Err(error) if error.code().is_shortage() => {
-            // What was let go of since the last commit may be enough, or what others left that are gone.
-            writer.reclaim(core);
-            take_over_now(core, &mut writer)?;
-            stage(core, &mut writer, request)
+    let mut staged = stage(core, &mut writer, request);
+    // What was let go of since the last commit may be enough, or what processes left that are gone, or what snapshots keep.
+    let more: [fn(&mut Writer, &Core); 3] = [Writer::reclaim, take_over_now, let_go_of_all];
+    for make_room in more {
+        if !staged.as_ref().is_err_and(|error| error.code().is_shortage()) {
+            break;
         }
-        staged => staged,
-    };
+        make_room(&mut writer, core);
+        staged = stage(core, &mut writer, request);
+    }
     let (draft, committed) = staged.map_err(|error| blamed(core, &writer, error))?;
     append(core, &mut writer, draft, request, committed)?;
     show(core, writer, committed.seq)?;

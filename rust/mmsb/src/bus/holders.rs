@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::ids::{BranchId, Epoch, PageId, Seq};
 use crate::bus::core::Core;
-use crate::bus::error::{Code, Error};
+use crate::bus::error::Error;
 use crate::bus::handle::Bus;
 use crate::bus::writer::Writer;
 use crate::memory::pinning::pins::{PIN_ALL, Pinned};
@@ -105,7 +105,7 @@ pub(crate) fn pin_info(core: &Core, pin: Pinned, bytes: u64) -> PinInfo {
 
 /// An error for want of memory, with who holds the most of what is out of use, by what this process let go of.
 pub(crate) fn blamed(core: &Core, writer: &Writer, error: Error) -> Error {
-    if error.code() != Code::MemoryBudget {
+    if !error.code().is_shortage() {
         return error;
     }
     let mut held: BTreeMap<u64, u64> = BTreeMap::new();

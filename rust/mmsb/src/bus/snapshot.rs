@@ -141,7 +141,8 @@ impl Snapshot {
         let core = lease.keeper();
         match lease.hold(Arc::clone(core))? {
             Some(pin) => Ok(Some(Arc::new(State::pinned(&self.line, root, pin)))),
-            None if spills => Ok(past.lock().unwrap_or_else(PoisonError::into_inner).clone()),
+            // Whoever makes it has it locked.
+            None if spills => Ok(past.try_lock().ok().and_then(|past| past.clone())),
             None => Err(Error::Expired(self.line.name.clone(), self.epoch, core.pin_limit())),
         }
     }

@@ -112,13 +112,19 @@ fn take_over(core: &Core, writer: &mut Writer) -> Result<(), Error> {
     Ok(())
 }
 
-/// As [`come_to`] takes over what a process left that is gone, in the midst of a turn, because memory is short.
+/// Takes over what processes left that are gone, in the midst of a turn, because memory is short. What keeps it from that is said
+/// to whoever has its turn next.
 #[cold]
-pub(crate) fn take_over_now(core: &Core, writer: &mut Writer) -> Result<(), Error> {
-    if core.takes_turns && core.arena.control().spans.has_orphans() {
-        take_over(core, writer)
-    } else {
-        Ok(())
+pub(crate) fn take_over_now(writer: &mut Writer, core: &Core) {
+    let orphans = || core.arena.control().spans.orphans().len();
+    let mut left = if core.takes_turns { orphans() } else { 0 };
+    while left > 0 {
+        writer.tried = None;
+        let done = take_over(core, writer);
+        if done.is_err() || orphans() >= left {
+            return;
+        }
+        left = orphans();
     }
 }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::base::ids::{BranchId, PageId, Seq};
 use crate::base::limits::REAP_EVERY;
 use crate::bus::body::Body;
-use crate::bus::bound::let_go_of_all;
 use crate::bus::core::Core;
 use crate::bus::follow::Flows;
 use crate::bus::line::Line;
@@ -137,9 +136,6 @@ impl Writer {
         core.remembered.clear();
         core.arena.reap();
         recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
-        if let_go_of_all(core) > 0 {
-            recycle_all(&mut self.limbo, &core.arena, &mut self.scratch);
-        }
     }
 
     /// Every now and then lets go of what processes held that died since.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use mmsb::base::ids::PageId;
 use mmsb::bus::error::Code;
@@ -158,13 +159,16 @@ fn memory_that_is_short_is_taken_from_snapshots_first() {
 
 #[test]
 fn what_is_given_back_before_it_is_let_go_of_is_nobody_elses() {
-    let bus = open(PinPolicy::Expire);
+    let options = Options { pins: Some(PinPolicy::Expire), pin_limit: Some(BYTES), ..Options::default() };
+    let bus = Bus::memory(&options).unwrap();
     let pages = pages(&bus);
     std::thread::scope(|scope| {
         let reading = || {
             let (mut read, mut expired) = (0u64, 0u64);
             for _ in 0..400 {
                 let snapshot = bus.snapshot().unwrap();
+                // Long enough for some commits.
+                std::thread::sleep(Duration::from_micros(200));
                 for &page in &pages {
                     match snapshot.state() {
                         Ok(state) => {
@@ -221,15 +225,18 @@ fn what_waits_for_a_lease_when_another_pin_has_gone_is_seen() {
     let bus = open(PinPolicy::Expire);
     let pages = pages(&bus);
     pages.iter().for_each(|&page| write(&bus, page, 1));
-    // The state is kept first, so that what both keep waits for it.
-    let (state, snapshot) = (bus.state().unwrap(), bus.snapshot().unwrap());
+    // The older one is what waits for both.
+    let state = bus.state().unwrap();
+    let other = create(&bus, "another");
+    let snapshot = bus.snapshot().unwrap();
+    write(&bus, other, 1);
     for &page in &pages {
         write(&bus, page, 2);
     }
     assert_eq!(bus.stats().unwrap().let_go, 0);
     assert!(snapshot.state().is_ok());
     drop(state);
-    std::thread::sleep(std::time::Duration::from_millis(120));
+    std::thread::sleep(Duration::from_millis(120));
     write(&bus, pages[0], 3);
     assert_eq!(bus.stats().unwrap().let_go, 1);
     assert_eq!(snapshot.state().unwrap_err().code(), Code::SnapshotExpired);
@@ -240,10 +247,10 @@ fn a_snapshot_of_an_epoch_is_of_that_epoch_whoever_commits_meanwhile() {
     let bus = open(PinPolicy::Expire);
     let page = create(&bus, "page");
     let stop = AtomicBool::new(false);
+    let goes_on = |_: &u64| !stop.load(Ordering::Relaxed);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            (0..).take_while(|_| !stop.load(Ordering::Relaxed)).for_each(|number| write(&bus, page, number))
-        });
+        // It ends also where the other one fails.
+        scope.spawn(|| (0..100_000).take_while(&goes_on).for_each(|number| write(&bus, page, number)));
         for _ in 0..2000 {
             let epoch = bus.epoch().unwrap();
             assert_eq!(bus.snapshot_at(epoch).unwrap().epoch(), epoch);

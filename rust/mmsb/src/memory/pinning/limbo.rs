@@ -111,7 +111,8 @@ impl Covers {
         let all = pins.iter().find(|pin| pin.seq == PIN_ALL).copied();
         let known = pins.iter().filter(|pin| pin.seq != PIN_ALL).copied();
         let (mut whole, mut paged): (Vec<Pinned>, Vec<Pinned>) = known.partition(|pin| pin.page == 0);
-        whole.sort_unstable_by_key(|pin| pin.seq);
+        // Where both keep the same, letting go of a lease frees nothing.
+        whole.sort_unstable_by_key(|pin| (pin.seq, pin.leased));
         paged.sort_unstable_by_key(|pin| (pin.page, pin.seq));
         Covers { all, whole, paged }
     }
@@ -233,7 +234,7 @@ impl Limbo {
         let sorted = (blocks > FEW).then(|| Covers::new(pins));
         let holder = |block: &Retired| match &sorted {
             Some(sorted) => sorted.of(block),
-            None => pins.iter().filter(|pin| covers(pin, block)).min_by_key(|pin| pin.seq),
+            None => pins.iter().filter(|pin| covers(pin, block)).min_by_key(|pin| (pin.seq, pin.leased)),
         };
         for block in again.iter().flat_map(|parked| &parked.blocks).chain(&new) {
             done.examined += 1;
