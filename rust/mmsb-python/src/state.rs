@@ -25,15 +25,37 @@ pub type HeldState = Arc<Own<Arc<State>>>;
 
 /// A state until it is let go, as a snapshot and its pages share it.
 pub struct Held {
-    snapshot: Mutex<Option<Arc<Own<CoreSnapshot>>>>,
+    kept: Mutex<Option<Kept>>,
     pub epoch: u64,
     pub branch: String,
+}
+
+/// How it is kept: for good, or for as long as nobody lets go of it.
+enum Kept {
+    State(Own<Arc<State>>),
+    Leased(Arc<Own<CoreSnapshot>>),
+}
+
+impl Kept {
+    fn is_foreign(&self) -> bool {
+        match self {
+            Kept::State(state) => state.is_foreign(),
+            Kept::Leased(snapshot) => snapshot.is_foreign(),
+        }
+    }
 }
 
 impl Held {
     /// The state, unless it was let go; detached from the interpreter where it is made of history.
     pub fn state(&self) -> Outcome<Own<Arc<State>>> {
-        let snapshot = self.snapshot()?;
+        let snapshot = self.look(|kept| match kept {
+            Kept::State(state) => Ok(Own::new(Arc::clone(state.get()))),
+            Kept::Leased(snapshot) => Err(Arc::clone(snapshot)),
+        })?;
+        let snapshot = match snapshot {
+            Ok(state) => return Ok(state),
+            Err(snapshot) => snapshot,
+        };
         let state = match snapshot.get().at_hand()? {
             Some(state) => state,
             None => Python::attach(|py| py.detach(|| snapshot.get().state()))?,
@@ -41,15 +63,15 @@ impl Held {
         Ok(Own::new(state))
     }
 
-    /// The snapshot, unless it was let go.
-    fn snapshot(&self) -> Outcome<Arc<Own<CoreSnapshot>>> {
-        let held = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Looks at what is kept, unless it was let go.
+    fn look<T>(&self, look: impl FnOnce(&Kept) -> T) -> Outcome<T> {
+        let held = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match held.as_ref() {
-            Some(snapshot) if snapshot.is_foreign() => Err(Fault::Face(
+            Some(kept) if kept.is_foreign() => Err(Fault::Face(
                 Code::Forked,
                 "the state was taken before a fork: open the bus again in the child process".into(),
             )),
-            Some(snapshot) => Ok(Arc::clone(snapshot)),
+            Some(kept) => Ok(look(kept)),
             None => {
                 Err(Fault::Face(Code::Closed, format!("the snapshot of epoch {} was let go", self.epoch)))
             }
@@ -68,7 +90,11 @@ pub struct Snapshot {
 impl Snapshot {
     pub fn new(snapshot: CoreSnapshot, handle: &Arc<Handle>) -> Self {
         let (epoch, branch) = (snapshot.epoch().0, snapshot.branch().to_owned());
-        let held = Held { snapshot: Mutex::new(Some(Arc::new(Own::new(snapshot)))), epoch, branch };
+        let kept = match snapshot.into_state() {
+            Ok(state) => Kept::State(Own::new(state)),
+            Err(snapshot) => Kept::Leased(Arc::new(Own::new(snapshot))),
+        };
+        let held = Held { kept: Mutex::new(Some(kept)), epoch, branch };
         Snapshot { held: Arc::new(held), pages: Mutex::default(), origin: handle.origin() }
     }
 
@@ -99,7 +125,7 @@ impl Snapshot {
     /// Its branch's name.
     #[getter]
     fn branch(&self) -> Outcome<String> {
-        self.held.snapshot().map(|_| self.held.branch.clone())
+        self.held.look(|_| self.held.branch.clone())
     }
 
     fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> Outcome<Bound<'py, Page>> {
@@ -152,7 +178,7 @@ impl Snapshot {
 
     /// Lets go of the state: it and its pages are read no more. Arrays taken from them stay as they are.
     fn close(&self) {
-        let state = self.held.snapshot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let state = self.held.kept.lock().unwrap_or_else(PoisonError::into_inner).take();
         let pages = std::mem::take(&mut *self.pages.lock().unwrap_or_else(PoisonError::into_inner));
         for page in pages.values() {
             page.get().sheet.forget_arrays();

@@ -112,6 +112,17 @@ impl Snapshot {
         self.epoch
     }
 
+    /// The state, where nobody ever lets go of it.
+    ///
+    /// # Errors
+    /// The snapshot, where it is leased.
+    pub fn into_state(self) -> Result<Arc<State>, Self> {
+        match self.kept {
+            Kept::State(state) => Ok(state),
+            kept => Err(Snapshot { kept, ..self }),
+        }
+    }
+
     /// Its branch's name.
     pub fn branch(&self) -> &str {
         &self.line.name

@@ -341,17 +341,10 @@ impl Arena {
     }
 
     fn take(&self, n: usize, small: bool) -> Result<Addr, MemoryError> {
-        let taken = match self.chunks.take(n, small) {
-            Err(MemoryError::Budget { .. } | MemoryError::OutOfSpace { .. }) if self.trim() > 0 => {
-                self.chunks.take(n, small)
-            }
-            taken => taken,
+        let Taken { addr, span, behind } = match self.chunks.take(n, small) {
+            Err(error) => self.take_short(n, small, error)?,
+            Ok(taken) => taken,
         };
-        if matches!(taken, Err(MemoryError::OutOfSpace { .. })) {
-            // What processes left that are gone is allocated.
-            self.chunks.wants.store(true, Ordering::Relaxed);
-        }
-        let Taken { addr, span, behind } = taken?;
         if self.writes[addr.span() as usize].load(Ordering::Acquire).is_null() {
             self.learn(&span);
         }
@@ -359,6 +352,25 @@ impl Arena {
             self.prefault.wake();
         }
         Ok(addr)
+    }
+
+    /// Takes chunks once more, where memory was short.
+    #[cold]
+    fn take_short(&self, n: usize, small: bool, short: MemoryError) -> Result<Taken, MemoryError> {
+        let error = match short {
+            MemoryError::Budget { .. } | MemoryError::OutOfSpace { .. } if self.trim() > 0 => {
+                match self.chunks.take(n, small) {
+                    Ok(taken) => return Ok(taken),
+                    Err(error) => error,
+                }
+            }
+            short => short,
+        };
+        if matches!(error, MemoryError::OutOfSpace { .. }) {
+            // What processes left that are gone is allocated.
+            self.chunks.wants.store(true, Ordering::Relaxed);
+        }
+        Err(error)
     }
 
     fn trim(&self) -> usize {
