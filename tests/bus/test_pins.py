@@ -146,17 +146,19 @@ def test_a_limit_of_nothing(tmp_path: Path) -> None:
 
 def test_an_expired_snapshot_says_so(tmp_path: Path) -> None:
     bus = mmsb.open(pins="expire", pin_limit=1000)
-    page = bus.create_page("p", data=np.arange(1000.0))
+    pages = [bus.create_page(name, data=np.arange(1000.0)) for name in "pq"]
     with bus.snapshot() as now:
         array = now["p"].array
-        assert "epoch 1, 1 page" in repr(now)
-        page[:] = 1.0
-        assert repr(now) == "<Snapshot of epoch 1, expired>"
+        assert "epoch 2, 2 pages" in repr(now)
+        # The array keeps the one by itself, and the snapshot the other.
+        for page in pages:
+            page[:] = 1.0
+        assert repr(now) == "<Snapshot of epoch 2, expired>"
         for read in (lambda: now["p"], lambda: now.digest(), lambda: len(now), lambda: bus.diff(now, bus)):
-            with pytest.raises(mmsb.SnapshotExpired, match="epoch 1 of branch 'main'") as said:
+            with pytest.raises(mmsb.SnapshotExpired, match="epoch 2 of branch 'main'") as said:
                 read()
             assert said.value.code == "snapshot-expired"
         assert array[5] == 5.0
     with pytest.raises(mmsb.ClosedError):
         now.digest()
-    assert bus.at(1)["p"].array[5] == 5.0, "history is there all the same"
+    assert bus.at(2)["p"].array[5] == 5.0, "history is there all the same"

@@ -304,7 +304,7 @@ impl Page {
         match &self.sheet.source {
             Source::Live(handle) => Log::new(handle, filter(None), intent),
             Source::Fixed(held, origin) => {
-                let epoch = Epoch(held.epoch);
+                let epoch = held.epoch()?;
                 Log::new(&origin.handle()?, filter(Some(epoch)), intent)
             }
         }

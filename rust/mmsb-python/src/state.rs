@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mmsb::base::ids::PageId;
+use mmsb::base::ids::{Epoch, PageId};
 use mmsb::bus::error::{Code, Error};
 use mmsb::bus::snapshot::Snapshot as CoreSnapshot;
 use mmsb::bus::state::State;
@@ -61,6 +61,11 @@ impl Held {
             None => Python::attach(|py| py.detach(|| snapshot.get().state()))?,
         };
         Ok(Own::new(state))
+    }
+
+    /// Its epoch, unless it was let go.
+    pub fn epoch(&self) -> Outcome<Epoch> {
+        self.look(|_| Epoch(self.epoch))
     }
 
     /// Looks at what is kept, unless it was let go.
