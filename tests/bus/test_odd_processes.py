@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from told import Told
+from told import ANSWERS, Told
 
 import mmsb
 
@@ -21,27 +21,24 @@ held = bus["p"].array
 for line in sys.stdin:
     print(repr(eval(line)), flush=True)
 """
-MOUNTED = """
+MOUNTED = (
+    """
 import sys, mmsb
 path = sys.argv[1]
 bus = mmsb.open(path, "r")
-for line in sys.stdin:
-    try:
-        print(repr(eval(line)), flush=True)
-    except mmsb.MmsbError as error:
-        print(type(error).__name__, error, flush=True)
 """
-NOBODY = """
+    + ANSWERS
+)
+NOBODY = (
+    """
 import os, sys, mmsb
 path = sys.argv[1]
 os.setgroups([]), os.setgid(65534), os.setuid(65534)
-for line in sys.stdin:
-    try:
-        print(repr(eval(line)), flush=True)
-    except mmsb.MmsbError as error:
-        print(type(error).__name__, error, flush=True)
 """
-FULL = """
+    + ANSWERS
+)
+FULL = (
+    """
 import subprocess, sys, mmsb
 import numpy as np
 bus, says = mmsb.open(sys.argv[1], budget=1 << 30), []
@@ -63,14 +60,13 @@ def ask(code):
     other.stdin.write(code + "\\n")
     other.stdin.flush()
     return other.stdout.readline().strip()
-for line in sys.stdin:
-    try:
-        print(repr(eval(line)), flush=True)
-    except mmsb.MmsbError as error:
-        print(type(error).__name__, error, flush=True)
+"""
+    + ANSWERS
+    + """
 if "other" in globals():
     other.communicate()
 """
+)
 ALONE = ["unshare", "--pid", "--fork", "--kill-child"]
 
 

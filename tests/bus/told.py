@@ -5,6 +5,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+ANSWERS = """
+for line in sys.stdin:
+    try:
+        print(repr(eval(line)), flush=True)
+    except mmsb.MmsbError as error:
+        print(type(error).__name__, error, flush=True)
+"""
+"""What a program ends with that evaluates lines: it says what comes of each, or which error and why."""
+
 WRITER = """
 import os, sys, time, mmsb
 bus = mmsb.open(sys.argv[1])
